@@ -1,0 +1,1 @@
+//! The key ceremony: tokens, keys, certificates, the first administrator, the transcript.

@@ -1,0 +1,133 @@
+//! The signer's journal: append-only, segmented, hash-chained, and the audit log.
+//!
+//! A line is `<hash> <json>\n`: 64 hexadecimal digits of SHA-256(previous hash ‖ JSON bytes), a
+//! space, one [`Entry`]. The first line of a journal follows a hash of 32 zero bytes; the first
+//! line of a segment follows the last of the segment before it. So `cut -c66- | jq` reads it, and
+//! no tool of ours is needed to check it.
+
+use policy::effects::UnixTime;
+use policy::evidence::AuthorizationRecord;
+use policy::serial::Serial;
+use serde::{Deserialize, Serialize};
+
+/// Version of the entry format; a newer one is refused with a sentence.
+pub const FORMAT: u16 = 1;
+
+/// Names one journal for ever: 16 random bytes, hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JournalId(pub String);
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Position, from 1, without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: UnixTime,
+    /// Who acted.
+    pub actor: String,
+    /// The request id that the logs of `signetd` carry.
+    pub request_id: String,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// An administrator was enrolled.
+    AdministratorEnrolled {
+        /// Subject common name.
+        name: String,
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        fingerprint: String,
+    },
+    /// An administrator was removed.
+    AdministratorRemoved {
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        fingerprint: String,
+    },
+    /// A step of the key ceremony.
+    Ceremony {
+        /// One line of the transcript.
+        step: String,
+    },
+    /// A certificate was signed and verified; it is not released before this entry is durable (J1).
+    Certificate {
+        /// DER, base64.
+        #[serde(with = "base64_bytes")]
+        certificate: Vec<u8>,
+        /// The profile's name, or the role for certificates of our own.
+        profile: String,
+        /// SHA-256 of the profile file, hexadecimal; empty for roles.
+        profile_sha256: String,
+        /// Label of the issuing key.
+        issuer: String,
+        /// Why it was signed.
+        record: AuthorizationRecord,
+    },
+    /// Signatures that have no entry of their own, since the entry of this kind before.
+    Counted {
+        /// TLS handshakes.
+        handshakes: u64,
+    },
+    /// The first entry of a journal.
+    Opened {
+        /// Its name.
+        journal: JournalId,
+        /// [`FORMAT`].
+        format: u16,
+    },
+    /// A profile file was read whose digest differs from the last one recorded.
+    ProfileLoaded {
+        /// Its name.
+        profile: String,
+        /// SHA-256 of the file, hexadecimal.
+        sha256: String,
+    },
+    /// A certificate was revoked.
+    Revoked {
+        /// Which.
+        serial: Serial,
+        /// RFC 5280 section 5.3.1 code.
+        reason: Option<u8>,
+        /// When it takes effect.
+        at: UnixTime,
+    },
+    /// The signer was sealed.
+    Sealed,
+    /// The signer started.
+    Started {
+        /// Program version.
+        version: String,
+        /// Whether it came up with the PIN from the descriptor store or a credential.
+        unsealed: bool,
+    },
+    /// The token refused a PIN.
+    UnsealFailed {
+        /// One sentence.
+        why: String,
+    },
+    /// An attempt to unseal begins; written before the PIN reaches the token.
+    UnsealAttempted,
+    /// The signer was unsealed.
+    Unsealed,
+}
+
+/// DER in JSON: base64 with padding.
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        STANDARD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,311 @@
+//! What `signetd` and a signer say to each other.
+//!
+//! One SOCK_SEQPACKET packet is one frame: a version octet, then postcard. The decoder is total:
+//! any bytes give a message or an error. Requests carry an id that the answer repeats; many may be
+//! in flight, and answers come in any order.
+
+use policy::effects::UnixTime;
+use policy::evidence::AuthorizationRecord;
+use policy::key::SignatureScheme;
+use policy::serial::Serial;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::JournalId;
+
+/// Version of the frame format. A peer that speaks another one is refused with a sentence.
+pub const VERSION: u8 = 1;
+
+/// Largest frame in bytes. What does not fit travels in a sealed memfd.
+pub const MAX_FRAME: usize = 128 * 1024;
+
+/// A request and the id that its answer repeats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Chosen by the caller, unique among its requests in flight.
+    pub id: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// An answer and the id of its request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The id of the request.
+    pub id: u64,
+    /// What came of it.
+    pub result: Result<Response, Refusal>,
+}
+
+/// Who acts, as `signetd` names him; it goes to the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// `admin:<fingerprint>`, `acme:<account>`, `console`, `signetd`.
+    pub who: String,
+    /// The request id that the logs of `signetd` carry.
+    pub request_id: String,
+}
+
+/// What a signer can be asked. The table in `signer::table` says in which seal state, and on which
+/// socket, each is legal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Seal state, keys, journal position. Always legal.
+    Status,
+    /// A single-use challenge to encrypt the PIN to. Sealed only.
+    Challenge,
+    /// The PIN, encrypted to the signer's key and bound to the challenge. Sealed only.
+    Unseal {
+        /// The box.
+        boxed: UnsealBox,
+        /// Who sends it.
+        actor: Actor,
+    },
+    /// Forget the PIN: journal the act, answer, exit. Unsealed only.
+    Seal {
+        /// Who orders it.
+        actor: Actor,
+    },
+    /// Serial numbers for later [`Request::Certificate`] requests (J6). Unsealed only.
+    Reserve {
+        /// How many, at most [`MAX_RESERVE`].
+        count: u16,
+    },
+    /// Sign one leaf certificate. Unsealed only.
+    Certificate(Box<CertificateRequest>),
+    /// Sign one TLS handshake with a key whose purpose is `tls`.
+    Handshake {
+        /// The key's label.
+        key: String,
+        /// The scheme that was negotiated.
+        scheme: SignatureScheme,
+        /// The bytes to sign, not hashed.
+        message: Vec<u8>,
+    },
+    /// Sign a statement about another signer's unseal key, with the key whose purpose is
+    /// `identity`. Legal on the identity socket only.
+    Identify {
+        /// See [`crate::seal::statement`].
+        statement: Vec<u8>,
+    },
+    /// Write an administrative act into the journal before it takes effect. Always legal.
+    Record {
+        /// The act.
+        act: Act,
+        /// Who acts.
+        actor: Actor,
+    },
+    /// Journal entries after `after`. Always legal, sealed or not (J3).
+    Journal {
+        /// Sequence number of the last entry that the caller has; 0 for none.
+        after: u64,
+    },
+}
+
+/// Most serials in one reservation.
+pub const MAX_RESERVE: u16 = 256;
+
+/// One leaf certificate to be signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRequest {
+    /// Label of the issuing key.
+    pub issuer: String,
+    /// Name of the profile.
+    pub profile: String,
+    /// The common name that the requester asked for, if any.
+    pub common_name: Option<String>,
+    /// DER of the TBSCertificate; the signer builds it again and compares.
+    pub tbs: Vec<u8>,
+    /// Why it may be signed.
+    pub record: AuthorizationRecord,
+}
+
+/// Acts of `signetd` that the journal holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// A certificate is revoked.
+    Revoke {
+        /// Which.
+        serial: Serial,
+        /// RFC 5280 section 5.3.1 code; `None` leaves the extension out.
+        reason: Option<u8>,
+        /// When it takes effect.
+        at: UnixTime,
+    },
+    /// An administrator is removed.
+    RemoveAdministrator {
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        fingerprint: String,
+    },
+}
+
+/// A PIN on its way to the signer: HPKE (RFC 9180) base mode, DHKEM(X25519, HKDF-SHA256),
+/// HKDF-SHA256, ChaCha20-Poly1305; `info` is the statement, `aad` the challenge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsealBox {
+    /// The challenge it answers.
+    pub challenge: [u8; 32],
+    /// Encapsulated key.
+    pub encapsulated: Vec<u8>,
+    /// Ciphertext and tag.
+    pub ciphertext: Vec<u8>,
+}
+
+/// What a signer answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::Challenge`].
+    Challenge(Challenge),
+    /// To [`Request::Unseal`]: the token took the PIN, every key is there.
+    Unsealed,
+    /// To [`Request::Seal`]: sent just before the exit.
+    Sealing,
+    /// To [`Request::Reserve`].
+    Reserved(Vec<Serial>),
+    /// To [`Request::Certificate`]: durably journalled.
+    Certificate {
+        /// The whole certificate, DER.
+        certificate: Vec<u8>,
+        /// Its journal entry.
+        seq: u64,
+    },
+    /// To [`Request::Handshake`] and [`Request::Identify`]; ECDSA as DER Ecdsa-Sig-Value.
+    Signature(Vec<u8>),
+    /// To [`Request::Record`]: durably journalled.
+    Recorded {
+        /// Its journal entry.
+        seq: u64,
+    },
+    /// To [`Request::Journal`].
+    Journal {
+        /// Lines as they stand in the file, in order; empty when there is nothing after `after`.
+        lines: Vec<String>,
+        /// Sequence number of the journal's last durable entry.
+        last: u64,
+    },
+}
+
+/// A challenge, and the key to encrypt the PIN to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Single-use, void after any attempt, seal or restart.
+    pub challenge: [u8; 32],
+    /// See [`crate::seal::statement`]: names the journal and holds the HPKE public key.
+    pub statement: Vec<u8>,
+    /// The appliance identity's SubjectPublicKeyInfo; its SHA-256 is what administrators pinned.
+    pub identity_spki: Vec<u8>,
+    /// The identity key's signature over the statement.
+    pub signature: Vec<u8>,
+}
+
+/// How a signer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The signer's name in its configuration (`ca`, `tls`).
+    pub name: String,
+    /// Program version.
+    pub version: String,
+    /// Seal state.
+    pub seal: SealStatus,
+    /// Which journal it writes.
+    pub journal: JournalId,
+    /// Sequence number of the last durable entry.
+    pub last: u64,
+    /// Why the journal cannot be written, if it cannot. Signing stops then.
+    pub journal_fault: Option<String>,
+    /// Wrong PINs that reached the token since the last right one.
+    pub wrong_pins: u32,
+    /// The keys it serves.
+    pub keys: Vec<KeyStatus>,
+    /// Since when this process runs.
+    pub started: UnixTime,
+    /// What the confinement could not put in force on this host, a sentence each.
+    pub unconfined: Vec<String>,
+}
+
+/// Seal state as the outside sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SealStatus {
+    /// The signer knows no PIN.
+    Sealed,
+    /// Some of the shares are there.
+    Unsealing {
+        /// How many are needed.
+        threshold: u8,
+        /// How many are there.
+        received: u8,
+    },
+    /// Logged in.
+    Unsealed,
+    /// The token cannot be used; the sentence says why and what to do.
+    Faulted {
+        /// One sentence.
+        why: String,
+    },
+}
+
+/// One key of a signer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStatus {
+    /// Its label in the token (CKA_LABEL).
+    pub label: String,
+    /// What it may sign.
+    pub purpose: Purpose,
+    /// SubjectPublicKeyInfo, DER; empty until the key was seen or its certificate read.
+    pub spki: Vec<u8>,
+    /// Its certificate, DER, if one is configured.
+    pub certificate: Option<Vec<u8>>,
+}
+
+/// What a key may sign, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// Journal checkpoints.
+    Checkpoint,
+    /// Statements about unseal keys.
+    Identity,
+    /// Certificates and CRLs.
+    Issue,
+    /// OCSP responses.
+    Ocsp,
+    /// TLS handshakes.
+    Tls,
+}
+
+/// Why a request was not done. It ends the request, never the process; an illegal request also
+/// ends the connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// Too much is waiting; try again.
+    #[error("the signer is busy")]
+    Busy,
+    /// The challenge is unknown or used.
+    #[error("the unseal challenge is void: ask for a new one")]
+    Challenge,
+    /// The request is not legal in this seal state or on this socket.
+    #[error("the request is not allowed: {0}")]
+    Forbidden(String),
+    /// The journal cannot be written, so nothing is signed.
+    #[error("the journal cannot be written: {0}")]
+    Journal(String),
+    /// The token said no to the PIN.
+    #[error("the token refused the PIN ({wrong_pins} wrong attempt(s) so far)")]
+    Pin {
+        /// Wrong attempts since the last right one.
+        wrong_pins: u32,
+    },
+    /// Policy says no; the sentence is for the client.
+    #[error("{0}")]
+    Policy(String),
+    /// The signer knows no PIN.
+    #[error("strongbox sealed")]
+    Sealed,
+    /// The serial was not reserved by this process, or is used.
+    #[error("the serial number is not reserved")]
+    Serial,
+    /// The token failed; the same request may succeed later.
+    #[error("the token failed: {0}")]
+    Token(String),
+}

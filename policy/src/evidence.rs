@@ -1,0 +1,57 @@
+//! The authorization record: who asked for a certificate, and how each name was proved.
+//!
+//! `signetd` writes it, the signer demands it, checks it against the bytes, and journals it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::effects::UnixTime;
+use crate::name::Name;
+
+/// Why one certificate may be signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRecord {
+    /// Who asked: `acme:<account id>`, `admin:<fingerprint>`, `console`.
+    pub actor: String,
+    /// The request id that the logs of `signetd` carry.
+    pub request_id: String,
+    /// The order that this certificate completes, if it came from one.
+    pub order: Option<String>,
+    /// One proof per name, exactly the names in the certificate (I1).
+    pub names: Vec<NameEvidence>,
+}
+
+/// How one name was proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameEvidence {
+    /// The name as it stands in the certificate, wildcard label included.
+    pub name: Name,
+    /// How control of it was shown.
+    pub method: Method,
+    /// When.
+    pub at: UnixTime,
+    /// Version of the validator's code, so that "which certificates depend on it" is one query (I2).
+    pub validator: String,
+}
+
+/// How control of a name was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Method {
+    /// An administrator vouched for it.
+    #[serde(rename = "administrator")]
+    Administrator,
+    /// The operator on the console vouched for it.
+    #[serde(rename = "console")]
+    Console,
+    /// RFC 8555 section 8.4
+    #[serde(rename = "dns-01")]
+    Dns01,
+    /// RFC 8555 section 8.3
+    #[serde(rename = "http-01")]
+    Http01,
+    /// RFC 8737
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+}
+
+/// Oldest proof that the signer accepts, in seconds: 398 days, BR 4.2.1.
+pub const MAX_EVIDENCE_AGE: u64 = 398 * 86_400;
