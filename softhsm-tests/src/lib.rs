@@ -1,6 +1,9 @@
 //! The rig, and what the end-to-end tests share.
 #![forbid(unsafe_code)]
 
+pub mod acme;
+pub mod dns;
 pub mod files;
+pub mod ports;
 pub mod supervisor;
 pub mod wait;
