@@ -5,5 +5,7 @@ pub mod acme;
 pub mod dns;
 pub mod files;
 pub mod ports;
+pub mod programs;
+pub mod rig;
 pub mod supervisor;
 pub mod wait;

@@ -64,10 +64,9 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         let mut whole = Report::default();
         for client in self.clients {
-            let report = client.join().unwrap_or_else(|_| Report {
-                failed: vec!["a client panicked".into()],
-                ..Report::default()
-            });
+            let report = client
+                .join()
+                .unwrap_or_else(|_| Report { failed: vec!["a client panicked".into()], ..Report::default() });
             whole.issued.extend(report.issued);
             whole.failed.extend(report.failed);
             whole.seen.unavailable += report.seen.unavailable;
