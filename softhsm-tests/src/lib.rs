@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acme;
+pub mod clients;
 pub mod dns;
 pub mod files;
 pub mod ports;

@@ -45,7 +45,7 @@ fn init(layout: &Layout, record: &Record, programs: &Path) -> Result<(), Failure
     let mut command = Command::new(programs.join("signet-signer"));
     command.arg("init");
     command.args(["--organization", "Signet Rig", "--algorithm", "p256", "--module", MODULE]);
-    command.args(["--host", "localhost", "--host", "127.0.0.1"]);
+    command.args(["--host", "signet.example.test", "--host", "127.0.0.1"]);
     command.args(["--admin", "rig", "--software-admin-key"]);
     command.arg("--pki-url").arg(format!("http://{}", record.pki));
     command.arg("--public-url").arg(format!("https://{}", record.admin));
