@@ -32,6 +32,7 @@ for_every_engine! {
     an_engine_does_what_an_ordered_map_does,
     concurrent_increments_lose_nothing,
     damage_in_a_value_is_found,
+    damage_on_the_disk_is_found,
     keys_and_values_have_room_up_to_their_limits,
     pages_by_cursor_show_each_row_once_while_others_write,
     ranges_include_and_exclude_their_ends,
@@ -331,6 +332,50 @@ fn damage_in_a_value_is_found(kind: EngineKind) {
             assert!(matches!(error, StoreError::Damaged { tree: "numbers", .. }), "octet {position}: {error}");
         }
     }
+}
+
+fn damage_on_the_disk_is_found(kind: EngineKind) {
+    const MARK: &str = "there is no other text like this one";
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(kind, directory.path());
+    for number in 0..40u64 {
+        let mut change = Change::new();
+        change.insert(&TEXTS, number.to_be_bytes(), &if number == 20 { MARK.to_owned() } else { "x".repeat(2000) });
+        store.commit_blocking(change).unwrap();
+    }
+    drop(store);
+    // Closed, and what was in a log is where it stays.
+    drop(self::store(kind, directory.path()));
+    assert!(damage(directory.path(), MARK.as_bytes()) > 0, "the value is in no file");
+    let error = match open(kind, directory.path()) {
+        Ok(engine) => match Store::new(engine).get(&TEXTS, 20u64.to_be_bytes()) {
+            Ok(value) => panic!("{value:?}"),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    assert!(matches!(error, StoreError::Damaged { .. } | StoreError::Engine(_)), "{error}");
+}
+
+/// Flips a bit in each occurrence of the mark in the files below the directory.
+fn damage(directory: &Path, mark: &[u8]) -> usize {
+    let mut found = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found += damage(&path, mark);
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let places: Vec<usize> =
+            (0..bytes.len()).filter(|at| bytes.get(*at..at + mark.len()).is_some_and(|text| text == mark)).collect();
+        for place in &places {
+            bytes[place + 5] ^= 1;
+        }
+        found += places.len();
+        std::fs::write(&path, bytes).unwrap();
+    }
+    found
 }
 
 fn a_directory_with_the_store_of_another_engine_is_refused(kind: EngineKind) {
