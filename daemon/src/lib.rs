@@ -8,5 +8,6 @@ pub mod api;
 pub mod config;
 pub mod issuance;
 pub mod problem;
+pub mod revocation;
 pub mod service;
 pub mod store;
