@@ -1,1 +1,3 @@
+//! `signetctl`: what an administrator types.
+
 fn main() {}

@@ -1,1 +1,3 @@
+//! `signetd`: the network, the store and the validation of names; no key.
+
 fn main() {}
