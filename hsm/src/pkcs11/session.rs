@@ -8,6 +8,7 @@
 //! Lock order: `access`, then `pool`. No call into the module is made while `pool` is locked.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ pub(super) struct Sessions {
     access: Mutex<Access>,
     pool: Mutex<Pool>,
     returned: Condvar,
+    relogins: AtomicU32,
 }
 
 /// The login. Locked for as long as one is made or ended.
@@ -43,7 +45,6 @@ struct Access {
     anchor: Option<Session>,
     /// Present while unsealed: what a lost login is made good with.
     pin: Option<Pin>,
-    relogins: u32,
 }
 
 struct Pool {
@@ -89,6 +90,7 @@ impl Sessions {
             access: Mutex::default(),
             pool: Mutex::new(pool),
             returned: Condvar::new(),
+            relogins: AtomicU32::new(0),
         }
     }
 
@@ -110,7 +112,7 @@ impl Sessions {
         self.end(&mut access);
         self.log_in(&mut access, pin)?;
         access.pin = Some(Pin(Zeroizing::new(pin.0.to_vec())));
-        access.relogins = 0;
+        self.proven();
         self.next_generation(State::LoggedIn);
         Ok(())
     }
@@ -184,24 +186,22 @@ impl Sessions {
         if self.generation() != seen { Ok(()) } else { self.log_in_again(&mut access) }
     }
 
-    /// A signature was good, so the login before it was.
+    /// The login does what it is for: logins that are made from now on are counted anew.
     pub(super) fn proven(&self) {
-        if let Ok(mut access) = self.access.try_lock() {
-            access.relogins = 0;
-        }
+        self.relogins.store(0, Ordering::Relaxed);
     }
 
     fn log_in_again(&self, access: &mut Access) -> Result<(), TokenError> {
         let Some(pin) = access.pin.take() else {
             return Err(logged_out());
         };
-        if access.relogins >= MAX_RELOGINS {
+        let relogins = self.relogins.fetch_add(1, Ordering::Relaxed) + 1;
+        if relogins > MAX_RELOGINS {
             access.pin = Some(pin);
             let what = format!("the login was lost {MAX_RELOGINS} times in a row: a fresh start is needed");
             return Err(TokenError::new("C_Login", ErrorClass::Restart, what));
         }
-        access.relogins += 1;
-        tracing::warn!(relogins = access.relogins, "the token lost the login, logging in again");
+        tracing::warn!(relogins, "the token lost the login, logging in again");
         self.close_anchor(access);
         match self.log_in(access, &pin) {
             Ok(()) => {

@@ -209,7 +209,7 @@ fn an_impossible_length_is_an_error_and_no_panic() {
         token.logout();
         token.login(&pin(PIN)).expect("logs in");
         fixture.fault(&format!("{function} length"));
-        assert_eq!(sign(&token, &key).expect_err("fails").class, ErrorClass::Restart, "{function}");
+        assert_eq!(sign(&token, &key).expect_err("fails").class, ErrorClass::Transient, "{function}");
         fixture.fault("");
         sign(&token, &key).expect("signs");
     }
@@ -288,15 +288,38 @@ fn a_slot_that_cannot_be_read_hides_no_other() {
     for label in labels {
         create_token(&fixture.config(), &pin(SO_PIN), &pin(PIN), label).expect("makes a token");
     }
-    // Whichever token is in the first slot cannot be read, and the other one is found.
-    let found = labels.map(|label| {
+    // Whichever token is in the first slot cannot be read at first, and the other one is found
+    // without a second try.
+    let mut tries = labels.map(|label| {
         fixture.fault("C_GetTokenInfo 0x30 once");
         let uri = format!("pkcs11:token={label}");
-        Token::open(&TokenConfig { uri: &uri, ..fixture.config() })
-            .map(drop)
-            .map_err(|error| assert!(error.what.contains("cannot be read"), "{error}"))
+        Token::open(&TokenConfig { uri: &uri, ..fixture.config() }).expect("is found");
+        fixture.calls("C_Initialize")
     });
-    assert_eq!(found.iter().filter(|found| found.is_ok()).count(), 1);
+    tries.sort_unstable();
+    assert_eq!(tries, [1, 2]);
+}
+
+#[test]
+fn a_lost_session_whose_login_is_gone_too_brings_a_new_login() {
+    let fixture = Fixture::with_faults();
+    let (token, key) = fixture.token_and_key();
+    sign(&token, &key).expect("signs");
+    fixture.fault("C_Sign 0xb3 once\nC_GetSessionInfo 0xb3 once");
+    sign(&token, &key).expect("signs");
+    assert_eq!(fixture.calls("C_Login"), 1);
+}
+
+#[test]
+fn handles_are_looked_for_once() {
+    let fixture = Fixture::with_faults();
+    let (token, key) = fixture.token_and_key();
+    fixture.fault("");
+    for _ in 0..10 {
+        sign(&token, &key).expect("signs");
+    }
+    assert_eq!(fixture.calls("C_FindObjectsInit"), 1);
+    assert_eq!(fixture.calls("C_OpenSession"), 0);
 }
 
 #[test]

@@ -194,6 +194,18 @@ fn a_library_that_is_no_module_is_refused() {
 }
 
 #[test]
+fn the_reserved_string_reaches_the_module() {
+    let fixture = Fixture::new();
+    fixture.create();
+    // SoftHSM takes none, and says so; a module that takes one would read it.
+    let config = TokenConfig { arguments: Some("configdir='/nowhere'"), ..fixture.config() };
+    let error = Token::open(&config).err().expect("refused");
+    assert!(error.what.contains("CKR_ARGUMENTS_BAD"), "{error}");
+    let config = TokenConfig { arguments: Some("a\0b"), ..fixture.config() };
+    assert_eq!(Token::open(&config).err().expect("refused").class, ErrorClass::Operator);
+}
+
+#[test]
 fn a_token_directory_that_vanished_calls_for_a_fresh_start_which_then_signs() {
     let fixture = Fixture::new();
     let (token, key) = fixture.token_and_key();
