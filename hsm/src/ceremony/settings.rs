@@ -113,4 +113,8 @@ fn quoted(value: impl AsRef<std::ffi::OsStr>) -> String {
 const TLS_CREDENTIAL: &str = "/run/credentials/signet-signer@tls.service/pin";
 
 /// The profiles that are shipped.
-pub(super) const PROFILES: &[(&str, &str)] = &[];
+pub(super) const PROFILES: [(&str, &str); 3] = [
+    ("client.toml", include_str!("../../../packaging/profiles/client.toml")),
+    ("server.toml", include_str!("../../../packaging/profiles/server.toml")),
+    ("shortlived.toml", include_str!("../../../packaging/profiles/shortlived.toml")),
+];
