@@ -6,6 +6,7 @@ pub mod clients;
 pub mod dns;
 pub mod files;
 pub mod ports;
+pub mod powercut;
 pub mod programs;
 pub mod rig;
 pub mod supervisor;
