@@ -11,3 +11,4 @@ pub mod problem;
 pub mod revocation;
 pub mod service;
 pub mod store;
+pub mod validation;

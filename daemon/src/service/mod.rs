@@ -1,5 +1,8 @@
 //! Use cases shared by all surfaces, and the state they work on.
 
+pub mod acme;
+mod issue;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
