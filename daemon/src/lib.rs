@@ -6,7 +6,9 @@
 
 pub mod api;
 pub mod config;
+pub mod http;
 pub mod issuance;
 pub mod problem;
 pub mod service;
 pub mod store;
+pub mod tls;
