@@ -14,6 +14,7 @@ use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setresgid, setresuid};
 
 mod filter;
 mod landlock;
+pub mod sync_file_range;
 #[cfg(test)]
 mod tests;
 
