@@ -9,6 +9,7 @@ pub mod config;
 pub mod http;
 pub mod issuance;
 pub mod problem;
+pub mod revocation;
 pub mod service;
 pub mod store;
 pub mod tls;
