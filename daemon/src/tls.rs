@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hsm::client::{Client, ClientError};
-use hsm::wire::{KeyStatus, Purpose, Request, Response, Status};
+use hsm::wire::{Purpose, Request, Response, Status};
 use policy::effects::Clock;
-use policy::key::{self, KeyAlgorithm};
+use policy::key::{self, KeyAlgorithm, PublicKey};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -27,6 +27,8 @@ use crate::config::{ClientCertificates, TlsVersion};
 pub struct TlsSigner {
     client: Client,
     label: String,
+    /// The public half that the server certificate is for.
+    public: PublicKey,
 }
 
 /// Why TLS cannot be offered.
@@ -44,44 +46,36 @@ pub enum TlsError {
 }
 
 impl TlsSigner {
-    /// The key `label` of the signer behind `client`.
-    pub fn new(client: Client, label: String) -> Self {
-        Self { client, label }
+    /// The key `label` of the signer behind `client`, which is to belong to `certificate`.
+    pub fn new(client: Client, label: String, certificate: &CertificateDer<'_>) -> Result<Self, TlsError> {
+        let wrong = |error: &dyn fmt::Display| TlsError::Config(format!("the server certificate: {error}"));
+        let parsed = policy::tbs::Certificate::from_der(certificate).map_err(|error| wrong(&error))?;
+        let public = parsed.key().map_err(|error| wrong(&error))?;
+        Ok(Self { client, label, public })
     }
 
-    /// Asks the signer how it is. Blocks.
-    pub fn status(&self) -> Result<Status, ClientError> {
-        match self.client.call(None, Request::Status)? {
-            Response::Status(status) => Ok(status),
-            _ => Err(ClientError::Lost),
-        }
-    }
-
-    /// The key, once the signer has shown that it is the one in `chain`'s first certificate. Blocks.
-    pub fn key(&self, chain: Vec<CertificateDer<'static>>) -> Result<Arc<CertifiedKey>, TlsError> {
-        let leaf = chain.first().ok_or_else(|| TlsError::Config("the chain holds no certificate".to_owned()))?;
-        let parsed = policy::tbs::Certificate::from_der(leaf);
-        let public = parsed.map_err(|error| error.to_string()).and_then(|leaf| leaf.key().map_err(|error| error.to_string()));
-        let public = public.map_err(|error| TlsError::Config(format!("the server certificate: {error}")))?;
-        let status = self.status()?;
+    /// Asks the signer how it is, and checks that it holds the certificate's key for TLS. Blocks.
+    pub fn status(&self) -> Result<Status, TlsError> {
+        let Response::Status(status) = self.client.call(None, Request::Status)? else {
+            return Err(ClientError::Lost.into());
+        };
         let label = &self.label;
-        let held = status.keys.iter().find(|key| &key.label == label && key.purpose == Purpose::Tls);
-        match held {
-            Some(KeyStatus { spki, .. }) if spki == public.spki() => {}
-            Some(_) => {
-                return Err(TlsError::Key(format!(
-                    "the server certificate is not for the key `{label}` of the TLS signer: configure the chain that belongs to it"
-                )));
-            }
-            None => {
-                return Err(TlsError::Key(format!(
-                    "the TLS signer has no key `{label}` for TLS: name one of those in its configuration"
-                )));
-            }
+        match status.keys.iter().find(|key| &key.label == label && key.purpose == Purpose::Tls) {
+            Some(key) if key.spki == self.public.spki() => Ok(status),
+            // The token was not there yet when the signer looked for its keys.
+            Some(key) if key.spki.is_empty() => Ok(status),
+            Some(_) => Err(TlsError::Key(format!(
+                "the server certificate is not for the key `{label}` of the TLS signer: configure the chain that belongs to it"
+            ))),
+            None => Err(TlsError::Key(format!(
+                "the TLS signer has no key `{label}` for TLS: name one of those in its configuration"
+            ))),
         }
-        let schemes = schemes(public.algorithm());
-        let key = TokenKey { client: self.client.clone(), label: self.label.clone(), schemes };
-        Ok(Arc::new(CertifiedKey::new(chain, Arc::new(key))))
+    }
+
+    /// What rustls signs with.
+    pub fn key(&self, chain: Vec<CertificateDer<'static>>) -> Arc<CertifiedKey> {
+        Arc::new(CertifiedKey::new(chain, Arc::new(TokenKey { signer: self.clone() })))
     }
 }
 
@@ -96,7 +90,11 @@ pub struct Terms<'a> {
 }
 
 /// The rustls configuration of one listener.
-pub fn server_config(key: Arc<CertifiedKey>, clock: Arc<dyn Clock>, terms: &Terms<'_>) -> Result<ServerConfig, TlsError> {
+pub fn server_config(
+    key: Arc<CertifiedKey>,
+    clock: Arc<dyn Clock>,
+    terms: &Terms<'_>,
+) -> Result<ServerConfig, TlsError> {
     let error = |error: &dyn fmt::Display| TlsError::Config(error.to_string());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions: &[_] = match terms.oldest {
@@ -137,9 +135,7 @@ fn client_verifier(provider: Arc<CryptoProvider>, terms: &Terms<'_>) -> Result<A
 
 /// The key in the token.
 struct TokenKey {
-    client: Client,
-    label: String,
-    schemes: &'static [(SignatureScheme, key::SignatureScheme)],
+    signer: TlsSigner,
 }
 
 /// What keys of this kind sign in TLS, the best first.
@@ -158,45 +154,45 @@ fn schemes(algorithm: KeyAlgorithm) -> &'static [(SignatureScheme, key::Signatur
 
 impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenKey({})", self.label)
+        write!(f, "TokenKey({})", self.signer.label)
     }
 }
 
 impl SigningKey for TokenKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        let (tls, token) = self.schemes.iter().find(|(scheme, _)| offered.contains(scheme))?;
-        Some(Box::new(Handshake { client: self.client.clone(), label: self.label.clone(), tls: *tls, token: *token }))
+        let (tls, token) =
+            schemes(self.signer.public.algorithm()).iter().find(|(scheme, _)| offered.contains(scheme))?;
+        Some(Box::new(Handshake { signer: self.signer.clone(), tls: *tls, token: *token }))
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        match self.schemes[0].0 {
-            SignatureScheme::ED25519 => SignatureAlgorithm::ED25519,
-            SignatureScheme::RSA_PSS_SHA256 => SignatureAlgorithm::RSA,
-            _ => SignatureAlgorithm::ECDSA,
+        match self.signer.public.algorithm() {
+            KeyAlgorithm::Ed25519 => SignatureAlgorithm::ED25519,
+            KeyAlgorithm::P256 | KeyAlgorithm::P384 => SignatureAlgorithm::ECDSA,
+            KeyAlgorithm::Rsa => SignatureAlgorithm::RSA,
         }
     }
 }
 
 /// One signature of one handshake.
 struct Handshake {
-    client: Client,
-    label: String,
+    signer: TlsSigner,
     tls: SignatureScheme,
     token: key::SignatureScheme,
 }
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handshake({}, {:?})", self.label, self.tls)
+        write!(f, "Handshake({}, {:?})", self.signer.label, self.tls)
     }
 }
 
 impl Signer for Handshake {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let request =
-            Request::Handshake { key: self.label.clone(), scheme: self.token, message: message.to_vec() };
+            Request::Handshake { key: self.signer.label.clone(), scheme: self.token, message: message.to_vec() };
         // rustls wants the signature now: the runtime moves its other connections to other threads.
-        match tokio::task::block_in_place(|| self.client.call(None, request)) {
+        match tokio::task::block_in_place(|| self.signer.client.call(None, request)) {
             Ok(Response::Signature(signature)) => Ok(signature),
             Ok(_) => Err(Error::General("the TLS signer answered something else".to_owned())),
             Err(error) => {
@@ -263,10 +259,7 @@ impl ClientCertVerifier for ExpiredToo {
 
 /// Verifies now; if the chain has expired, verifies as of its last second. Each round reaches an
 /// earlier end of validity, so the number of certificates bounds the rounds.
-pub(crate) fn verify_or_expired<T>(
-    now: UnixTime,
-    verify: impl Fn(UnixTime) -> Result<T, Error>,
-) -> Result<T, Error> {
+pub(crate) fn verify_or_expired<T>(now: UnixTime, verify: impl Fn(UnixTime) -> Result<T, Error>) -> Result<T, Error> {
     let mut time = now;
     for _ in 0..LONGEST_CHAIN {
         match verify(time) {

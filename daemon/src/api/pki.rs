@@ -18,8 +18,14 @@ pub fn router(services: Arc<Services>) -> Router {
         let name = certificate.name.clone();
         let CaCertificate { der, pem, .. } = certificate;
         router = router
-            .route(&format!("/ca/{name}.crt"), get(|State(bytes): State<Arc<[u8]>>| served(DER, bytes)).with_state(der.into()))
-            .route(&format!("/ca/{name}.pem"), get(|State(text): State<Arc<[u8]>>| served(PEM, text)).with_state(pem.into_bytes().into()));
+            .route(
+                &format!("/ca/{name}.crt"),
+                get(|State(bytes): State<Arc<[u8]>>| served(DER, bytes)).with_state(der.into()),
+            )
+            .route(
+                &format!("/ca/{name}.pem"),
+                get(|State(text): State<Arc<[u8]>>| served(PEM, text)).with_state(pem.into_bytes().into()),
+            );
     }
     router
 }

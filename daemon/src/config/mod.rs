@@ -12,6 +12,8 @@ use std::time::Duration;
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use parse::ConfigError;
 
+use crate::store::EngineKind;
+
 /// Version of the file's format; the file says `version = 1`.
 pub const FORMAT: u16 = 1;
 
@@ -195,19 +197,9 @@ pub struct Signers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     /// Which engine.
-    pub engine: StoreEngine,
-    /// A file for SQLite, a directory for sled.
+    pub engine: EngineKind,
+    /// Its directory.
     pub path: PathBuf,
-}
-
-/// Engines of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StoreEngine {
-    /// sled 0.34
-    Sled,
-    /// SQLite, the default
-    Sqlite,
 }
 
 /// The TLS server's certificate and key.

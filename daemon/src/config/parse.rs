@@ -194,7 +194,8 @@ fn listener(entry: Spanned<raw::Listener>, base: &Path) -> Result<Listener, Wron
 fn surface_fits(surface: &Spanned<Surface>, others: &[Surface], transport: Transport) -> Result<(), Wrong> {
     let name = surface.get_ref().name();
     if transport == Transport::Plain && !matches!(surface.get_ref(), Surface::Health | Surface::Pki) {
-        let problem = format!("plain HTTP carries \"pki\" and \"health\" only: write `tls = true`, or remove \"{name}\"");
+        let problem =
+            format!("plain HTTP carries \"pki\" and \"health\" only: write `tls = true`, or remove \"{name}\"");
         return wrong(surface, problem);
     }
     for other in others {
@@ -214,7 +215,8 @@ fn surface_fits(surface: &Spanned<Surface>, others: &[Surface], transport: Trans
 
 /// A path that both lists claim: the same, or one below the other.
 fn shared_path<'a>(left: &[&'a str], right: &[&'a str]) -> Option<&'a str> {
-    let below = |path: &str, root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below =
+        |path: &str, root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     left.iter().find_map(|left| {
         right.iter().find_map(|right| match () {
             () if below(left, right) => Some(*left),
@@ -228,7 +230,9 @@ fn log(raw: Option<Spanned<String>>) -> Result<String, Wrong> {
     let Some(filter) = raw else { return Ok("info".to_owned()) };
     match filter.get_ref().parse::<tracing_subscriber::filter::EnvFilter>() {
         Ok(_) => Ok(filter.into_inner()),
-        Err(_) => wrong(&filter, "this is not a log filter: write for example \"info\" or \"info,daemon::validation=debug\""),
+        Err(_) => {
+            wrong(&filter, "this is not a log filter: write for example \"info\" or \"info,daemon::validation=debug\"")
+        }
     }
 }
 
@@ -238,7 +242,9 @@ fn public_url(raw: &Spanned<String>) -> Result<String, Wrong> {
         uri.scheme_str() == Some("https")
             && uri.path() == "/"
             && uri.query().is_none()
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty())
+            && uri
+                .authority()
+                .is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty())
     });
     match good && !text.ends_with('/') {
         true => Ok(text.to_owned()),
@@ -261,7 +267,10 @@ fn validation(raw: raw::Validation) -> Result<Validation, Wrong> {
     let allowed_networks = match raw.allowed_networks {
         None => AllowedNetworks::Default,
         Some(networks) if networks.get_ref().is_empty() => {
-            return wrong(&networks, "no address could be validated: name a network, or leave this out for the default");
+            return wrong(
+                &networks,
+                "no address could be validated: name a network, or leave this out for the default",
+            );
         }
         Some(networks) => {
             let parse = |text: Spanned<String>| match text.get_ref().parse::<Network>() {
@@ -301,11 +310,7 @@ fn number<T: TryFrom<u64>>(raw: Option<&Spanned<u64>>, default: u64, range: Rang
 }
 
 /// The time at a field, or its default, within a range.
-fn duration(
-    raw: Option<&Spanned<String>>,
-    default: &str,
-    range: RangeInclusive<Duration>,
-) -> Result<Duration, Wrong> {
+fn duration(raw: Option<&Spanned<String>>, default: &str, range: RangeInclusive<Duration>) -> Result<Duration, Wrong> {
     let at = raw.map_or(0..0, Spanned::span);
     let text = raw.map_or(default, |text| text.get_ref());
     match humantime::parse_duration(text) {
@@ -314,7 +319,9 @@ fn duration(
             let [least, most] = [range.start(), range.end()].map(|bound| humantime::format_duration(*bound));
             Err(Wrong { at, problem: format!("`{text}` is out of range: write a time from {least} to {most}") })
         }
-        Err(_) => Err(Wrong { at, problem: format!("`{text}` is not a time: write for example \"30s\", \"5m\" or \"7d\"") }),
+        Err(_) => {
+            Err(Wrong { at, problem: format!("`{text}` is not a time: write for example \"30s\", \"5m\" or \"7d\"") })
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ClientCertificates, StoreEngine, Surface};
+use super::{ClientCertificates, Surface};
+use crate::store::EngineKind;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,7 +82,7 @@ pub(super) struct Signers {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Store {
-    pub(super) engine: StoreEngine,
+    pub(super) engine: EngineKind,
     pub(super) path: PathBuf,
 }
 

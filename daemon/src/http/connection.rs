@@ -27,9 +27,7 @@ pub(super) enum Accepted {
 /// Serves one connection to its end. What goes wrong on it concerns nobody else.
 pub(super) async fn serve(accepted: Accepted, tls: Option<Arc<ServerConfig>>, router: Router, shared: Arc<Shared>) {
     let (from, served) = match accepted {
-        Accepted::Tcp(stream, from) => {
-            (from.to_string(), secure(stream, from.to_string(), tls, router, shared).await)
-        }
+        Accepted::Tcp(stream, from) => (from.to_string(), secure(stream, from.to_string(), tls, router, shared).await),
         Accepted::Unix(stream) => ("unix".to_owned(), secure(stream, "unix".to_owned(), tls, router, shared).await),
     };
     if let Err(error) = served {

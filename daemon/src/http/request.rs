@@ -36,7 +36,8 @@ pub(super) fn serve(
         let begun = Instant::now();
         let surface = surface(request.uri().path());
         let span = tracing::info_span!("request", id = %id, method = %request.method(), path = request.uri().path());
-        let mut response = answer(request, Arc::clone(&peer), id.clone(), router, &limits).instrument(span.clone()).await;
+        let mut response =
+            answer(request, Arc::clone(&peer), id.clone(), router, &limits).instrument(span.clone()).await;
         let header = HeaderValue::from_str(id.as_str()).expect("hexadecimal digits make a header");
         response.headers_mut().insert("x-request-id", header);
         let status = response.status().as_u16();
@@ -96,7 +97,9 @@ fn presentable(response: Response, limits: &Limits) -> Response {
         }
         StatusCode::NOT_FOUND => Problem::plain(status, "there is nothing at this path"),
         StatusCode::PAYLOAD_TOO_LARGE => return too_large(limits),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::plain(status, "send the body with the Content-Type that this path expects"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Problem::plain(status, "send the body with the Content-Type that this path expects")
+        }
         _ if status.is_server_error() => Problem::internal(),
         _ => Problem::plain(status, "the request cannot be understood"),
     };

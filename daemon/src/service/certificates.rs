@@ -10,9 +10,10 @@ use policy::tbs;
 
 use super::Services;
 use super::administrators::Permitted;
-use crate::issuance::ca::CaError;
+use crate::issuance::ca::{CaError, Done};
+use crate::revocation;
+use crate::store::StoreError;
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_NAME, CertificateRecord};
-use crate::store::{CommitError, StoreError};
 
 /// A certificate that was signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,15 +66,12 @@ pub const MOST: usize = 500;
 /// Why a certificate was not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// It was revoked before.
+    /// It was revoked before, and keeps the reason that it has.
     #[error("the certificate is revoked already")]
     Already,
-    /// The signer or the store did not do it.
+    /// There is no such certificate, or the signer or the store did not do it.
     #[error(transparent)]
     Ca(#[from] CaError),
-    /// There is no such certificate.
-    #[error("no certificate has this serial number")]
-    Unknown,
 }
 
 impl Services {
@@ -83,7 +81,8 @@ impl Services {
         // One more than asked for tells whether there is a next page.
         let mut records = match &query.name {
             None => {
-                let after = query.after.as_ref().map_or(Bound::Unbounded, |serial| Bound::Excluded(&serial.as_bytes()[..]));
+                let after =
+                    query.after.as_ref().map_or(Bound::Unbounded, |serial| Bound::Excluded(&serial.as_bytes()[..]));
                 let rows = self.store.scan(&CERTIFICATES, (after, Bound::Unbounded), limit + 1, false)?;
                 rows.into_iter().map(|(_, record)| record.value).collect()
             }
@@ -104,19 +103,19 @@ impl Services {
     /// Revokes a certificate: durable in the journal and in the store when this returns. Works
     /// while sealed.
     pub async fn revoke(&self, permitted: &Permitted, serial: Serial, reason: Option<u8>) -> Result<(), RevokeError> {
-        let known = self.store.get(&CERTIFICATES, serial.as_bytes()).map_err(CaError::from)?;
-        let known = known.ok_or(RevokeError::Unknown)?;
-        if known.value.revoked.is_some() {
-            return Err(RevokeError::Already);
-        }
-        match self.ca.revoke(serial, reason, permitted.actor()).await {
-            // Somebody else revoked it in the meantime.
-            Err(CaError::Commit(CommitError::Conflict(_))) => Err(RevokeError::Already),
-            done => Ok(done?),
+        let now = self.clock.now();
+        match revocation::revoke(&self.ca, &self.store, serial, reason, now, permitted.actor()).await? {
+            Done::Before => Err(RevokeError::Already),
+            Done::Now => Ok(()),
         }
     }
 
-    fn with_name(&self, name: &Name, after: Option<Serial>, limit: usize) -> Result<Vec<CertificateRecord>, StoreError> {
+    fn with_name(
+        &self,
+        name: &Name,
+        after: Option<Serial>,
+        limit: usize,
+    ) -> Result<Vec<CertificateRecord>, StoreError> {
         let key = |separator: u8, serial: &[u8]| [name.to_string().as_bytes(), &[separator], serial].concat();
         let first = key(0, after.as_ref().map_or(&[], |serial| serial.as_bytes()));
         let first = if after.is_some() { Bound::Excluded(&first[..]) } else { Bound::Included(&first[..]) };

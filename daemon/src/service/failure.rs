@@ -38,6 +38,7 @@ impl From<CaError> for Failure {
             CaError::Store(error) => error.into(),
             CaError::Commit(CommitError::Store(error)) => error.into(),
             CaError::Commit(CommitError::Conflict(_)) => Self::Conflict(words),
+            CaError::Unknown(_) => Self::Missing(words),
         }
     }
 }
@@ -81,7 +82,6 @@ impl From<RevokeError> for Failure {
         match error {
             RevokeError::Already => Self::Conflict(words),
             RevokeError::Ca(error) => error.into(),
-            RevokeError::Unknown => Self::Missing(words),
         }
     }
 }

@@ -51,9 +51,8 @@ impl Services {
         if let Err(why) = usable {
             reasons.push(why.to_string());
         }
-        if let Err(error) = self.store.get(&JOURNALS, b"") {
-            tracing::error!(%error, "the store failed a health check");
-            reasons.push("the store failed: the log says how".to_owned());
+        if self.store.fault().is_some() || self.store.get(&JOURNALS, b"").is_err() {
+            reasons.push("the store failed: its administrators see how in the log".to_owned());
         }
         for (signer, vital) in self.vitals.all() {
             match vital {

@@ -42,9 +42,7 @@ impl Services {
 fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     writeln!(text, "# HELP signet_http_requests_total Requests answered.")?;
     writeln!(text, "# TYPE signet_http_requests_total counter")?;
-    for ((surface, status), count) in
-        services.metrics.requests.lock().unwrap_or_else(PoisonError::into_inner).iter()
-    {
+    for ((surface, status), count) in services.metrics.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         writeln!(text, "signet_http_requests_total{{surface=\"{surface}\",status=\"{status}\"}} {count}")?;
     }
     writeln!(text, "# HELP signet_certificates_issued_total Certificates issued since the start.")?;

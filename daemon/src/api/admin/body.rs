@@ -20,14 +20,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
             return Err(Problem::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body as `application/json`"));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| match error.into_response().status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-            _ => Problem::plain(StatusCode::BAD_REQUEST, "the body cannot be read"),
-        })?;
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|error| match error.into_response().status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+                _ => Problem::plain(StatusCode::BAD_REQUEST, "the body cannot be read"),
+            })?;
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Self(value)),
-            Err(error) => Err(Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not what this path takes: {error}"))),
+            Err(error) => {
+                Err(Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not what this path takes: {error}")))
+            }
         }
     }
 }
-

@@ -115,7 +115,9 @@ fn parse(query: &str) -> Result<certificates::Query, Problem> {
             "name" => parsed.name = Some(Name::parse(&value).map_err(|error| bad(error.to_string()))?),
             other => {
                 let other: String = other.chars().take(32).collect();
-                return Err(bad(format!("`{other}` is no parameter of this path: it takes `cursor`, `limit` and `name`")));
+                return Err(bad(format!(
+                    "`{other}` is no parameter of this path: it takes `cursor`, `limit` and `name`"
+                )));
             }
         }
     }

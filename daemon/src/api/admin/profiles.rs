@@ -37,6 +37,8 @@ pub(super) async fn check(
 ) -> Result<Json<Listed>, Problem> {
     match services.check_profile(&permitted, &check.file, &check.text) {
         Ok(profile) => Ok(Json(profile)),
-        Err(error) => Err(Problem::plain(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).member("line", error.line)),
+        Err(error) => {
+            Err(Problem::plain(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).member("line", error.line))
+        }
     }
 }

@@ -80,7 +80,9 @@ fn signer(name: &str, vital: Vital) -> Signer {
                 SealStatus::Faulted { why } => ("faulted".to_owned(), Some(why)),
                 SealStatus::Sealed => ("sealed".to_owned(), None),
                 SealStatus::Unsealed => ("unsealed".to_owned(), None),
-                SealStatus::Unsealing { threshold, received } => (format!("unsealing, {received} of {threshold}"), None),
+                SealStatus::Unsealing { threshold, received } => {
+                    (format!("unsealing, {received} of {threshold}"), None)
+                }
             };
             let detail = Detail {
                 version: status.version,
