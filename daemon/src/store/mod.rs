@@ -5,16 +5,26 @@
 //! an [`envelope`]: format octet, version counter, CRC-32, JSON.
 
 mod change;
+#[cfg(test)]
+mod conformance;
 pub mod envelope;
+mod sled;
+mod sqlite;
 pub mod tables;
 mod writer;
 
+use std::fs::{DirBuilder, File};
 use std::ops::Bound;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, Table, Versioned};
 pub use writer::Store;
+
+use sled::Sled;
+use sqlite::Sqlite;
 
 /// Longest key, in octets: a name of 253 octets, a separator, and ample room.
 pub const MAX_KEY: usize = 1024;
@@ -62,6 +72,28 @@ pub struct Write {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch(pub Vec<Write>);
 
+impl Batch {
+    /// Whether every precondition holds, where `read` gives what a key held before the batch. An
+    /// engine that asks this first never has to take back half a batch.
+    pub fn check(
+        &self,
+        read: impl Fn(Tree, &[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+    ) -> Result<Result<(), Conflict>, StoreError> {
+        for (index, write) in self.0.iter().enumerate() {
+            let Some(expect) = &write.expect else { continue };
+            let before = self.0.iter().take(index).rfind(|before| before.tree == write.tree && before.key == write.key);
+            let holds = match before {
+                Some(before) => expect.holds(before.value.as_deref()),
+                None => expect.holds(read(write.tree, &write.key)?.as_deref()),
+            };
+            if !holds {
+                return Ok(Err(Conflict { tree: write.tree.0 }));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
 /// Keys and whole envelopes, in key order.
 pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -98,6 +130,37 @@ pub enum EngineKind {
     /// SQLite, the default.
     #[default]
     Sqlite,
+}
+
+/// Opens the store in `directory`, or makes one there; the directory too, if its parent exists.
+/// Refused if the directory holds the store of another engine: an empty store beside a full one
+/// would be taken for it.
+pub fn open(engine: EngineKind, directory: &Path) -> Result<Box<dyn Engine>, StoreError> {
+    let failed = |error: std::io::Error| StoreError::Engine(format!("{}: {error}", directory.display()));
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => sync_directory(directory.parent().unwrap_or(Path::new("/")))?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let (kept, others) = match engine {
+        EngineKind::Sled => (sled::DIRECTORY, sqlite::FILE),
+        EngineKind::Sqlite => (sqlite::FILE, sled::DIRECTORY),
+    };
+    if directory.join(others).exists() && !directory.join(kept).exists() {
+        let why = format!("{} holds the store of another engine, `{others}`: choose that engine", directory.display());
+        return Err(StoreError::Engine(why));
+    }
+    match engine {
+        EngineKind::Sled => Ok(Box::new(Sled::open(directory)?)),
+        EngineKind::Sqlite => Ok(Box::new(Sqlite::open(directory)?)),
+    }
+}
+
+/// Makes the names in a directory durable.
+fn sync_directory(directory: &Path) -> Result<(), StoreError> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| StoreError::Engine(format!("{}: {error}", directory.display())))
 }
 
 /// A precondition did not hold.

@@ -122,3 +122,85 @@ mod base64_bytes {
         STANDARD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use policy::evidence::{Method, NameEvidence};
+    use policy::name::Name;
+
+    use super::super::{EngineKind, Store, StoreError, open};
+    use super::*;
+
+    /// Ed25519, self-signed by `openssl ca -selfsign -enddate 20300101000000Z`.
+    const CERTIFICATE: &str = "\
+        MIHcMIGPAhQ7jS3WINbFKyDsaBzyOe0jLtjpKTAFBgMrZXAwETEPMA0GA1UEAwwGYS50ZXN0MB4XDTI2MDEwMTAwMDAwMFoX\
+        DTMwMDEwMTAwMDAwMFowETEPMA0GA1UEAwwGYS50ZXN0MCowBQYDK2VwAyEAQwtypEaAZz2wnFLLS3kAvhVSz6KdRx3azbPh\
+        Dz90o3wwBQYDK2VwA0EASKw/ail99bG7XjLVtrtMWBeSosndlQ6FdztTyhXdEJMzjmMiAo4RiK06QcD8Lq+Rx79hVtlIG5/6\
+        N8rI+4DqBw==";
+
+    fn record() -> CertificateRecord {
+        let evidence = |address: &str| NameEvidence {
+            name: Name::Ip(address.parse().unwrap()),
+            method: Method::Administrator,
+            at: UnixTime(1),
+            validator: "1".to_owned(),
+        };
+        CertificateRecord {
+            serial: Serial::from_slice(&[1; 20]).unwrap(),
+            certificate: STANDARD.decode(CERTIFICATE).unwrap(),
+            profile: "tls-server".to_owned(),
+            profile_sha256: String::new(),
+            issuer: "issuing-1".to_owned(),
+            record: AuthorizationRecord {
+                actor: "console".to_owned(),
+                request_id: "1".to_owned(),
+                order: None,
+                names: vec![evidence("127.0.0.1"), evidence("::1")],
+            },
+            journal: "0".repeat(32),
+            seq: 1,
+            at: UnixTime(2),
+            revoked: None,
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_found_by_each_of_its_indexes_however_often_it_is_recorded() {
+        use std::ops::Bound::{Excluded, Included};
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(open(EngineKind::Sqlite, directory.path()).unwrap());
+        let record = record();
+        for _ in 0..2 {
+            let mut change = Change::new();
+            change.put(&CERTIFICATES, record.serial.as_bytes(), &record);
+            index_certificate(&mut change, &record);
+            store.commit_blocking(change).unwrap();
+        }
+        assert_eq!(store.get(&CERTIFICATES, record.serial.as_bytes()).unwrap().unwrap().value, record);
+        let serials = |index: &Table<()>, from: &[u8], to: &[u8]| -> Vec<Serial> {
+            let rows = store.scan(index, (Included(from), Excluded(to)), 9, false).unwrap();
+            rows.iter().map(|(key, _)| Serial::from_slice(&key[key.len() - 20..]).unwrap()).collect()
+        };
+        assert_eq!(serials(&CERTIFICATES_BY_NAME, b"127.0.0.1\0", b"127.0.0.1\x01"), [record.serial]);
+        assert_eq!(serials(&CERTIFICATES_BY_NAME, b"::1\0", b"::1\x01"), [record.serial]);
+        assert_eq!(serials(&CERTIFICATES_BY_NAME, b"127.0.0.2\0", b"127.0.0.2\x01"), []);
+        let not_after = 1_893_456_000u64;
+        let expiry = |at: u64| serials(&CERTIFICATES_BY_EXPIRY, &[0; 8], &at.to_be_bytes());
+        assert_eq!(expiry(not_after + 1), [record.serial]);
+        assert_eq!(expiry(not_after), []);
+        let spki: [u8; 32] = [
+            0xe8, 0x4f, 0x81, 0x9b, 0xe0, 0x75, 0x6b, 0xff, 0xbe, 0xef, 0xbf, 0x99, 0x58, 0x31, 0x4b, 0xee, 0xd5, 0x4a,
+            0x8b, 0x1b, 0x96, 0xc6, 0x96, 0x5b, 0x27, 0x6f, 0x9e, 0x00, 0x1d, 0xbd, 0x08, 0x05,
+        ];
+        assert_eq!(serials(&CERTIFICATES_BY_SPKI, &spki, &[&spki[..], &[0xff]].concat()), [record.serial]);
+    }
+
+    #[test]
+    fn a_record_without_a_certificate_in_it_is_refused() {
+        let mut change = Change::new();
+        index_certificate(&mut change, &CertificateRecord { certificate: b"no DER".to_vec(), ..record() });
+        assert!(matches!(change.into_batch(), Err(StoreError::Invalid { tree: "certificates", .. })));
+    }
+}

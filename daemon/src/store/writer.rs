@@ -126,7 +126,6 @@ struct Job {
 }
 
 impl Job {
-    #[expect(clippy::type_complexity, reason = "the other end of the same channel")]
     fn new(change: Change) -> Result<(Self, oneshot::Receiver<Result<(), CommitError>>), StoreError> {
         let batch = change.into_batch()?;
         let (done, wait) = oneshot::channel();
@@ -169,4 +168,193 @@ fn set(fault: &Mutex<Option<String>>, state: Option<String>) {
 
 fn stopped() -> StoreError {
     StoreError::Engine("its writer has stopped; restart the service".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc as std_mpsc;
+    use std::time::{Duration, Instant};
+
+    use super::super::{Conflict, Rows};
+    use super::*;
+
+    const NUMBERS: Table<u64> = Table::new("numbers");
+
+    /// An engine that tells the size of each group and applies it when it is told how that ends.
+    struct Puppet {
+        sizes: std_mpsc::SyncSender<usize>,
+        ends: Mutex<std_mpsc::Receiver<End>>,
+        dropped: Arc<AtomicBool>,
+    }
+
+    enum End {
+        Conflicts,
+        Fails,
+        Panics,
+        Succeeds,
+    }
+
+    impl Engine for Puppet {
+        fn name(&self) -> &'static str {
+            "puppet"
+        }
+
+        fn get(&self, _: Tree, _: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(None)
+        }
+
+        fn scan(&self, _: Tree, _: (Bound<&[u8]>, Bound<&[u8]>), _: usize, _: bool) -> Result<Rows, StoreError> {
+            Ok(Rows::new())
+        }
+
+        fn apply(&self, group: &[Batch]) -> Result<Vec<Result<(), Conflict>>, StoreError> {
+            self.sizes.send(group.len()).unwrap();
+            match self.ends.lock().unwrap().recv().unwrap() {
+                End::Conflicts => Ok(group.iter().map(|_| Err(Conflict { tree: "numbers" })).collect()),
+                End::Fails => Err(StoreError::Engine("the disk is full".to_owned())),
+                End::Panics => panic!("the engine has a bug"),
+                End::Succeeds => Ok(vec![Ok(()); group.len()]),
+            }
+        }
+    }
+
+    impl Drop for Puppet {
+        fn drop(&mut self) {
+            self.dropped.store(true, Ordering::SeqCst);
+        }
+    }
+
+    struct Strings {
+        store: Store,
+        sizes: std_mpsc::Receiver<usize>,
+        ends: std_mpsc::Sender<End>,
+        dropped: Arc<AtomicBool>,
+    }
+
+    fn puppet() -> Strings {
+        let (size, sizes) = std_mpsc::sync_channel(64);
+        let (ends, end) = std_mpsc::channel();
+        let dropped = Arc::new(AtomicBool::new(false));
+        let engine = Puppet { sizes: size, ends: Mutex::new(end), dropped: Arc::clone(&dropped) };
+        Strings { store: Store::new(Box::new(engine)), sizes, ends, dropped }
+    }
+
+    fn change() -> Change {
+        let mut change = Change::new();
+        change.put(&NUMBERS, "k", &1);
+        change
+    }
+
+    /// Waits for what other threads bring about.
+    fn until(what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !holds() {
+            assert!(Instant::now() < deadline, "not within 20 seconds: {what}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn waiting(store: &Store) -> usize {
+        let queue = store.shared.queue().unwrap();
+        queue.max_capacity() - queue.capacity()
+    }
+
+    #[test]
+    fn what_waits_while_a_group_is_written_is_the_next_group() {
+        let Strings { store, sizes, ends, .. } = puppet();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| store.commit_blocking(change()));
+            assert_eq!(sizes.recv().unwrap(), 1);
+            let others: Vec<_> = (0..10).map(|_| scope.spawn(|| store.commit_blocking(change()))).collect();
+            until("ten commits wait", || waiting(&store) == 10);
+            ends.send(End::Succeeds).unwrap();
+            assert_eq!(sizes.recv().unwrap(), 10);
+            first.join().unwrap().unwrap();
+            ends.send(End::Conflicts).unwrap();
+            for other in others {
+                assert!(matches!(other.join().unwrap(), Err(CommitError::Conflict(_))));
+            }
+            assert_eq!(store.fault(), None);
+        });
+    }
+
+    #[test]
+    fn an_engine_error_is_everybodys_error_and_a_fault_until_a_commit_succeeds() {
+        let Strings { store, sizes, ends, .. } = puppet();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| store.commit_blocking(change()));
+            assert_eq!(sizes.recv().unwrap(), 1);
+            let others: Vec<_> = (0..3).map(|_| scope.spawn(|| store.commit_blocking(change()))).collect();
+            until("three commits wait", || waiting(&store) == 3);
+            ends.send(End::Succeeds).unwrap();
+            first.join().unwrap().unwrap();
+            assert_eq!(sizes.recv().unwrap(), 3);
+            ends.send(End::Fails).unwrap();
+            for other in others {
+                assert!(matches!(other.join().unwrap(), Err(CommitError::Store(StoreError::Engine(_)))));
+            }
+        });
+        assert_eq!(store.fault().unwrap(), "the store failed: the disk is full");
+        ends.send(End::Succeeds).unwrap();
+        store.commit_blocking(change()).unwrap();
+        assert_eq!(store.fault(), None);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_makes_the_next_caller_wait() {
+        let Strings { store, sizes, ends, .. } = puppet();
+        let mut commits = tokio::task::JoinSet::new();
+        let commit = |store: Store| async move { store.commit(change()).await };
+        commits.spawn(commit(store.clone()));
+        let (size, _sizes) = tokio::task::spawn_blocking(move || (sizes.recv().unwrap(), sizes)).await.unwrap();
+        assert_eq!(size, 1, "the writer is busy with the first");
+        for _ in 0..QUEUE {
+            commits.spawn(commit(store.clone()));
+        }
+        while waiting(&store) < QUEUE {
+            tokio::task::yield_now().await;
+        }
+        let late = store.commit(change());
+        tokio::pin!(late);
+        assert!(std::future::poll_fn(|context| std::task::Poll::Ready(late.as_mut().poll(context).is_pending())).await);
+        assert_eq!(waiting(&store), QUEUE, "it waits outside of the queue");
+        for _ in 0..=QUEUE / GROUP + 1 {
+            ends.send(End::Succeeds).unwrap();
+        }
+        late.await.unwrap();
+        while let Some(commit) = commits.join_next().await {
+            commit.unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_writer_that_panics_is_an_error_for_its_callers_and_a_fault_for_good() {
+        let Strings { store, ends, .. } = puppet();
+        ends.send(End::Panics).unwrap();
+        assert!(matches!(store.commit_blocking(change()), Err(CommitError::Store(_))));
+        until("the writer has ended", || store.fault().is_some());
+        assert!(store.fault().unwrap().contains("restart the service"));
+        assert!(matches!(store.commit_blocking(change()), Err(CommitError::Store(_))));
+    }
+
+    #[test]
+    fn the_last_handle_closes_the_engine() {
+        let Strings { store, dropped, .. } = puppet();
+        let other = store.clone();
+        drop(store);
+        assert!(!dropped.load(Ordering::SeqCst));
+        drop(other);
+        assert!(dropped.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_refused_change_does_not_reach_the_engine() {
+        let Strings { store, sizes, .. } = puppet();
+        let mut change = Change::new();
+        change.put(&NUMBERS, "", &1);
+        assert!(matches!(store.commit_blocking(change), Err(CommitError::Store(StoreError::Invalid { .. }))));
+        assert!(sizes.try_recv().is_err());
+        assert_eq!(store.fault(), None);
+    }
 }

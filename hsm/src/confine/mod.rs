@@ -12,8 +12,10 @@ use caps::CapSet;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setresgid, setresuid};
 
+pub mod fd;
 mod filter;
 mod landlock;
+pub mod sync_file_range;
 #[cfg(test)]
 mod tests;
 
