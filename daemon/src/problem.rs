@@ -8,6 +8,8 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::service::Failure;
+
 /// A problem document and the headers that go with it. `detail` is one sentence for the client;
 /// the causes were logged with the request id.
 #[derive(Clone, Debug, Serialize)]
@@ -62,6 +64,22 @@ impl Problem {
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
+    }
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Self {
+        let words = failure.to_string();
+        match failure {
+            Failure::Conflict(_) => Self::plain(StatusCode::CONFLICT, words),
+            Failure::Internal(cause) => {
+                tracing::error!(cause, "a request failed");
+                Self::internal()
+            }
+            Failure::Missing(_) => Self::plain(StatusCode::NOT_FOUND, words),
+            Failure::Refused(_) => Self::plain(StatusCode::FORBIDDEN, words),
+            Failure::Unavailable(_) => Self::unavailable(words),
+        }
     }
 }
 

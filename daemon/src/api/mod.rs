@@ -2,3 +2,7 @@
 //! store, nor the signer.
 
 pub mod acme;
+pub mod admin;
+pub mod health;
+pub mod metrics;
+pub mod pki;

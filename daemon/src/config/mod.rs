@@ -1,12 +1,18 @@
 //! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
 
 mod networks;
+mod parse;
+mod raw;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use networks::{AllowedNetworks, Network, NetworkError};
+pub use parse::ConfigError;
+
+use crate::store::EngineKind;
 
 /// Version of the file's format; the file says `version = 1`.
 pub const FORMAT: u16 = 1;
@@ -77,14 +83,15 @@ pub struct Limits {
     pub body: usize,
     /// Most connections open at a time, all listeners together.
     pub connections: usize,
-    /// Longest time without a request on an open connection.
-    pub idle_timeout: Duration,
     /// Largest request line and headers in bytes, together.
     pub header: usize,
-    /// Longest time to send the headers, and to finish a TLS handshake.
+    /// Longest time for a TLS handshake, and then for the headers of each request to arrive: so
+    /// also how long a connection may be idle.
     pub header_timeout: Duration,
-    /// Longest time from the headers to the end of the answer.
+    /// Longest time from the headers to the beginning of the answer, body included.
     pub request_timeout: Duration,
+    /// Longest time in which a client takes nothing of its answer.
+    pub write_timeout: Duration,
 }
 
 /// One socket that `signetd` listens on, and what it carries.
@@ -144,6 +151,37 @@ pub enum Surface {
     Pki,
 }
 
+impl Surface {
+    /// The paths it claims, each with everything below it.
+    pub fn paths(self) -> &'static [&'static str] {
+        match self {
+            Self::Acme => &["/acme", "/directory"],
+            Self::Admin => &["/admin/v1", "/metrics"],
+            Self::Health => &["/health"],
+            Self::Pki => &["/ca"],
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acme => "acme",
+            Self::Admin => "admin",
+            Self::Health => "health",
+            Self::Pki => "pki",
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// The sockets of the signers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signers {
@@ -159,19 +197,9 @@ pub struct Signers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     /// Which engine.
-    pub engine: StoreEngine,
-    /// A file for SQLite, a directory for sled.
+    pub engine: EngineKind,
+    /// Its directory.
     pub path: PathBuf,
-}
-
-/// Engines of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StoreEngine {
-    /// sled 0.34
-    Sled,
-    /// SQLite, the default
-    Sqlite,
 }
 
 /// The TLS server's certificate and key.

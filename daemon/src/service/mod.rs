@@ -1,9 +1,20 @@
 //! Use cases shared by all surfaces, and the state they work on.
 
 pub mod acme;
+pub mod administrators;
+pub mod ca;
+pub mod certificates;
+mod failure;
+pub mod health;
 mod issue;
+pub mod metrics;
+pub mod peer;
+pub mod profiles;
+mod rights;
+pub mod seal;
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use policy::effects::{Clock, Entropy, EntropyError};
@@ -13,6 +24,8 @@ use policy::tbs::Issuer;
 use crate::config;
 use crate::issuance::ca::Ca;
 use crate::store::Store;
+
+pub use failure::Failure;
 
 /// What the use cases work on. Built once, by boot.
 pub struct Services {
@@ -26,6 +39,8 @@ pub struct Services {
     pub issuer: Arc<Issuer>,
     /// Label of the issuing key in the CA signer.
     pub issuer_key: String,
+    /// What the daemon counts.
+    pub metrics: metrics::Metrics,
     /// Every profile of the profile directory, by name.
     pub profiles: Arc<BTreeMap<String, Profile>>,
     /// Base URL under which clients reach the daemon, without a slash at the end.
@@ -38,6 +53,8 @@ pub struct Services {
     pub store: Store,
     /// How control of names is validated.
     pub validation: config::Validation,
+    /// How the signers were when they were last asked.
+    pub vitals: health::Vitals,
 }
 
 /// One source of random bytes for all requests.
@@ -66,7 +83,6 @@ pub struct RequestId(Arc<str>);
 impl RequestId {
     /// A fresh id of 96 random bits.
     pub fn generate(random: &Random) -> Result<Self, EntropyError> {
-        use std::fmt::Write;
         let bytes: [u8; 12] = random.bytes()?;
         let mut text = String::with_capacity(24);
         for byte in bytes {
@@ -81,8 +97,8 @@ impl RequestId {
     }
 }
 
-impl std::fmt::Display for RequestId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
