@@ -77,6 +77,16 @@ impl Layout {
         self.state().join(name).join("journal")
     }
 
+    /// What the module that counts calls is told.
+    pub fn faults(&self) -> PathBuf {
+        self.0.join("faults").join("control")
+    }
+
+    /// The calls that it counted, a line each.
+    pub fn calls(&self) -> PathBuf {
+        self.0.join("faults").join("control.log")
+    }
+
     /// The daemon's records.
     pub fn store(&self) -> PathBuf {
         self.0.join("store")
