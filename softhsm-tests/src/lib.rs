@@ -7,6 +7,7 @@ pub mod admin;
 pub mod clients;
 pub mod dns;
 pub mod files;
+pub mod fuzz;
 pub mod memory;
 pub mod ports;
 pub mod powercut;

@@ -27,6 +27,11 @@ impl Layout {
         Ok(Self(path))
     }
 
+    /// A rig that exists nowhere.
+    pub fn example() -> Self {
+        Self(PathBuf::from("/rig"))
+    }
+
     /// The directory itself.
     pub fn directory(&self) -> &Path {
         &self.0

@@ -87,6 +87,11 @@ pub fn supervise(layout: &Layout, programs: &Path, owner: Option<u32>) -> Result
     supervisor::run(settings::services(layout, programs), &layout.run(), owner).map_err(|error| error.to_string())
 }
 
+/// What `signetd.toml` of such a rig would say.
+pub fn example_settings(layout: &Layout, options: &Options) -> String {
+    settings::signetd(layout, &Record::decide(layout, options).expect("free ports"))
+}
+
 /// The logs of a rig that are not empty.
 pub fn logs(layout: &Layout) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(layout.logs()).into_iter().flatten().flatten();
