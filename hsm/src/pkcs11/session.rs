@@ -62,6 +62,8 @@ struct Pool {
 enum State {
     LoggedIn,
     LoggedOut,
+    /// A lost login is being made good: nothing is lent until it is.
+    Recovering,
 }
 
 /// A session on loan. It goes back to the pool by [`Lease::keep`]; dropped otherwise, it is closed.
@@ -130,11 +132,13 @@ impl Sessions {
             if pool.state == State::LoggedOut {
                 return Err(logged_out());
             }
+            let may_lend = pool.state == State::LoggedIn;
             let generation = pool.generation;
-            if let Some(session) = pool.idle.pop() {
+            let idle = if may_lend { pool.idle.pop() } else { None };
+            if let Some(session) = idle {
                 return Ok(Lease { sessions: self, session: Some(session), generation });
             }
-            if pool.open < pool.limit {
+            if may_lend && pool.open < pool.limit {
                 pool.open += 1;
                 drop(pool);
                 // From here on the lease answers for the count: dropped without a session, it gives
@@ -202,24 +206,45 @@ impl Sessions {
             return Err(TokenError::new("C_Login", ErrorClass::Restart, what));
         }
         tracing::warn!(relogins, "the token lost the login, logging in again");
+        if let Err(error) = self.quiesce() {
+            access.pin = Some(pin);
+            return Err(error);
+        }
         self.close_anchor(access);
-        match self.log_in(access, &pin) {
-            Ok(()) => {
-                access.pin = Some(pin);
-                self.next_generation(State::LoggedIn);
-                Ok(())
+        let answer = self.log_in(access, &pin);
+        let (state, answer) = match answer {
+            // The PIN is dropped: it is not the token's any more, and must never be tried again.
+            Err(refused @ (LoginError::Locked | LoginError::WrongPin)) => {
+                let what = format!("{refused}, which it took before: unseal with the new one");
+                (State::LoggedOut, Err(TokenError::new("C_Login", ErrorClass::Operator, what)))
             }
             Err(LoginError::Token(error)) => {
                 access.pin = Some(pin);
-                Err(error)
+                (State::LoggedIn, Err(error))
             }
-            // The PIN is dropped: it is not the token's any more, and must never be tried again.
-            Err(refused) => {
-                self.next_generation(State::LoggedOut);
-                let what = format!("{refused}, which it took before: unseal with the new one");
-                Err(TokenError::new("C_Login", ErrorClass::Operator, what))
+            Ok(()) => {
+                access.pin = Some(pin);
+                (State::LoggedIn, Ok(()))
             }
+        };
+        self.next_generation(state);
+        answer
+    }
+
+    /// Lends nothing more, and waits for what is lent: SoftHSM answers CKR_GENERAL_ERROR to a call
+    /// that a logout overtakes, which would look like a broken token.
+    fn quiesce(&self) -> Result<(), TokenError> {
+        let mut pool = self.pool();
+        pool.state = State::Recovering;
+        let busy = |pool: &mut Pool| pool.open > pool.idle.len();
+        let waited = self.returned.wait_timeout_while(pool, self.deadline, busy);
+        let (mut pool, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            pool.state = State::LoggedIn;
+            let what = format!("calls in progress did not end within {:?}: a fresh start is needed", self.deadline);
+            return Err(TokenError::new("C_Login", ErrorClass::Restart, what));
         }
+        Ok(())
     }
 
     /// A new anchor and one C_Login on it.
@@ -343,8 +368,12 @@ impl Drop for Lease<'_> {
         if let Some(session) = self.session.take() {
             self.sessions.module.close_session(session);
         }
-        self.sessions.pool().open -= 1;
-        self.sessions.returned.notify_one();
+        let mut pool = self.sessions.pool();
+        pool.open -= 1;
+        match pool.state {
+            State::Recovering => self.sessions.returned.notify_all(),
+            State::LoggedIn | State::LoggedOut => self.sessions.returned.notify_one(),
+        }
     }
 }
 
