@@ -15,3 +15,4 @@ pub mod revocation;
 pub mod service;
 pub mod store;
 pub mod tls;
+pub mod validation;

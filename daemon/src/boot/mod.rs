@@ -20,6 +20,8 @@ use tokio::sync::watch;
 use crate::config::{Address, Config, ConfigError, Listener, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
+use crate::service::acme::Acme;
+use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
 use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
@@ -33,6 +35,9 @@ use notify::Manager;
 /// Why the daemon does not start. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
+    /// The ACME service cannot take up where it stopped.
+    #[error("the ACME service cannot start: {0}")]
+    Acme(#[from] AcmeError),
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -128,6 +133,7 @@ async fn serve(
         validation: config.validation,
         vitals: Vitals::default(),
     });
+    let acme = Acme::start(Arc::clone(&services)).await?;
     let (stop, stopped) = watch::channel(false);
     stop_on_signals(stop)?;
 
@@ -140,7 +146,7 @@ async fn serve(
             Transport::Tls => Some(Arc::new(tls::server_config(Arc::clone(&key), Arc::clone(&clock), &terms)?)),
         };
         tracing::info!(address = %listener.address, "listening");
-        Ok(Endpoint { socket, tls, router: http::routes(&services, &listener.surfaces) })
+        Ok(Endpoint { socket, tls, router: http::routes(&services, &acme, &listener.surfaces) })
     };
     let mut endpoints = config
         .listeners
@@ -160,6 +166,10 @@ async fn serve(
     tokio::select! {
         () = serving => {}
         () = tell_manager(manager, &services, stopped) => {}
+    }
+    // Nothing is served any more: the nonces stay good over an orderly restart.
+    if let Err(error) = acme.stop().await {
+        tracing::warn!(%error, "the nonces could not be kept: clients will be told to take new ones");
     }
     tracing::info!("stopped");
     Ok(())

@@ -1,10 +1,12 @@
 //! Use cases shared by all surfaces, and the state they work on.
 
+pub mod acme;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
 mod failure;
 pub mod health;
+mod issue;
 pub mod metrics;
 pub mod peer;
 pub mod profiles;

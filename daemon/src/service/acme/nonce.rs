@@ -74,10 +74,9 @@ impl Nonces {
             window.used[word] &= !bit;
             counter
         };
-        let mut bytes = [0u8; 32];
-        bytes[..8].copy_from_slice(&counter.to_be_bytes());
-        bytes[8..].copy_from_slice(&sign(&self.key, &bytes[..8]).as_ref()[..24]);
-        URL_SAFE_NO_PAD.encode(bytes)
+        let counter = counter.to_be_bytes();
+        let tag = sign(&self.key, &counter);
+        URL_SAFE_NO_PAD.encode([&counter, &tag.as_ref()[..24]].concat())
     }
 
     /// Takes a nonce back. Of any number of simultaneous uses of one nonce exactly one succeeds.
@@ -218,8 +217,11 @@ mod tests {
         let before = nonces();
         let (used, unused) = (before.make(), before.make());
         before.take(&used).unwrap();
-        let parts: Vec<Part> =
-            before.export().iter().map(|part| serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap()).collect();
+        let parts: Vec<Part> = before
+            .export()
+            .iter()
+            .map(|part| serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap())
+            .collect();
         assert!(parts.iter().all(|part| serde_json::to_string(part).unwrap().len() < 64 * 1024));
         let after = Nonces::import(&parts).unwrap();
         assert_eq!(after.take(&used), Err(NonceError::Stale));
