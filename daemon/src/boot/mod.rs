@@ -199,12 +199,8 @@ fn rules(config: &Config, file: &Path) -> Rules {
 
 /// The store's directory, for its owner only. It must exist before confinement can name it.
 fn make_directory(path: &Path) -> Result<(), BootError> {
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(StoreError::Engine(format!("{}: {error}", path.display())).into())
-        }
-        _ => Ok(()),
-    }
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path);
+    made.map_err(|error| StoreError::Engine(format!("{}: {error}", path.display())).into())
 }
 
 /// Asks both signers how they are. An error is a TLS key that is not the certificate's; a signer

@@ -90,12 +90,13 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
 }
 
 fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
+    let default_profile = raw.default_profile.as_ref().map(Spanned::get_ref);
     let profiles = match raw.profiles {
         Some(profiles) if profiles.get_ref().is_empty() => {
             return wrong(&profiles, "an order needs a profile: write for example `profiles = [\"server\"]`");
         }
         Some(profiles) => profiles.into_inner(),
-        None => vec!["server".to_owned()],
+        None => vec![default_profile.cloned().unwrap_or_else(|| "server".to_owned())],
     };
     let default_profile = match raw.default_profile {
         Some(name) if !profiles.contains(name.get_ref()) => {
