@@ -13,6 +13,8 @@
 pub mod ca;
 mod catch_up;
 pub mod orders;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -29,6 +31,7 @@ use policy::profile::{Decision, Profile, Refusal, Terms};
 use policy::serial::Serial;
 use policy::tbs::{self, Certificate, Issuer, TbsCertificate, TbsError};
 use tokio::time::{Instant, timeout_at};
+
 
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord, index_certificate};
 use crate::store::{Change, CommitError, StoreError};
