@@ -32,7 +32,6 @@ use policy::serial::Serial;
 use policy::tbs::{self, Certificate, Issuer, TbsCertificate, TbsError};
 use tokio::time::{Instant, timeout_at};
 
-
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord, index_certificate};
 use crate::store::{Change, CommitError, StoreError};
 use ca::{Ca, CaError, Ready};

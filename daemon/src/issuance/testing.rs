@@ -165,9 +165,7 @@ impl TestSigner {
 
     fn serve(&self, connection: &UnixStream) {
         let mut buffer = vec![0; MAX_FRAME];
-        while let Ok(call) =
-            wire::receive(connection, &mut buffer, MsgFlags::empty()).and_then(wire::decode::<Call>)
-        {
+        while let Ok(call) = wire::receive(connection, &mut buffer, MsgFlags::empty()).and_then(wire::decode::<Call>) {
             let Some(result) = self.answer(call.request) else { break };
             let mut frame = Vec::new();
             wire::encode(&Reply { id: call.id, result }, &mut frame).unwrap();
@@ -210,8 +208,7 @@ impl TestSigner {
             }
             _ if !unsealed => Err(Refusal::Sealed),
             Request::Reserve { count } => {
-                let serials: Vec<Serial> =
-                    (0..count).map(|_| Serial::generate(&mut TestEntropy).unwrap()).collect();
+                let serials: Vec<Serial> = (0..count).map(|_| Serial::generate(&mut TestEntropy).unwrap()).collect();
                 self.inner().reserved.extend(&serials);
                 Ok(Response::Reserved(serials))
             }

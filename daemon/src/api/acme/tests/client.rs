@@ -37,7 +37,7 @@ impl Answer {
 
     /// The ACME error, without its prefix.
     pub(super) fn error(&self) -> String {
-        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", String::from_utf8_lossy(&self.body));
         let kind = self.json()["type"].as_str().unwrap().to_owned();
         kind.strip_prefix("urn:ietf:params:acme:error:").unwrap().to_owned()
     }

@@ -217,7 +217,12 @@ async fn contacts_are_mailto_with_one_address() {
     ] {
         expect(&client.register(json!({"contact": [contact]})).await, StatusCode::BAD_REQUEST, kind, contact);
     }
-    expect(&client.register(json!({"contact": "mailto:a@b.test"})).await, StatusCode::BAD_REQUEST, "malformed", "no list");
+    expect(
+        &client.register(json!({"contact": "mailto:a@b.test"})).await,
+        StatusCode::BAD_REQUEST,
+        "malformed",
+        "no list",
+    );
     let client = Client::new(&world).await;
     let answer = client.post(&client.kid, json!({"contact": ["mailto:new@example.test"], "status": "valid"})).await;
     assert_eq!((answer.status, &answer.json()["contact"]), (StatusCode::OK, &json!(["mailto:new@example.test"])));
@@ -259,7 +264,6 @@ async fn an_order_is_refused_as_a_whole_with_a_reason_for_each_name() {
         (json!([dns("A.example.test")]), "malformed", 1),
         (json!([dns("bücher.example.test")]), "malformed", 1),
         (json!([dns("example.test.")]), "malformed", 1),
-        (json!([dns("localhost")]), "malformed", 1),
         (json!([dns("192.0.2.1")]), "malformed", 1),
         (json!([dns("")]), "malformed", 1),
         (json!([dns("*.example.test")]), "rejectedIdentifier", 1),

@@ -96,7 +96,13 @@ async fn after_a_crash_the_journal_completes_the_order_and_brings_the_certificat
     let other = World::new().await;
     let stranger = Client::new(&other).await;
     stranger.issue(&other, &["a.example.test"]).await;
-    let event = other.signer.inner().lines.iter().map(|line| line[65..].to_owned()).find(|json| json.contains("\"certificate\""));
+    let event = other
+        .signer
+        .inner()
+        .lines
+        .iter()
+        .map(|line| line[65..].to_owned())
+        .find(|json| json.contains("\"certificate\""));
     let mut entry: hsm::journal::Entry = serde_json::from_str(&event.unwrap()).unwrap();
     if let hsm::journal::Event::Certificate { record, .. } = &mut entry.event {
         record.order = Some(id);
