@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use policy::effects::{Clock, Entropy};
 use policy::key::{KeyAlgorithm, PublicKey};
-use policy::name::Name;
-use policy::tbs::{Certificate, Issuer, Role, RoleCertificate};
+use policy::tbs::{Certificate, Issuer, Role};
 
-use super::certify::{Certifier, ISSUING_SECONDS, OCSP_SECONDS, TLS_SECONDS};
+use super::certify::{Certifier, common_name, role};
 use super::custody::{Custody, label};
 use super::files::{self, Access};
 use super::record::{Ledger, Transcript, hexadecimal, rfc3339};
-use super::{AdminKey, Algorithm, CeremonyError, Init, Pins, Report, Standing, custody, settings};
+use super::{AdminKey, Algorithm, CeremonyError, Init, Pins, Report, Standing, custody, rehearsal, settings};
 use crate::pkcs11::{Token, TokenKey};
 
 /// Makes everything. The host was found empty.
@@ -23,6 +22,12 @@ pub(super) fn perform(
     entropy: &mut dyn Entropy,
 ) -> Result<Report, CeremonyError> {
     let layout = &init.layout;
+    let root = Custody::new("root", &init.module, layout, &pins.root);
+    let ca = Custody::new("ca", &init.module, layout, &pins.ca);
+    let tls = Custody::new("tls", &init.module, layout, &pins.tls);
+    rehearsal::certificates(init, admin.public(), clock.now(), entropy)?;
+    rehearsal::settings(init, &ca, &tls)?;
+
     for directory in [&layout.config, &layout.config.join("ca"), &layout.state, &layout.run] {
         files::directory(directory, Access::Everybody)?;
     }
@@ -35,9 +40,6 @@ pub(super) fn perform(
         transcript: Transcript::begin(clock.now(), &init.organization),
         entropy,
     };
-    let root = Custody::new("root", &init.module, layout, &pins.root);
-    let ca = Custody::new("ca", &init.module, layout, &pins.ca);
-    let tls = Custody::new("tls", &init.module, layout, &pins.tls);
 
     // A token is closed before the next one is opened, so public halves are made first.
     let ca_keys = act.ca_keys(&ca, pins)?;
@@ -113,8 +115,8 @@ impl Act<'_> {
         self.certified("the root CA", &root)?;
         self.publish("root.pem", &root.to_pem())?;
 
-        let common_name = format!("{} Issuing CA 1", self.init.organization);
-        let what = self.what(Role::IssuingCa, &common_name, ISSUING_SECONDS);
+        let common_name = common_name(self.init, &Role::IssuingCa);
+        let what = role(self.init, Role::IssuingCa, &common_name);
         let issuer = Issuer::from_der(root.der())?;
         let issuing = certifier.role(&what, &issuer, issuing, &mut self.ledger, self.entropy)?;
         self.certified("the issuing CA", &issuing)?;
@@ -136,14 +138,14 @@ impl Act<'_> {
         let certifier = Certifier { token: &token, key: &ca_keys.issuing };
         let issuer = Issuer::from_der(authorities.issuing.der())?;
 
-        let host = init.hosts.first().map(Name::to_string).unwrap_or_default();
-        let what = RoleCertificate { names: &init.hosts, ..self.what(Role::TlsServer, &host, TLS_SECONDS) };
+        let host = common_name(init, &Role::TlsServer);
+        let what = role(init, Role::TlsServer, &host);
         let server = certifier.role(&what, &issuer, &tls_keys.server.public, &mut self.ledger, self.entropy)?;
         self.certified("the TLS server", &server)?;
         self.publish("tls-1.pem", &(server.to_pem() + &authorities.issuing.to_pem()))?;
 
-        let common_name = format!("{} OCSP Responder 1", init.organization);
-        let what = self.what(Role::OcspResponder, &common_name, OCSP_SECONDS);
+        let responder = common_name(init, &Role::OcspResponder);
+        let what = role(init, Role::OcspResponder, &responder);
         let ocsp = certifier.role(&what, &issuer, &ca_keys.ocsp.public, &mut self.ledger, self.entropy)?;
         self.certified("the OCSP responder", &ocsp)?;
         self.publish("ocsp-1.pem", &ocsp.to_pem())?;
@@ -261,15 +263,6 @@ impl Act<'_> {
 
     fn publish(&self, name: &str, pem: &str) -> Result<(), CeremonyError> {
         Ok(files::create(&self.init.layout.ca(name), pem.as_bytes(), Access::Everybody)?)
-    }
-
-    fn what<'n>(&self, role: Role, common_name: &'n str, seconds: u64) -> RoleCertificate<'n>
-    where
-        Self: 'n,
-    {
-        let init: &'n Init = self.init;
-        let organization = matches!(role, Role::IssuingCa | Role::OcspResponder).then_some(init.organization.as_str());
-        RoleCertificate { role, common_name, organization, names: &[], pki_url: init.pki_url.as_deref(), seconds }
     }
 }
 

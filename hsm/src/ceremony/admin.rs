@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use policy::csr::Csr;
 use policy::effects::{Entropy, UnixTime};
@@ -30,6 +31,7 @@ pub enum AdminKey {
 /// A key pair in software, on its way into a file.
 pub struct SoftwareKey {
     public: PublicKey,
+    pair: EcdsaKeyPair,
     pem: Zeroizing<String>,
 }
 
@@ -62,7 +64,19 @@ impl SoftwareKey {
         Ok(Self {
             public: PublicKey::from_spki(spki.as_ref()).map_err(|_| fault())?,
             pem: Zeroizing::new(pem.map_err(|_| fault())?),
+            pair,
         })
+    }
+
+    /// The public half.
+    pub(super) fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// ECDSA with SHA-256, as DER.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CeremonyError> {
+        let fault = |_| CeremonyError::Refused("a software key could not sign: try again".to_owned());
+        Ok(self.pair.sign(&SystemRandom::new(), message).map_err(fault)?.as_ref().to_vec())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Certificates for our own roles: built, linted, signed in the token, verified, journalled, and
 //! only then handed out.
 
-use policy::effects::Entropy;
+use policy::effects::{Entropy, UnixTime};
 use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
 use policy::key::PublicKey;
 use policy::name::Name;
@@ -9,8 +9,8 @@ use policy::serial::Serial;
 use policy::tbs::{self, Certificate, Issuer, Role, RoleCertificate, TbsCertificate};
 use policy::validity::Validity;
 
-use super::CeremonyError;
 use super::record::{ACTOR, Ledger, VERSION};
+use super::{CeremonyError, Init};
 use crate::journal::Event;
 use crate::pkcs11::{Token, TokenKey};
 
@@ -28,11 +28,7 @@ impl Certifier<'_> {
         ledger: &mut Ledger,
         entropy: &mut dyn Entropy,
     ) -> Result<Certificate, CeremonyError> {
-        let start = ledger.now().minus(BACKDATE);
-        let validity = Validity::new(start, start.plus(ROOT_SECONDS - 1)).map_err(tbs::TbsError::from)?;
-        let common_name = format!("{organization} Root CA");
-        let serial = Serial::generate(entropy)?;
-        let tbs = tbs::root(&common_name, organization, &self.key.public, serial, validity)?;
+        let tbs = root(organization, &self.key.public, Serial::generate(entropy)?, ledger.now())?;
         self.certify(tbs, None, ("root", ""), record(ledger, &[]), ledger)
     }
 
@@ -74,6 +70,42 @@ impl Certifier<'_> {
     }
 }
 
+/// To-be-signed bytes of the root.
+pub(super) fn root(
+    organization: &str,
+    key: &PublicKey,
+    serial: Serial,
+    now: UnixTime,
+) -> Result<TbsCertificate, CeremonyError> {
+    let start = now.minus(BACKDATE);
+    let validity = Validity::new(start, start.plus(ROOT_SECONDS - 1)).map_err(tbs::TbsError::from)?;
+    Ok(tbs::root(&format!("{organization} Root CA"), organization, key, serial, validity)?)
+}
+
+/// What each certificate of a ceremony says, for the role `of`.
+pub(super) fn role<'a>(init: &'a Init, of: Role, common_name: &'a str) -> RoleCertificate<'a> {
+    let (organization, names, seconds) = match of {
+        Role::Administrator => (None, &[][..], ADMINISTRATOR_SECONDS),
+        Role::IssuingCa => (Some(init.organization.as_str()), &[][..], ISSUING_SECONDS),
+        Role::OcspResponder => (Some(init.organization.as_str()), &[][..], OCSP_SECONDS),
+        Role::TlsServer => (None, init.hosts.as_slice(), TLS_SECONDS),
+    };
+    // An administrator enrolled later gets the same certificate as the first one, and the console
+    // does not know where things are published.
+    let pki_url = if matches!(of, Role::Administrator) { None } else { init.pki_url.as_deref() };
+    RoleCertificate { role: of, common_name, organization, names, pki_url, seconds }
+}
+
+/// The common name of the certificate for the role `of`.
+pub(super) fn common_name(init: &Init, of: &Role) -> String {
+    match of {
+        Role::Administrator => init.admin.clone(),
+        Role::IssuingCa => format!("{} Issuing CA 1", init.organization),
+        Role::OcspResponder => format!("{} OCSP Responder 1", init.organization),
+        Role::TlsServer => init.hosts.first().map(Name::to_string).unwrap_or_default(),
+    }
+}
+
 /// The operator on the console vouches for every name.
 pub(crate) fn record(ledger: &Ledger, names: &[Name]) -> AuthorizationRecord {
     let at = ledger.now();
@@ -106,13 +138,13 @@ const BACKDATE: u64 = 3600;
 const ROOT_SECONDS: u64 = 7305 * DAY;
 
 /// 10 years.
-pub(crate) const ISSUING_SECONDS: u64 = 3652 * DAY;
+const ISSUING_SECONDS: u64 = 3652 * DAY;
 
 /// What browsers accept, BR 6.3.2.
-pub(crate) const TLS_SECONDS: u64 = 397 * DAY;
+const TLS_SECONDS: u64 = 397 * DAY;
 
 /// Short, because id-pkix-ocsp-nocheck makes it irrevocable.
-pub(crate) const OCSP_SECONDS: u64 = 90 * DAY;
+const OCSP_SECONDS: u64 = 90 * DAY;
 
 /// One year.
 pub(crate) const ADMINISTRATOR_SECONDS: u64 = 365 * DAY;

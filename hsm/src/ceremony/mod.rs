@@ -21,6 +21,7 @@ mod custody;
 mod files;
 mod layout;
 mod record;
+mod rehearsal;
 mod settings;
 
 pub use admin::{AdminKey, Administrator, SoftwareKey, administrators, read_csr};

@@ -79,7 +79,7 @@ impl Transcript {
 }
 
 /// One line of a journal: the entry, and its JSON as it stands in the file.
-pub type Line = Result<(Entry, String), CeremonyError>;
+pub(crate) type Line = Result<(Entry, String), CeremonyError>;
 
 /// The entries of the journal in `directory`, in order, without its lock: a signer may go on
 /// writing. The chain is not checked; `journal::verify` does that.

@@ -10,9 +10,9 @@ use super::{AdminKey, Init, Standing};
 pub(super) fn signer_ca(init: &Init, environment: &Environment, standing: Standing) -> String {
     let layout = &init.layout;
     let mut text = head("ca", init, environment);
-    let _ = writeln!(text, "profiles = {}", quoted(&layout.profiles()));
-    let _ = writeln!(text, "identity = {}", quoted(&layout.socket("identity")));
-    text.push_str("# pin = \"…\"   # unattended unseal: read what it gives up before you write it\n");
+    let _ = writeln!(text, "profiles = {}", quoted(layout.profiles()));
+    let _ = writeln!(text, "identity = {}", quoted(layout.socket("identity")));
+    text.push_str("# pin = \"…\"   # unattended unseal: who has the host then has the CA\n");
     listen(&mut text, &layout.socket("ca"), "daemon", standing.daemon_uid());
     key(&mut text, "issuing-1", "issue", Some(&layout.ca("issuing-1.pem")));
     key(&mut text, "ocsp-1", "ocsp", Some(&layout.ca("ocsp-1.pem")));

@@ -247,6 +247,29 @@ fn a_pin_that_others_can_read_is_refused_before_anything_is_made() {
 }
 
 #[test]
+fn what_would_fail_half_way_is_refused_before_anything_is_made() {
+    let appliance = Appliance::empty();
+    let before = appliance.tree("");
+    let (long, run) = ("x".repeat(70), format!("/tmp/{}", "x".repeat(100)));
+    appliance.secret("short.pin", "123");
+    let short = appliance.path("short.pin").display().to_string();
+    let after = appliance.tree("");
+    let refused = appliance.init(&["--software-admin-key", "--tls-pin-file", &short]);
+    assert!(refused.code == 1 && refused.err.contains("must have 4 to 255 octets"), "{refused:?}");
+    assert_eq!(appliance.tree(""), after);
+    std::fs::remove_file(appliance.path("short.pin")).unwrap();
+    for (flag, value, word) in [
+        ("--admin", long.as_str(), "64"),
+        ("--host", "not a name", "is not a DNS name"),
+        ("--run-dir", &run, "107 octets"),
+    ] {
+        let refused = appliance.init_with(flag, value);
+        assert!(refused.code == 1 && refused.err.contains(word), "{flag}: {refused:?}");
+        assert_eq!(appliance.tree(""), before, "{flag}");
+    }
+}
+
+#[test]
 fn a_damaged_journal_is_named_at_its_first_bad_entry() {
     let appliance = Appliance::initialised();
     let segment = std::fs::read_dir(appliance.path("var/ca/journal"))

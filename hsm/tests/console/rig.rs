@@ -57,6 +57,19 @@ impl Appliance {
 
     /// `signet-signer init` with the usual flags and `more`.
     pub(crate) fn init(&self, more: &[&str]) -> Said {
+        let arguments = self.arguments(more);
+        signer(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// `signet-signer init` with a software key, and with `value` in the place of the usual `flag`.
+    pub(crate) fn init_with(&self, flag: &str, value: &str) -> Said {
+        let mut arguments = self.arguments(&["--software-admin-key"]);
+        let at = arguments.iter().position(|argument| argument == flag).unwrap();
+        arguments[at + 1] = value.to_owned();
+        signer(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn arguments(&self, more: &[&str]) -> Vec<String> {
         let at = |name: &str| self.path(name).display().to_string();
         let mut arguments: Vec<String> = ["init", "--module", SOFTHSM, "--organization", "Example Works"]
             .into_iter()
@@ -69,8 +82,7 @@ impl Appliance {
             arguments.extend([flag.to_owned(), at(name)]);
         }
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        signer(&arguments)
+        arguments
     }
 
     /// A console verb on the CA signer's configuration.
