@@ -7,6 +7,7 @@
 pub mod api;
 pub mod boot;
 pub mod config;
+pub mod ctl;
 pub mod http;
 pub mod issuance;
 pub mod problem;

@@ -1,3 +1,7 @@
 //! `signetctl`: what an administrator types.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::ctl::run()
+}

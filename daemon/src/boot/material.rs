@@ -13,7 +13,8 @@ use crate::config::Config;
 
 /// Certificates and profiles.
 pub struct Material {
-    /// The server certificate and what leads to the root.
+    /// The server certificate and what leads to the root; the issuing certificate is added when it is
+    /// all that the file lacks.
     pub chain: Vec<CertificateDer<'static>>,
     /// The issuing certificate.
     pub issuer: Arc<Issuer>,
@@ -42,7 +43,7 @@ pub enum MaterialError {
 impl Material {
     /// Reads everything and checks that it belongs together.
     pub fn load(config: &Config) -> Result<Self, MaterialError> {
-        let chain = certificates(&config.tls.chain)?;
+        let mut chain = certificates(&config.tls.chain)?;
         for der in &chain {
             Certificate::from_der(der).map_err(|error| wrong(&config.tls.chain, error.to_string()))?;
         }
@@ -56,6 +57,13 @@ impl Material {
             .map_err(|_| {
                 wrong(issuer_file, format!("it was not signed by the root in {}: name the pair", root_file.display()))
             })?;
+        // A server certificate of our own, alone in its file: what leads to the root is known.
+        let by_us = chain.len() == 1
+            && Certificate::from_der(&chain[0])
+                .is_ok_and(|leaf| Issuer::from_der(&issuer).is_ok_and(|issuer| leaf.verify(issuer.key()).is_ok()));
+        if by_us {
+            chain.push(CertificateDer::from(issuer.clone()));
+        }
         let issuer = Issuer::from_der(&issuer).map_err(|error| wrong(issuer_file, error.to_string()))?;
         let profiles = profiles(&config.ca.profiles)?;
         if let Some(missing) = config.acme.profiles.iter().find(|name| !profiles.contains_key(*name)) {

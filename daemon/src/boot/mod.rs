@@ -185,7 +185,7 @@ fn rules(config: &Config, file: &Path) -> Rules {
     let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root].into_iter().filter_map(directory);
     let system = ["/etc/hosts", "/etc/resolv.conf", "/run/systemd/journal"].map(PathBuf::from);
     Rules {
-        user: None,
+        user: config.user.clone(),
         read: read.chain([config.ca.profiles.clone()]).chain(system).collect(),
         write: sockets
             .chain([config.store.path.clone()])
@@ -199,12 +199,8 @@ fn rules(config: &Config, file: &Path) -> Rules {
 
 /// The store's directory, for its owner only. It must exist before confinement can name it.
 fn make_directory(path: &Path) -> Result<(), BootError> {
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(StoreError::Engine(format!("{}: {error}", path.display())).into())
-        }
-        _ => Ok(()),
-    }
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path);
+    made.map_err(|error| StoreError::Engine(format!("{}: {error}", path.display())).into())
 }
 
 /// Asks both signers how they are. An error is a TLS key that is not the certificate's; a signer

@@ -4,7 +4,6 @@ mod connection;
 mod listener;
 mod request;
 mod routes;
-mod sealed;
 mod write_timeout;
 
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use tokio::task::JoinSet;
 
 pub use listener::{BindError, Socket, bind};
 pub use routes::{local, routes};
-pub use sealed::gate;
 
 use crate::config::Limits;
 use crate::service::Services;

@@ -96,7 +96,9 @@ pub fn process(rules: &Rules) -> Result<Vec<String>, ConfineError> {
     // Changing from root to another user has cleared these; a root that stays, or a unit that
     // grants ambient capabilities, has them still.
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
-        caps::clear(None, set)?;
+        if !caps::read(None, set)?.is_empty() {
+            caps::clear(None, set)?;
+        }
     }
 
     nix::sys::prctl::set_no_new_privs().map_err(system("prctl(PR_SET_NO_NEW_PRIVS)"))?;
