@@ -55,3 +55,24 @@ pub enum Method {
 
 /// Oldest proof that the signer accepts, in seconds: 398 days, BR 4.2.1.
 pub const MAX_EVIDENCE_AGE: u64 = 398 * 86_400;
+
+impl Method {
+    /// The method's name as it stands in profiles, records and ACME objects.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Console => "console",
+            Self::Dns01 => "dns-01",
+            Self::Http01 => "http-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+        }
+    }
+
+    /// Whether it can show control of every name below a base: a connection to one host cannot.
+    pub fn proves_wildcards(self) -> bool {
+        match self {
+            Self::Administrator | Self::Console | Self::Dns01 => true,
+            Self::Http01 | Self::TlsAlpn01 => false,
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! every [`lint`] has read. Time and randomness come in through [`effects`].
 #![forbid(unsafe_code)]
 
+mod asn1;
 pub mod csr;
 pub mod effects;
 pub mod evidence;
@@ -12,7 +13,10 @@ pub mod key;
 pub mod lint;
 pub mod name;
 pub mod profile;
+mod punycode;
 pub mod rights;
 pub mod serial;
 pub mod tbs;
+#[cfg(test)]
+mod testing;
 pub mod validity;

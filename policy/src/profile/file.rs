@@ -1,0 +1,325 @@
+//! The profile file: strict TOML, every complaint with its line and what to write instead.
+
+use std::ops::Range;
+
+use aws_lc_rs::digest;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::pattern::Pattern;
+use super::{CommonNameRule, ExtendedUsage, KeyUsage, Profile, ProfileError, Urls, Wildcards};
+use crate::evidence::{MAX_EVIDENCE_AGE, Method};
+use crate::key::KeyAlgorithm;
+
+/// Version of the file format.
+const VERSION: i64 = 1;
+
+/// Longest validity, in seconds: ten years. A leaf that lives longer than most CAs is a mistake.
+const MAX_VALIDITY: u64 = 3653 * DAY;
+
+/// Longest backdating, in seconds: 48 hours, BR 7.1.2.7.
+const MAX_BACKDATE: u64 = 2 * DAY;
+
+/// Most names that a profile may allow in one certificate.
+const MAX_NAMES: u16 = 1000;
+
+const DAY: u64 = 86_400;
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: Option<Spanned<toml::Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "version")]
+    _version: i64,
+    description: Option<Spanned<String>>,
+    validity: Option<Spanned<String>>,
+    backdate: Option<Spanned<String>>,
+    keys: Option<Spanned<Keys>>,
+    usage: Option<Spanned<Usage>>,
+    names: Option<Spanned<Names>>,
+    subject: Option<Spanned<Subject>>,
+    evidence: Option<Spanned<Evidence>>,
+    urls: Option<FileUrls>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    algorithms: Option<Spanned<Vec<KeyAlgorithm>>>,
+    rsa_bits: Option<Spanned<Vec<u16>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Usage {
+    extended: Option<Spanned<Vec<ExtendedUsage>>>,
+    key: Option<Spanned<Vec<KeyUsage>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Names {
+    permitted: Option<Spanned<Vec<Spanned<String>>>>,
+    excluded: Option<Spanned<Vec<Spanned<String>>>>,
+    wildcards: Option<Spanned<Wildcards>>,
+    maximum: Option<Spanned<u16>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subject {
+    common_name: Option<Spanned<CommonNameRule>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Evidence {
+    methods: Option<Spanned<Vec<Method>>>,
+    max_age: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileUrls {
+    crl: Option<Spanned<String>>,
+    ocsp: Option<Spanned<String>>,
+    ca_issuers: Option<Spanned<String>>,
+}
+
+/// Where in the text, and what is wrong with it.
+type Complaint = (Range<usize>, String);
+
+/// Reads the file's text; see [`Profile::from_toml`].
+pub(super) fn read(file: &str, text: &str) -> Result<Profile, ProfileError> {
+    let complain = |(span, problem): Complaint| ProfileError { file: file.to_owned(), line: line(text, span.start), problem };
+    let stem = file.rsplit('/').next().unwrap_or(file);
+    let stem = stem.strip_suffix(".toml").unwrap_or(stem);
+    check_stem(stem).map_err(complain)?;
+    check_version(text).map_err(complain)?;
+    let parsed: File = toml::from_str(text).map_err(|error| complain(from_toml_error(&error)))?;
+    build(stem, text, parsed).map_err(complain)
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+fn from_toml_error(error: &toml::de::Error) -> Complaint {
+    // One sentence: the parser's own words, without line breaks.
+    (error.span().unwrap_or(0..0), error.message().split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn check_stem(stem: &str) -> Result<(), Complaint> {
+    let is_name = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if (1..=64).contains(&stem.len()) && is_name(stem) {
+        return Ok(());
+    }
+    Err((0..0, "the file's name is the profile's name; write 1 to 64 lower-case letters, digits and hyphens, as in `server.toml`".to_owned()))
+}
+
+/// Looks at the version before anything else: a newer file would only give misleading complaints.
+fn check_version(text: &str) -> Result<(), Complaint> {
+    let head: VersionOnly = toml::from_str(text).map_err(|error| from_toml_error(&error))?;
+    match head.version {
+        None => Err((0..0, "the format version is missing; write `version = 1`".to_owned())),
+        Some(version) if version.get_ref().as_integer() == Some(VERSION) => Ok(()),
+        Some(version) => {
+            let problem = format!("format version {} is not known to this program; write `version = 1`", version.get_ref());
+            Err((version.span(), problem))
+        }
+    }
+}
+
+fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
+    let whole = 0..0;
+    let description = required(file.description, &whole, "description = \"what it is for, in one line\"")?;
+    let validity = required(file.validity, &whole, "validity = \"90d\"")?;
+    let backdate = required(file.backdate, &whole, "backdate = \"1h\"")?;
+    let keys = required(file.keys, &whole, "a section [keys]")?;
+    let usage = required(file.usage, &whole, "a section [usage]")?;
+    let names = required(file.names, &whole, "a section [names]")?;
+    let subject = required(file.subject, &whole, "a section [subject]")?;
+    let evidence = required(file.evidence, &whole, "a section [evidence]")?;
+
+    let one_line = description.get_ref().trim();
+    if one_line.is_empty() || one_line.chars().any(char::is_control) {
+        return Err((description.span(), "the description is one line of text that says what the profile is for".to_owned()));
+    }
+    let seconds = duration(&validity, 60, MAX_VALIDITY)?;
+    let backdate_seconds = duration(&backdate, 0, MAX_BACKDATE)?;
+    if backdate_seconds >= seconds {
+        return Err((backdate.span(), "certificates would be over when they are signed; write a backdate shorter than the validity".to_owned()));
+    }
+
+    let (algorithms, rsa_bits) = read_keys(keys)?;
+    let (extended_usage, key_usage) = read_usage(usage, &algorithms)?;
+
+    let span = names.span();
+    let names = names.into_inner();
+    let permitted = required(names.permitted, &span, "permitted = [\".example.test\"]")?;
+    let excluded = required(names.excluded, &span, "excluded = []")?;
+    let wildcards = required(names.wildcards, &span, "wildcards = \"refuse\"")?;
+    let maximum = required(names.maximum, &span, "maximum = 100")?;
+    if !(1..=MAX_NAMES).contains(maximum.get_ref()) {
+        return Err((maximum.span(), format!("write a maximum from 1 to {MAX_NAMES}")));
+    }
+    let permitted_span = permitted.span();
+    let permitted = patterns(permitted)?;
+    if permitted.is_empty() {
+        return Err((permitted_span, "no name would be permitted; write at least one pattern, as in `permitted = [\".example.test\"]`".to_owned()));
+    }
+    let excluded_span = excluded.span();
+    let excluded = patterns(excluded)?;
+    if let Some(pattern) = excluded.iter().find(|pattern| permitted.contains(pattern)) {
+        return Err((excluded_span, format!("{pattern:?} is permitted and excluded; write it in one of the two")));
+    }
+    if excluded.contains(&Pattern::AnyDns) {
+        return Err((excluded_span, "`*` would exclude every DNS name; write networks only under `permitted` instead".to_owned()));
+    }
+
+    let span = subject.span();
+    let common_name = required(subject.into_inner().common_name, &span, "common_name = \"none\"")?.into_inner();
+
+    let span = evidence.span();
+    let evidence = evidence.into_inner();
+    let methods = required(evidence.methods, &span, "methods = [\"http-01\", \"dns-01\"]")?;
+    distinct(&methods, "method")?;
+    let max_age = required(evidence.max_age, &span, "max_age = \"30d\"")?;
+    let max_evidence_age = duration(&max_age, 60, MAX_EVIDENCE_AGE)?;
+    if *wildcards.get_ref() == Wildcards::Allow && !methods.get_ref().iter().any(|method| method.proves_wildcards()) {
+        return Err((
+            wildcards.span(),
+            "no method under [evidence] can prove a wildcard; write `wildcards = \"refuse\"` or add \"dns-01\" to the methods".to_owned(),
+        ));
+    }
+
+    let mut profile_digest = [0; 32];
+    profile_digest.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    Ok(Profile {
+        name: name.to_owned(),
+        description: one_line.to_owned(),
+        digest: profile_digest,
+        seconds,
+        backdate: backdate_seconds,
+        algorithms,
+        rsa_bits,
+        extended_usage,
+        key_usage,
+        permitted,
+        excluded,
+        wildcards: wildcards.into_inner(),
+        max_names: usize::from(maximum.into_inner()),
+        common_name,
+        methods: methods.into_inner(),
+        max_evidence_age,
+        urls: read_urls(file.urls)?,
+    })
+}
+
+fn read_keys(keys: Spanned<Keys>) -> Result<(Vec<KeyAlgorithm>, Vec<u16>), Complaint> {
+    let span = keys.span();
+    let keys = keys.into_inner();
+    let algorithms = required(keys.algorithms, &span, "algorithms = [\"p256\", \"p384\"]")?;
+    distinct(&algorithms, "algorithm")?;
+    let has_rsa = algorithms.get_ref().contains(&KeyAlgorithm::Rsa);
+    let rsa_bits = match (keys.rsa_bits, has_rsa) {
+        (Some(bits), true) => {
+            distinct(&bits, "size")?;
+            if let Some(size) = bits.get_ref().iter().find(|size| ![2048, 3072, 4096].contains(*size)) {
+                return Err((bits.span(), format!("{size} is no size for an RSA key here; write 2048, 3072 or 4096")));
+            }
+            bits.into_inner()
+        }
+        (Some(bits), false) => {
+            return Err((bits.span(), "sizes of RSA keys without \"rsa\" among the algorithms; add it or remove `rsa_bits`".to_owned()));
+        }
+        (None, true) => {
+            return Err((algorithms.span(), "\"rsa\" needs its sizes; write `rsa_bits = [2048, 3072, 4096]` or fewer of them".to_owned()));
+        }
+        (None, false) => Vec::new(),
+    };
+    Ok((algorithms.into_inner(), rsa_bits))
+}
+
+fn read_usage(usage: Spanned<Usage>, algorithms: &[KeyAlgorithm]) -> Result<(Vec<ExtendedUsage>, Vec<KeyUsage>), Complaint> {
+    let span = usage.span();
+    let usage = usage.into_inner();
+    let extended = required(usage.extended, &span, "extended = [\"serverAuth\"]")?;
+    distinct(&extended, "usage")?;
+    let key = required(usage.key, &span, "key = [\"digitalSignature\", \"keyEncipherment\"]")?;
+    distinct(&key, "usage")?;
+    if !key.get_ref().contains(&KeyUsage::DigitalSignature) {
+        return Err((key.span(), "no TLS 1.3 handshake works without \"digitalSignature\"; add it".to_owned()));
+    }
+    if key.get_ref().contains(&KeyUsage::KeyEncipherment) && !algorithms.contains(&KeyAlgorithm::Rsa) {
+        return Err((key.span(), "\"keyEncipherment\" is for RSA keys only, and \"rsa\" is not among the algorithms; remove it".to_owned()));
+    }
+    Ok((extended.into_inner(), key.into_inner()))
+}
+
+fn read_urls(urls: Option<FileUrls>) -> Result<Urls, Complaint> {
+    let Some(urls) = urls else { return Ok(Urls::default()) };
+    let check = |url: Option<Spanned<String>>| -> Result<Option<String>, Complaint> {
+        let Some(url) = url else { return Ok(None) };
+        let (span, url) = (url.span(), url.into_inner());
+        let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
+        if url.len() > 255 || !url.bytes().all(|byte| byte.is_ascii_graphic()) || host.is_none_or(str::is_empty) {
+            // RFC 5280 section 8: with https, fetching the proof of revocation needs what it proves.
+            return Err((span, format!("`{url}` does not serve; write a plain URL such as `http://pki.example.test/issuing.crl` (http, ASCII, at most 255 octets)")));
+        }
+        Ok(Some(url))
+    };
+    Ok(Urls { crl: check(urls.crl)?, ocsp: check(urls.ocsp)?, ca_issuers: check(urls.ca_issuers)? })
+}
+
+fn required<T>(value: Option<Spanned<T>>, section: &Range<usize>, example: &str) -> Result<Spanned<T>, Complaint> {
+    value.ok_or_else(|| (section.clone(), format!("a field is missing; write {}", quoted(example))))
+}
+
+fn quoted(example: &str) -> String {
+    if example.starts_with("a section") { example.to_owned() } else { format!("`{example}`") }
+}
+
+fn distinct<T: PartialEq + std::fmt::Debug>(list: &Spanned<Vec<T>>, what: &str) -> Result<(), Complaint> {
+    let items = list.get_ref();
+    if items.is_empty() {
+        return Err((list.span(), format!("the list is empty; write at least one {what}")));
+    }
+    match items.iter().enumerate().find(|(index, item)| items[..*index].contains(item)) {
+        Some((_, item)) => Err((list.span(), format!("the {what} {item:?} stands twice; write it once"))),
+        None => Ok(()),
+    }
+}
+
+fn patterns(list: Spanned<Vec<Spanned<String>>>) -> Result<Vec<Pattern>, Complaint> {
+    let read = |text: Spanned<String>| Pattern::parse(text.get_ref()).map_err(|problem| (text.span(), problem));
+    list.into_inner().into_iter().map(read).collect()
+}
+
+/// Reads `90d`, `12h`, `30m` or `45s`, which must lie between `least` and `most` seconds.
+fn duration(text: &Spanned<String>, least: u64, most: u64) -> Result<u64, Complaint> {
+    let seconds = text.get_ref().char_indices().last().and_then(|(at, unit)| {
+        let factor = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => DAY,
+            _ => return None,
+        };
+        let digits = &text.get_ref()[..at];
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()?.checked_mul(factor))?
+    });
+    match seconds {
+        Some(seconds) if (least..=most).contains(&seconds) => Ok(seconds),
+        Some(_) => Err((text.span(), format!("`{}` is out of range; write {} to {}", text.get_ref(), in_words(least), in_words(most)))),
+        None => Err((text.span(), format!("`{}` is not a duration; write a number and d, h, m or s, as in `90d`", text.get_ref()))),
+    }
+}
+
+fn in_words(seconds: u64) -> String {
+    if seconds > 0 && seconds % DAY == 0 { format!("{}d", seconds / DAY) } else { format!("{seconds}s") }
+}

@@ -1,0 +1,485 @@
+//! Profiles: what kind of certificate may be issued, read from strict TOML files.
+
+mod file;
+mod pattern;
+
+use serde::Deserialize;
+
+use crate::csr::Csr;
+use crate::effects::UnixTime;
+use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
+use crate::key::{KeyAlgorithm, PublicKey};
+use crate::name::{DnsName, Name};
+use pattern::Pattern;
+
+/// One profile, whose values cannot contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    name: String,
+    description: String,
+    digest: [u8; 32],
+    seconds: u64,
+    backdate: u64,
+    algorithms: Vec<KeyAlgorithm>,
+    rsa_bits: Vec<u16>,
+    extended_usage: Vec<ExtendedUsage>,
+    key_usage: Vec<KeyUsage>,
+    permitted: Vec<Pattern>,
+    excluded: Vec<Pattern>,
+    wildcards: Wildcards,
+    max_names: usize,
+    common_name: CommonNameRule,
+    methods: Vec<Method>,
+    max_evidence_age: u64,
+    urls: Urls,
+}
+
+/// Extended key usages that a profile can give (RFC 5280 section 4.2.1.12). The others belong to
+/// the CA's own certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ExtendedUsage {
+    ClientAuth,
+    ServerAuth,
+}
+
+/// Key usages that a profile can give (RFC 5280 section 4.2.1.3). keyEncipherment goes to RSA keys
+/// only, whatever else the profile takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum KeyUsage {
+    DigitalSignature,
+    KeyEncipherment,
+}
+
+/// What happens to names that start with `*.`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wildcards {
+    Allow,
+    Refuse,
+}
+
+/// Where the subject's common name comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum CommonNameRule {
+    /// The first DNS name, in order, that is at most 64 characters long.
+    FirstDnsName,
+    /// There is none.
+    None,
+    /// What the requester asks for.
+    Requested,
+}
+
+/// Where relying parties find what they need, each a plain HTTP URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Urls {
+    pub(crate) crl: Option<String>,
+    pub(crate) ocsp: Option<String>,
+    pub(crate) ca_issuers: Option<String>,
+}
+
+/// A profile file that cannot be used: file, line, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {problem}")]
+pub struct ProfileError {
+    /// The file as it was named.
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// One sentence: what is wrong and what to write instead.
+    pub problem: String,
+}
+
+/// What policy says of a request. A verdict carries its terms.
+#[must_use]
+#[derive(Debug)]
+pub enum Decision {
+    /// May be issued on these terms.
+    Issue(Terms),
+    /// May not; the reason is a sentence for the client.
+    Refuse(Refusal),
+}
+
+/// The terms on which a certificate is issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Names, sorted, without duplicates.
+    pub names: Vec<Name>,
+    /// Subject common name, if the profile wants one.
+    pub common_name: Option<String>,
+    /// Length in seconds, both ends included.
+    pub seconds: u64,
+    /// Seconds that notBefore lies before the time of signing.
+    pub backdate: u64,
+}
+
+/// Why a request is refused, and which name it concerns.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Refusal {
+    /// The name concerned, if it is about one.
+    pub name: Option<Name>,
+    /// One sentence that names the profile and its rule.
+    pub why: String,
+}
+
+impl Profile {
+    /// Parses a profile file; `file` is used in messages, its stem is the profile's name.
+    pub fn from_toml(file: &str, text: &str) -> Result<Self, ProfileError> {
+        file::read(file, text)
+    }
+
+    /// The profile's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One line for people: what it is for.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Whether this profile would certify `name`: the check at the time of the order, before any
+    /// validation is spent on it.
+    pub fn allows_name(&self, name: &Name) -> Result<(), Refusal> {
+        if name.is_wildcard() && self.wildcards == Wildcards::Refuse {
+            return Err(self.refusal(Some(name), format!("does not allow wildcards, and {name} is one")));
+        }
+        if !self.permitted.iter().any(|pattern| pattern.covers(name)) {
+            return Err(self.refusal(Some(name), format!("does not permit {name}")));
+        }
+        if self.excluded.iter().any(|pattern| pattern.touches(name)) {
+            return Err(self.refusal(Some(name), format!("excludes {name}")));
+        }
+        Ok(())
+    }
+
+    /// Whether this profile takes keys such as `key`.
+    pub fn allows_key(&self, key: &PublicKey) -> Result<(), Refusal> {
+        if !self.algorithms.contains(&key.algorithm()) {
+            return Err(self.refusal(None, format!("does not take {:?} keys", key.algorithm())));
+        }
+        if key.algorithm() == KeyAlgorithm::Rsa && !self.rsa_bits.contains(&key.bits()) {
+            return Err(self.refusal(None, format!("does not take RSA keys of {} bits", key.bits())));
+        }
+        Ok(())
+    }
+
+    /// Whether this profile takes `method` as a proof for `name`. Only DNS and people can vouch for
+    /// a wildcard (RFC 8555 section 8.3 and BR 3.2.2.4.19), and nobody answers dns-01 for an address.
+    pub fn allows_method(&self, name: &Name, method: Method) -> Result<(), Refusal> {
+        let method_name = method.as_str();
+        if !self.methods.contains(&method) {
+            return Err(self.refusal(Some(name), format!("does not take {method_name} as a proof, and {name} has no other")));
+        }
+        if name.is_wildcard() && !method.proves_wildcards() {
+            return Err(self.refusal(Some(name), format!("cannot take {method_name} as a proof for the wildcard {name}")));
+        }
+        if matches!(name, Name::Ip(_)) && method == Method::Dns01 {
+            return Err(self.refusal(Some(name), format!("cannot take dns-01 as a proof for the address {name}")));
+        }
+        Ok(())
+    }
+
+    /// Judges a request: key, names, evidence (exactly the names, none too old), subject rule.
+    /// `requested_common_name` is what the requester, not the CSR, asked to be called.
+    pub fn decide(
+        &self,
+        key: &PublicKey,
+        names: &[Name],
+        requested_common_name: Option<&str>,
+        evidence: &AuthorizationRecord,
+        now: UnixTime,
+    ) -> Decision {
+        match self.terms(key, names, requested_common_name, evidence, now) {
+            Ok(terms) => Decision::Issue(terms),
+            Err(refusal) => Decision::Refuse(refusal),
+        }
+    }
+
+    /// SHA-256 of the file's bytes, recorded with each certificate.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// The extended key usages of its certificates.
+    pub(crate) fn extended_usage(&self) -> &[ExtendedUsage] {
+        &self.extended_usage
+    }
+
+    /// The key usages of its certificates for a key of this algorithm.
+    pub(crate) fn key_usage(&self, algorithm: KeyAlgorithm) -> impl Iterator<Item = KeyUsage> {
+        let fits = move |usage: &KeyUsage| *usage != KeyUsage::KeyEncipherment || algorithm == KeyAlgorithm::Rsa;
+        self.key_usage.iter().copied().filter(fits)
+    }
+
+    /// The URLs in its certificates.
+    pub(crate) fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
+    fn terms(
+        &self,
+        key: &PublicKey,
+        names: &[Name],
+        requested_common_name: Option<&str>,
+        evidence: &AuthorizationRecord,
+        now: UnixTime,
+    ) -> Result<Terms, Refusal> {
+        self.allows_key(key)?;
+        let names = sorted(names);
+        if names.len() > self.max_names {
+            let why = format!("allows {} names in a certificate, not {}", self.max_names, names.len());
+            return Err(self.refusal(None, why));
+        }
+        names.iter().try_for_each(|name| self.allows_name(name))?;
+        self.check_evidence(&names, &evidence.names, now)?;
+        let common_name = self.common_name(&names, requested_common_name)?;
+        let needs_names = self.extended_usage.contains(&ExtendedUsage::ServerAuth) || common_name.is_none();
+        if names.is_empty() && needs_names {
+            return Err(self.refusal(None, "needs at least one name in a certificate".to_owned()));
+        }
+        Ok(Terms { names, common_name, seconds: self.seconds, backdate: self.backdate })
+    }
+
+    /// One proof for each name and no other (I1), each by an allowed method and fresh (I2).
+    fn check_evidence(&self, names: &[Name], proofs: &[NameEvidence], now: UnixTime) -> Result<(), Refusal> {
+        let mut proved: Vec<&Name> = proofs.iter().map(|proof| &proof.name).collect();
+        proved.sort();
+        if let Some(pair) = proved.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(self.refusal(Some(pair[0]), format!("takes one proof for a name, and {} has two", pair[0])));
+        }
+        if let Some(name) = names.iter().find(|name| proved.binary_search(name).is_err()) {
+            return Err(self.refusal(Some(name), format!("needs a proof for {name}, and there is none")));
+        }
+        if let Some(name) = proved.into_iter().find(|name| names.binary_search(name).is_err()) {
+            return Err(self.refusal(Some(name), format!("takes no proof for {name}, which is not requested")));
+        }
+        for NameEvidence { name, method, at, .. } in proofs {
+            self.allows_method(name, *method)?;
+            if *at > now {
+                return Err(self.refusal(Some(name), format!("refuses the proof for {name}, which lies in the future")));
+            }
+            if now.0 - at.0 > self.max_evidence_age {
+                let why = format!("takes proofs of at most {} seconds, and that for {name} is older", self.max_evidence_age);
+                return Err(self.refusal(Some(name), why));
+            }
+        }
+        Ok(())
+    }
+
+    fn common_name(&self, names: &[Name], requested: Option<&str>) -> Result<Option<String>, Refusal> {
+        let chosen = match self.common_name {
+            CommonNameRule::None => None,
+            CommonNameRule::FirstDnsName => names.iter().find_map(|name| match name {
+                Name::Dns(name) if name.as_str().len() <= MAX_COMMON_NAME => Some(DnsName::as_str(name)),
+                _ => None,
+            }),
+            CommonNameRule::Requested => requested,
+        };
+        if let Some(text) = requested.filter(|text| Some(*text) != chosen) {
+            let text: String = text.chars().take(MAX_COMMON_NAME).collect();
+            return Err(self.refusal(None, format!("does not let the requester choose the common name {text:?}")));
+        }
+        let Some(text) = chosen else { return Ok(None) };
+        if !is_common_name(text) {
+            return Err(self.refusal(None, "takes common names of 1 to 64 printable characters".to_owned()));
+        }
+        // BR 7.1.4.3: what looks like a server's name must be one of the proved names.
+        let is_server = self.extended_usage.contains(&ExtendedUsage::ServerAuth);
+        if is_server && !names.iter().any(|name| name.to_string() == text) {
+            return Err(self.refusal(None, format!("takes one of the names as the common name, and {text:?} is none")));
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    fn refusal(&self, name: Option<&Name>, what: String) -> Refusal {
+        Refusal { name: name.cloned(), why: format!("the profile `{}` {what}", self.name) }
+    }
+}
+
+/// Whether a CSR asks for exactly `names` (RFC 8555 section 7.4). The error names the difference.
+pub fn csr_matches(csr: &Csr, names: &[Name]) -> Result<(), Refusal> {
+    let names = sorted(names);
+    if let Some(name) = csr.names().iter().find(|name| names.binary_search(name).is_err()) {
+        let why = format!("the CSR asks for {name}, which the order does not hold");
+        return Err(Refusal { name: Some(name.clone()), why });
+    }
+    if let Some(name) = names.iter().find(|name| csr.names().binary_search(name).is_err()) {
+        let why = format!("the order holds {name}, which the CSR does not ask for");
+        return Err(Refusal { name: Some(name.clone()), why });
+    }
+    Ok(())
+}
+
+/// Whether `text` can stand as a common name or an organization: 1 to 64 characters
+/// (ub-common-name, RFC 5280 appendix A.1), no control characters, no space at either end.
+pub(crate) fn is_common_name(text: &str) -> bool {
+    (1..=MAX_COMMON_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control) && text.trim() == text
+}
+
+/// ub-common-name, RFC 5280 appendix A.1.
+const MAX_COMMON_NAME: usize = 64;
+
+fn sorted(names: &[Name]) -> Vec<Name> {
+    let mut names = names.to_vec();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, DAY, KeyPair, NOW, evidence, names};
+
+    fn decide(profile: &str, texts: &[&str], method: Method) -> Decision {
+        let names = names(texts);
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        testing::profile(profile).decide(&key, &names, None, &evidence(&names, method), NOW)
+    }
+
+    fn terms(decision: Decision) -> Terms {
+        match decision {
+            Decision::Issue(terms) => terms,
+            Decision::Refuse(refusal) => panic!("refused: {refusal}"),
+        }
+    }
+
+    fn why(decision: Decision) -> String {
+        match decision {
+            Decision::Issue(terms) => panic!("issued: {terms:?}"),
+            Decision::Refuse(refusal) => refusal.why,
+        }
+    }
+
+    #[test]
+    fn shipped_profiles_load_and_have_the_promised_validity() {
+        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90)] {
+            let profile = testing::profile(name);
+            assert_eq!((profile.name(), profile.seconds), (name, days * DAY));
+            assert!(!profile.description().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_proved_request_is_issued_on_sorted_terms() {
+        let terms = terms(decide("server", &["b.example.test", "a.example.test", "10.0.0.1"], Method::Http01));
+        assert_eq!(terms.names, names(&["a.example.test", "b.example.test", "10.0.0.1"]));
+        assert_eq!(terms.common_name.as_deref(), Some("a.example.test"));
+        assert_eq!((terms.seconds, terms.backdate), (90 * DAY, 3600));
+    }
+
+    #[test]
+    fn wildcards_need_dns_or_a_person() {
+        for method in [Method::Dns01, Method::Administrator, Method::Console] {
+            let _ = terms(decide("server", &["*.example.test"], method));
+        }
+        for method in [Method::Http01, Method::TlsAlpn01] {
+            assert!(why(decide("server", &["*.example.test"], method)).contains("wildcard"));
+        }
+        assert!(why(decide("client", &["*.example.test"], Method::Dns01)).contains("does not allow wildcards"));
+        assert!(why(decide("server", &["10.0.0.1"], Method::Dns01)).contains("address"));
+    }
+
+    #[test]
+    fn evidence_is_exactly_the_names() {
+        let profile = testing::profile("server");
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        for count in 1..=100usize {
+            let texts: Vec<String> = (0..count).map(|index| format!("host-{index}.example.test")).collect();
+            let names: Vec<Name> = texts.iter().map(|text| Name::parse(text).unwrap()).collect();
+            let whole = evidence(&names, Method::Http01);
+            let _ = terms(profile.decide(&key, &names, None, &whole, NOW));
+            // One name checked as often as there are names: incident 1.
+            let mut repeated = whole.clone();
+            repeated.names.iter_mut().for_each(|proof| proof.name = names[0].clone());
+            if count > 1 {
+                assert!(why(profile.decide(&key, &names, None, &repeated, NOW)).contains("two"));
+            }
+            let mut missing = whole.clone();
+            missing.names.pop();
+            assert!(why(profile.decide(&key, &names, None, &missing, NOW)).contains("there is none"));
+            let mut extra = whole.clone();
+            extra.names.push(NameEvidence { name: Name::parse("z.test").unwrap(), ..whole.names[0].clone() });
+            assert!(why(profile.decide(&key, &names, None, &extra, NOW)).contains("not requested"));
+        }
+    }
+
+    #[test]
+    fn evidence_is_neither_old_nor_from_the_future() {
+        let profile = testing::profile("server");
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        let names = names(&["a.example.test"]);
+        let at = |at: UnixTime| {
+            let mut record = evidence(&names, Method::Http01);
+            record.names[0].at = at;
+            profile.decide(&key, &names, None, &record, NOW)
+        };
+        let _ = terms(at(NOW));
+        let _ = terms(at(NOW.minus(30 * DAY)));
+        assert!(why(at(NOW.minus(30 * DAY + 1))).contains("older"));
+        assert!(why(at(NOW.plus(1))).contains("future"));
+    }
+
+    #[test]
+    fn keys_outside_the_profile_are_refused() {
+        let key = KeyPair::generate(KeyAlgorithm::Ed25519).public();
+        assert!(testing::profile("server").allows_key(&key).unwrap_err().why.contains("Ed25519"));
+        testing::profile("client").allows_key(&key).unwrap();
+    }
+
+    #[test]
+    fn the_subject_rule_decides_the_common_name() {
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        let names = names(&["a.example.test"]);
+        let record = evidence(&names, Method::Administrator);
+        let ask = |profile: &str, requested| testing::profile(profile).decide(&key, &names, requested, &record, NOW);
+        assert_eq!(terms(ask("shortlived", None)).common_name, None);
+        assert!(why(ask("shortlived", Some("a.example.test"))).contains("common name"));
+        assert_eq!(terms(ask("server", Some("a.example.test"))).common_name.as_deref(), Some("a.example.test"));
+        assert!(why(ask("server", Some("b.example.test"))).contains("common name"));
+        assert_eq!(terms(ask("client", Some("Jane Doe"))).common_name.as_deref(), Some("Jane Doe"));
+        assert!(why(ask("client", Some(""))).contains("1 to 64"));
+        assert!(why(ask("client", Some("a\nb"))).contains("1 to 64"));
+    }
+
+    #[test]
+    fn a_certificate_has_a_name() {
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        let record = evidence(&[], Method::Console);
+        assert!(why(decide("server", &[], Method::Console)).contains("at least one name"));
+        let client = testing::profile("client");
+        assert!(why(client.decide(&key, &[], None, &record, NOW)).contains("at least one name"));
+        let _ = terms(client.decide(&key, &[], Some("Jane Doe"), &record, NOW));
+    }
+
+    #[test]
+    fn names_are_limited_in_number_permitted_and_not_excluded() {
+        let many: Vec<String> = (0..101).map(|index| format!("h{index}.test")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(why(decide("server", &many, Method::Http01)).contains("100 names"));
+        assert!(why(decide("server", &["192.0.2.1"], Method::Http01)).contains("does not permit"));
+        let text = include_str!("../../../packaging/profiles/server.toml")
+            .replace("excluded = []", "excluded = [\"root.example.test\", \".secret.test\"]");
+        let profile = Profile::from_toml("server.toml", &text).unwrap();
+        for name in ["root.example.test", "*.example.test", "a.secret.test", "*.secret.test"] {
+            let refusal = profile.allows_name(&Name::parse(name).unwrap()).unwrap_err();
+            assert!(refusal.why.contains("excludes"), "{name}");
+        }
+        profile.allows_name(&Name::parse("secret.test").unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_csr_must_ask_for_exactly_the_names_of_the_order() {
+        let key = KeyPair::generate(KeyAlgorithm::P256);
+        let csr = Csr::from_der(&key.request("CN=a.example.test", vec![])).unwrap();
+        csr_matches(&csr, &names(&["a.example.test"])).unwrap();
+        let more = csr_matches(&csr, &names(&["a.example.test", "b.example.test"])).unwrap_err();
+        assert!(more.why.contains("does not ask for"));
+        let other = csr_matches(&csr, &names(&["b.example.test"])).unwrap_err();
+        assert_eq!(other.name, names(&["a.example.test"]).pop());
+    }
+}
