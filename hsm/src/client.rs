@@ -1,12 +1,28 @@
 //! `signetd`'s handle on one signer: connects, reconnects, and keeps many requests in flight.
 //!
-//! No async runtime: a reader thread completes each request by calling its closure.
+//! No async runtime: a reader thread completes each request by calling its closure. A request goes
+//! out on the thread that makes it.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::wire::{Refusal, Request, Response};
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout, SndBuf};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, setsockopt, shutdown, socket,
+};
+use nix::sys::time::TimeVal;
+
+use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response};
+
+/// Shortest time between two attempts to connect: a signer that systemd starts again needs longer.
+const BACKOFF: Duration = Duration::from_millis(50);
 
 /// A handle on one signer. Cheap to clone.
 #[derive(Clone)]
@@ -17,6 +33,7 @@ pub struct Client {
 struct Shared {
     path: PathBuf,
     deadline: Duration,
+    link: Mutex<Link>,
 }
 
 /// One life of the connection. A request sent under an old epoch is not sent: whoever reconnects
@@ -54,30 +71,226 @@ impl Client {
     /// A handle on the signer whose socket is at `path`. Connects at the first request. `deadline`
     /// is the longest wait for one answer.
     pub fn new(path: PathBuf, deadline: Duration) -> Self {
-        Self { shared: Arc::new(Shared { path, deadline }) }
+        let link = Mutex::new(Link { epoch: 0, connection: None, tried: None });
+        Self { shared: Arc::new(Shared { path, deadline, link }) }
     }
 
     /// The current epoch; connects if need be.
     pub fn epoch(&self) -> Result<Epoch, ClientError> {
-        let _ = (&self.shared.path, self.shared.deadline);
-        unimplemented!()
+        self.shared.connection().map(|connection| connection.epoch)
     }
 
     /// Sends `request` if `epoch` is still the current one (any, if `None`), and calls `done` once
-    /// with what came of it, on another thread or on this one.
+    /// with what came of it, on another thread or on this one. Never blocks on a busy signer: a full
+    /// socket is [`Refusal::Busy`].
     pub fn send(
         &self,
         epoch: Option<Epoch>,
         request: Request,
         done: impl FnOnce(Result<Response, ClientError>) + Send + 'static,
     ) {
-        let _ = (epoch, request, done);
-        unimplemented!()
+        let connection = match self.shared.connection() {
+            Ok(connection) if epoch.is_none_or(|epoch| epoch == connection.epoch) => connection,
+            Ok(_) => return done(Err(ClientError::Epoch)),
+            Err(error) => return done(Err(error)),
+        };
+        connection.send(request, Instant::now() + self.shared.deadline, Box::new(done));
     }
 
     /// Sends `request` and blocks until there is an answer.
     pub fn call(&self, epoch: Option<Epoch>, request: Request) -> Result<Response, ClientError> {
-        let _ = (epoch, request);
-        unimplemented!()
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.send(epoch, request, move |result| drop(sender.send(result)));
+        receiver.recv().unwrap_or(Err(ClientError::Lost))
     }
 }
+
+/// One request and its answer on a connection of its own, without a thread: for a program that has
+/// not yet confined itself.
+pub(crate) fn ask_once(path: &Path, request: Request, timeout: Duration) -> Result<Response, ClientError> {
+    let socket = open(path, timeout).map_err(|why| unreachable(path, &why))?;
+    let mut buffer = vec![0; MAX_FRAME];
+    let lost = |error: FrameError| match error {
+        FrameError::Version(version) => ClientError::Version(version),
+        _ => ClientError::Lost,
+    };
+    let mut frame = Vec::new();
+    wire::encode(&Call { id: 0, request }, &mut frame).map_err(lost)?;
+    wire::send(&socket, &frame, MsgFlags::empty()).map_err(lost)?;
+    let reply: Reply = wire::receive(&socket, &mut buffer, MsgFlags::empty()).and_then(wire::decode).map_err(lost)?;
+    Ok(reply.result?)
+}
+
+fn unreachable(path: &Path, why: &io::Error) -> ClientError {
+    ClientError::Unreachable { path: path.display().to_string(), why: why.to_string() }
+}
+
+/// Connects; sends and receives block for `timeout` at most.
+fn open(path: &Path, timeout: Duration) -> io::Result<OwnedFd> {
+    let address = UnixAddr::new(path)?;
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    let timeout = TimeVal::new(timeout.as_secs() as i64, timeout.subsec_micros().into());
+    setsockopt(&socket, SendTimeout, &timeout)?;
+    setsockopt(&socket, ReceiveTimeout, &timeout)?;
+    // A packet must fit the send buffer whole; the system's default may have been made small.
+    setsockopt(&socket, SndBuf, &(2 * MAX_FRAME))?;
+    connect(socket.as_raw_fd(), &address)?;
+    Ok(socket)
+}
+
+/// The state of the handle: at most one connection at a time.
+struct Link {
+    epoch: u64,
+    connection: Option<Arc<Connection>>,
+    /// When it last tried to connect.
+    tried: Option<Instant>,
+}
+
+impl Shared {
+    /// The living connection, or a new one under the next epoch.
+    fn connection(&self) -> Result<Arc<Connection>, ClientError> {
+        // Nobody panics while holding the link.
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = &link.connection {
+            if connection.in_flight().end.is_none() {
+                return Ok(Arc::clone(connection));
+            }
+        }
+        // What ended the last connection is the answer until a new one stands: another version
+        // will not go away by asking again, but an upgrade may be under way.
+        let ended = link.connection.take().and_then(|connection| connection.in_flight().end.clone());
+        if link.tried.is_some_and(|tried| tried.elapsed() < BACKOFF) {
+            link.connection = None;
+            return Err(match ended {
+                Some(ClientError::Version(version)) => ClientError::Version(version),
+                _ => unreachable(&self.path, &io::Error::other("the connection was lost a moment ago")),
+            });
+        }
+        link.tried = Some(Instant::now());
+        // Short enough that a request past its deadline is noticed in time.
+        let sweep = (self.deadline / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
+        let socket = open(&self.path, sweep).map_err(|why| unreachable(&self.path, &why))?;
+        link.epoch += 1;
+        let connection = Arc::new(Connection {
+            epoch: Epoch(link.epoch),
+            socket,
+            in_flight: Mutex::new(InFlight { next: 0, waiting: HashMap::new(), end: None }),
+        });
+        let reader = Arc::clone(&connection);
+        thread::Builder::new()
+            .name("signer-client".to_owned())
+            .spawn(move || reader.read(sweep))
+            .map_err(|why| unreachable(&self.path, &why))?;
+        link.connection = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let link = self.link.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = &link.connection {
+            connection.end(ClientError::Lost);
+        }
+    }
+}
+
+/// One connection, shared between the senders and its reader thread.
+struct Connection {
+    epoch: Epoch,
+    socket: OwnedFd,
+    in_flight: Mutex<InFlight>,
+}
+
+struct InFlight {
+    /// Id of the next request.
+    next: u64,
+    waiting: HashMap<u64, Waiting>,
+    /// Why the connection ended, once it has.
+    end: Option<ClientError>,
+}
+
+struct Waiting {
+    done: Done,
+    until: Instant,
+}
+
+type Done = Box<dyn FnOnce(Result<Response, ClientError>) + Send>;
+
+impl Connection {
+    /// Nobody panics while holding it.
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, request: Request, until: Instant, done: Done) {
+        let id = {
+            let mut in_flight = self.in_flight();
+            if in_flight.end.is_some() {
+                drop(in_flight);
+                return done(Err(ClientError::Epoch));
+            }
+            let id = in_flight.next;
+            in_flight.next += 1;
+            in_flight.waiting.insert(id, Waiting { done, until });
+            id
+        };
+        let mut frame = Vec::with_capacity(1024);
+        let sent = wire::encode(&Call { id, request }, &mut frame)
+            .and_then(|()| wire::send(&self.socket, &frame, MsgFlags::MSG_DONTWAIT));
+        let refusal = match sent {
+            Ok(()) => return,
+            Err(FrameError::Io(Errno::EAGAIN)) => Refusal::Busy,
+            Err(FrameError::TooLarge) => Refusal::Forbidden(FrameError::TooLarge.to_string()),
+            Err(_) => return self.end(ClientError::Lost),
+        };
+        self.complete(id, Err(refusal.into()));
+    }
+
+    /// The reader thread: until the connection ends.
+    fn read(&self, sweep: Duration) {
+        let mut buffer = vec![0; MAX_FRAME];
+        let mut swept = Instant::now();
+        let end = loop {
+            match wire::receive(&self.socket, &mut buffer, MsgFlags::empty()).and_then(wire::decode::<Reply>) {
+                Ok(Reply { id, result }) => self.complete(id, result.map_err(ClientError::from)),
+                Err(FrameError::Io(Errno::EAGAIN)) => {}
+                Err(FrameError::Version(version)) => break ClientError::Version(version),
+                Err(_) => break ClientError::Lost,
+            }
+            // The clock is looked at when nothing comes, and now and then when much comes.
+            if swept.elapsed() >= sweep {
+                swept = Instant::now();
+                if self.in_flight().waiting.values().any(|waiting| waiting.until <= swept) {
+                    tracing::warn!("a signer's answer is overdue: the connection is given up");
+                    break ClientError::Lost;
+                }
+            }
+        };
+        self.end(end);
+    }
+
+    fn complete(&self, id: u64, result: Result<Response, ClientError>) {
+        let waiting = self.in_flight().waiting.remove(&id);
+        if let Some(waiting) = waiting {
+            (waiting.done)(result);
+        }
+    }
+
+    /// Ends the connection, if it has not ended; everybody in flight hears why.
+    fn end(&self, why: ClientError) {
+        let waiting = {
+            let mut in_flight = self.in_flight();
+            in_flight.end.get_or_insert_with(|| why.clone());
+            std::mem::take(&mut in_flight.waiting)
+        };
+        // The reader thread wakes up and leaves. The other end may have closed first: no matter.
+        drop(shutdown(self.socket.as_raw_fd(), Shutdown::Both));
+        for waiting in waiting.into_values() {
+            (waiting.done)(Err(why.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! the only part of this crate that `signetd` uses to get something signed.
 
 pub mod ceremony;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod confine;

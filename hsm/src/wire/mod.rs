@@ -4,6 +4,10 @@
 //! any bytes give a message or an error. Requests carry an id that the answer repeats; many may be
 //! in flight, and answers come in any order.
 
+mod frame;
+#[cfg(test)]
+mod tests;
+
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::key::SignatureScheme;
@@ -11,11 +15,14 @@ use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::JournalId;
+pub use frame::{FrameError, decode, encode, receive, send};
 
 /// Version of the frame format. A peer that speaks another one is refused with a sentence.
 pub const VERSION: u8 = 1;
 
-/// Largest frame in bytes. What does not fit travels in a sealed memfd.
+/// Largest frame in bytes, the version octet included. Neither side sends a larger one, and a larger
+/// one that arrives ends the connection. What does not fit (a large CRL) will travel as a memfd
+/// sealed against every change, passed with SCM_RIGHTS beside the frame that names its length.
 pub const MAX_FRAME: usize = 128 * 1024;
 
 /// A request and the id that its answer repeats.
@@ -116,7 +123,23 @@ pub struct CertificateRequest {
     /// DER of the TBSCertificate; the signer builds it again and compares.
     pub tbs: Vec<u8>,
     /// Why it may be signed.
+    #[serde(with = "as_json")]
     pub record: AuthorizationRecord,
+}
+
+/// An authorization record on the wire: the JSON that the journal will hold. Names are tagged by
+/// their type, which a format that does not describe itself cannot read back.
+mod as_json {
+    use policy::evidence::AuthorizationRecord;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(record: &AuthorizationRecord, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::to_string(record).map_err(ser::Error::custom)?.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuthorizationRecord, D::Error> {
+        serde_json::from_str(<&'de str>::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
 }
 
 /// Acts of `signetd` that the journal holds.

@@ -4,6 +4,26 @@
 //! space, one [`Entry`]. The first line of a journal follows a hash of 32 zero bytes; the first
 //! line of a segment follows the last of the segment before it. So `cut -c66- | jq` reads it, and
 //! no tool of ours is needed to check it.
+//!
+//! The directory holds segments `journal-<sequence number of the first entry, 20 digits>.log`, the
+//! file `lock` (a second writer is refused), and `reserve`, space that is given up when the disk is
+//! full, so that administrative acts can still be written while signing stands still.
+//!
+//! [`Writer`] is the file, [`Journal`] the thread in front of it that groups commits, [`verify`] the
+//! auditor's check of a copy.
+
+mod commit;
+mod reader;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+pub use commit::Journal;
+pub use reader::Tail;
+pub use verify::{FirstBad, Summary, verify};
+pub use writer::{OpenError, WriteError, Writer};
 
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
@@ -12,6 +32,9 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the entry format; a newer one is refused with a sentence.
 pub const FORMAT: u16 = 1;
+
+/// Largest line in bytes, newline included. A reply with one line fits a frame.
+pub const MAX_LINE: usize = 96 * 1024;
 
 /// Names one journal for ever: 16 random bytes, hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,6 +137,14 @@ pub enum Event {
     UnsealAttempted,
     /// The signer was unsealed.
     Unsealed,
+}
+
+impl Event {
+    /// Whether the entry may be written into the reserved space of a full disk. Signatures may not:
+    /// they stop, and counts of handshakes wait.
+    fn may_use_reserve(&self) -> bool {
+        !matches!(self, Self::Certificate { .. } | Self::Counted { .. })
+    }
 }
 
 /// DER in JSON: base64 with padding.

@@ -1,10 +1,14 @@
 //! The configuration file of one signer: raw TOML in, a [`Config`] that cannot be wrong out.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::wire::Purpose;
+
+mod raw;
+#[cfg(test)]
+mod tests;
 
 /// Version of the file's format; the file says `version = 1`.
 pub const FORMAT: u16 = 1;
@@ -24,6 +28,9 @@ pub const FORMAT: u16 = 1;
 /// deadline = "10s"
 /// identity = "/run/signet/identity.sock"
 /// # pin = "/run/credentials/…/pin"       unattended unseal
+/// # module_arguments = "…"                for modules that take a reserved string
+/// # module_writes = ["/var/lib/…/tokens"] what the module must be able to write
+/// # user = "signet-signer"                to become when started as root
 ///
 /// [[listen]]
 /// path = "/run/signet/ca.sock"
@@ -99,4 +106,36 @@ pub struct Key {
     pub purpose: Purpose,
     /// PEM file whose first certificate holds the key's public half.
     pub certificate: Option<PathBuf>,
+}
+
+/// A configuration file that cannot be used: file, line, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {problem}")]
+pub struct ConfigError {
+    /// The file as it was named.
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// One sentence: what is wrong and what to write instead.
+    pub problem: String,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`. Nothing that it names is opened.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::from_toml(&file, &text),
+            Err(error) => Err(ConfigError { problem: format!("the file cannot be read: {error}"), line: 1, file }),
+        }
+    }
+
+    /// Parses and checks `text`; `file` is used in messages.
+    pub fn from_toml(file: &str, text: &str) -> Result<Self, ConfigError> {
+        raw::parse(text).map_err(|fault| ConfigError {
+            file: file.to_owned(),
+            line: 1 + text.as_bytes().iter().take(fault.offset).filter(|byte| **byte == b'\n').count(),
+            problem: fault.problem,
+        })
+    }
 }

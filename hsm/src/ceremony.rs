@@ -1,1 +1,0 @@
-//! The key ceremony: tokens, keys, certificates, the first administrator, the transcript.

@@ -1,0 +1,118 @@
+//! The command line of `signet-signer`: verbs for the console, and `run` for systemd.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use policy::effects::{Clock, Entropy};
+
+use crate::ceremony::SigningConsole;
+use crate::config::Config;
+
+mod admin;
+mod init;
+mod issue;
+mod journal;
+mod pin;
+mod run;
+
+/// Time and randomness, as `main` builds them.
+pub struct Effects {
+    /// The system's clock.
+    pub clock: Arc<dyn Clock>,
+    /// The system's generator.
+    pub entropy: Box<dyn Entropy>,
+}
+
+/// Runs the verb that the command line names. Exit code 0: done; 1: refused or failed, with one
+/// sentence on stderr; 2: the command line is wrong.
+pub fn main(effects: Effects) -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Admin { verb } => admin::main(verb, effects),
+        Verb::Check(of) => check(&of),
+        Verb::Init(arguments) => init::main(&arguments, effects),
+        Verb::Issue(arguments) => issue::main(&arguments, effects),
+        Verb::Journal { verb } => journal::main(&verb),
+        Verb::Run(of) => run::main(&of, effects),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("signet-signer: {}", sentence(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Owns one PKCS#11 token of a Signet appliance: the key ceremony, the service, and the console.
+#[derive(Parser)]
+#[command(name = "signet-signer", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Enrol or list administrators on the console
+    Admin {
+        #[command(subcommand)]
+        verb: admin::Verb,
+    },
+    /// Check a configuration file, and the profiles and certificates that it names
+    Check(OfConfig),
+    /// The key ceremony: tokens, keys, certificates, the first administrator
+    Init(Box<init::Arguments>),
+    /// Sign one certificate on the console
+    Issue(issue::Arguments),
+    /// Verify or print a journal
+    Journal {
+        #[command(subcommand)]
+        verb: journal::Verb,
+    },
+    /// Serve (what the systemd unit runs)
+    Run(OfConfig),
+}
+
+#[derive(Args)]
+struct OfConfig {
+    /// The signer's configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+fn check(of: &OfConfig) -> Outcome {
+    crate::ceremony::check(&Config::read(&of.config)?)?;
+    println!("ok");
+    Ok(())
+}
+
+/// What the console verbs that sign have in common: the journal first, whose lock says whether the
+/// service runs, then the PIN.
+fn console(
+    config: &Path,
+    pin_file: Option<&Path>,
+    effects: &mut Effects,
+) -> Result<SigningConsole, Box<dyn std::error::Error>> {
+    let config = Config::read(config)?;
+    let locked = SigningConsole::lock(config, effects.clock.clone(), effects.entropy.as_mut())?;
+    let pin = pin::get(pin_file, "PIN of the CA token", pin::Confirm::No)?;
+    Ok(locked.open(pin)?)
+}
+
+/// An error and its sources, without saying anything twice.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,294 @@
+//! What each request does. The table has been asked before anything here runs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
+
+use policy::effects::{Clock, Entropy, UnixTime};
+use policy::key::SignatureScheme;
+
+use super::issue::{Bench, NotIssued};
+use super::keys::{self, Configured, Keys};
+use super::lane::{Admission, Lane};
+use super::messages::is_server_handshake;
+use super::profiles::Profiles;
+use super::serials::Serials;
+use super::server::{Service, Ticket};
+use super::state::SealState;
+use super::table::{RequestKind, Verdict, permitted};
+use super::{Ended, unseal};
+use crate::journal::{Event, Journal, WriteError};
+use crate::pkcs11::{ErrorClass, Token, TokenError};
+use crate::seal::{Attempts, DescriptorStore, Supervisor, is_statement};
+use crate::wire::{Act, Actor, CertificateRequest, MAX_RESERVE, Purpose, Refusal, Request, Response, Status};
+
+/// Everything a signer has while it serves.
+pub(super) struct Signer {
+    pub(super) name: String,
+    pub(super) started: UnixTime,
+    pub(super) unconfined: Vec<String>,
+    /// Whether the token's PIN comes from a file at every start, so that sealing would not last.
+    pub(super) always_open: bool,
+    pub(super) configured: Vec<Configured>,
+    pub(super) profiles: Profiles,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Mutex<Box<dyn Entropy>>,
+    pub(super) journal: Journal,
+    pub(super) token: Token,
+    pub(super) state: RwLock<SealState>,
+    pub(super) attempts: Attempts,
+    pub(super) store: DescriptorStore,
+    pub(super) supervisor: Supervisor,
+    pub(super) serials: Mutex<Serials>,
+    /// Handshakes signed and not yet journalled.
+    pub(super) handshakes: AtomicU64,
+    pub(super) lane: Lane<Job>,
+    pub(super) ended: mpsc::SyncSender<Ended>,
+}
+
+/// A request that needs the token, and the duty to answer it.
+pub(super) struct Job {
+    ticket: Ticket,
+    request: Request,
+}
+
+impl Service for Signer {
+    fn serve(self: &Arc<Self>, ticket: Ticket, request: Request) {
+        let verdict = {
+            let state = self.state();
+            match permitted(state.kind(), ticket.peer(), RequestKind::from(&request)) {
+                Verdict::Allowed => Ok(()),
+                Verdict::Faulted => Err(Refusal::Token(state.sentence())),
+                Verdict::Forbidden(why) => Err(Refusal::Forbidden(why.to_owned())),
+                Verdict::Sealed => Err(Refusal::Sealed),
+            }
+        };
+        if let Err(refusal) = verdict {
+            return ticket.answer(Err(refusal));
+        }
+        match request {
+            Request::Status => ticket.answer(Ok(Response::Status(self.status()))),
+            Request::Challenge => ticket.answer(self.challenge()),
+            Request::Reserve { count } => ticket.answer(self.reserve(count)),
+            Request::Record { act, actor } => self.record(ticket, act, actor),
+            Request::Journal { after } => ticket.answer(self.read(after)),
+            Request::Certificate(_)
+            | Request::Handshake { .. }
+            | Request::Identify { .. }
+            | Request::Seal { .. }
+            | Request::Unseal { .. } => self.through_lane(Job { ticket, request }),
+        }
+    }
+
+    fn stop(&self) {
+        self.end(Ended::Stopped);
+    }
+}
+
+impl Signer {
+    /// Ends the process in order; the first reason counts.
+    pub(super) fn end(&self, why: Ended) {
+        drop(self.ended.try_send(why));
+    }
+
+    /// Nobody panics while holding the state, the serials or the generator.
+    pub(super) fn state(&self) -> RwLockReadGuard<'_, SealState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn state_mut(&self) -> RwLockWriteGuard<'_, SealState> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn entropy(&self) -> MutexGuard<'_, Box<dyn Entropy>> {
+        self.entropy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys, unless the seal was closed since the table was asked.
+    fn keys(&self) -> Result<Arc<Keys>, Refusal> {
+        match &*self.state() {
+            SealState::Unsealed(keys) => Ok(Arc::clone(keys)),
+            SealState::Faulted { why } => Err(Refusal::Token(why.clone())),
+            SealState::Sealed(_) | SealState::Unsealing => Err(Refusal::Sealed),
+        }
+    }
+
+    fn through_lane(self: &Arc<Self>, job: Job) {
+        let mut next = match self.lane.admit(job) {
+            Admission::Now(job) => Some(job),
+            Admission::Later => None,
+            Admission::Full(job) => return job.ticket.answer(Err(Refusal::Busy)),
+        };
+        while let Some(Job { ticket, request }) = next {
+            match request {
+                Request::Certificate(request) => self.certificate(ticket, *request),
+                Request::Handshake { key, scheme, message } => {
+                    let answer = self.handshake(&key, scheme, &message);
+                    self.answer_signature(ticket, answer);
+                }
+                Request::Identify { statement } => {
+                    let answer = self.identify(&statement);
+                    self.answer_signature(ticket, answer);
+                }
+                Request::Seal { actor } => unseal::seal(self, ticket, actor),
+                Request::Unseal { boxed, actor } => unseal::unseal(self, ticket, &boxed, &actor),
+                Request::Challenge
+                | Request::Journal { .. }
+                | Request::Record { .. }
+                | Request::Reserve { .. }
+                | Request::Status => ticket.answer(Err(Refusal::Busy)),
+            }
+            next = self.lane.next();
+        }
+    }
+
+    fn status(&self) -> Status {
+        let state = self.state();
+        let keys = match &*state {
+            SealState::Unsealed(keys) => Some(&**keys),
+            _ => None,
+        };
+        Status {
+            name: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seal: state.status(),
+            journal: self.journal.id().clone(),
+            last: self.journal.last(),
+            journal_fault: self.journal.fault(),
+            wrong_pins: self.attempts.wrong(),
+            keys: keys::status(&self.configured, keys),
+            started: self.started,
+            unconfined: self.unconfined.clone(),
+        }
+    }
+
+    fn challenge(&self) -> Result<Response, Refusal> {
+        match &mut *self.state_mut() {
+            SealState::Sealed(invitation) => {
+                let challenge = invitation.challenge(&mut **self.entropy());
+                challenge.map(Response::Challenge).map_err(|error| Refusal::Token(error.to_string()))
+            }
+            _ => Err(Refusal::Challenge),
+        }
+    }
+
+    fn reserve(&self, count: u16) -> Result<Response, Refusal> {
+        if count > MAX_RESERVE {
+            return Err(Refusal::Forbidden(format!("more than {MAX_RESERVE} serials in one reservation")));
+        }
+        let mut serials = self.serials.lock().unwrap_or_else(PoisonError::into_inner);
+        let drawn = serials.reserve(count, &mut **self.entropy());
+        drawn.map(Response::Reserved).map_err(|error| Refusal::Token(error.to_string()))
+    }
+
+    fn record(&self, ticket: Ticket, act: Act, actor: Actor) {
+        let event = match act {
+            Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
+            Act::Revoke { serial, reason, at } => Event::Revoked { serial, reason, at },
+        };
+        self.journal.append(event, actor.who, actor.request_id, move |written| {
+            ticket.answer(written.map(|seq| Response::Recorded { seq }).map_err(journal));
+        });
+    }
+
+    fn read(&self, after: u64) -> Result<Response, Refusal> {
+        let tail = self.journal.after(after).map_err(|error| Refusal::Journal(error.to_string()))?;
+        Ok(Response::Journal { lines: tail.lines, last: tail.last })
+    }
+
+    fn certificate(self: &Arc<Self>, ticket: Ticket, request: CertificateRequest) {
+        let event = match self.issue(request) {
+            Ok(event) => event,
+            Err(NotIssued::Refused(refusal)) => return ticket.answer(Err(refusal)),
+            Err(NotIssued::Token(error)) => return self.token_failed(ticket, &error),
+        };
+        let Event::Certificate { certificate, record, .. } = &event else {
+            return ticket.answer(Err(Refusal::Busy));
+        };
+        let (certificate, who, id) = (certificate.clone(), record.actor.clone(), record.request_id.clone());
+        // J1: the answer leaves from the journal's thread, when the entry is durable.
+        self.journal.append(event, who, id, move |written| {
+            ticket.answer(written.map(|seq| Response::Certificate { certificate, seq }).map_err(journal));
+        });
+    }
+
+    fn issue(&self, request: CertificateRequest) -> Result<Event, NotIssued> {
+        // Nothing is signed that could not be journalled.
+        if let Some(fault) = self.journal.fault() {
+            return Err(Refusal::Journal(fault).into());
+        }
+        let keys = self.keys()?;
+        let bench = Bench {
+            token: &self.token,
+            keys: &keys,
+            profiles: &self.profiles,
+            serials: &self.serials,
+            now: self.clock.now(),
+            latest: self.journal.at(),
+        };
+        bench.issue(request)
+    }
+
+    fn handshake(&self, label: &str, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, NotIssued> {
+        let keys = self.keys()?;
+        let key = keys.get(label).ok_or_else(|| Refusal::Policy(format!("there is no key `{label}`")))?;
+        if key.purpose != Purpose::Tls {
+            return Err(Refusal::Forbidden(format!("the key `{label}` does not sign handshakes")).into());
+        }
+        if !is_server_handshake(message) {
+            return Err(Refusal::Forbidden("the message is not a TLS server's handshake".to_owned()).into());
+        }
+        let signature = self.token.sign(&key.token, scheme, message).map_err(NotIssued::Token)?;
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        Ok(signature)
+    }
+
+    fn identify(&self, statement: &[u8]) -> Result<Vec<u8>, NotIssued> {
+        let keys = self.keys()?;
+        let key = keys
+            .with_purpose(Purpose::Identity)
+            .ok_or_else(|| Refusal::Forbidden("this signer has no identity key".to_owned()))?;
+        if !is_statement(statement) {
+            return Err(Refusal::Forbidden("an identity key signs statements about unseal keys only".to_owned()).into());
+        }
+        let scheme = key.token.public.certificate_scheme();
+        self.token.sign(&key.token, scheme, statement).map_err(NotIssued::Token)
+    }
+
+    fn answer_signature(&self, ticket: Ticket, signature: Result<Vec<u8>, NotIssued>) {
+        match signature {
+            Ok(signature) => ticket.answer(Ok(Response::Signature(signature))),
+            Err(NotIssued::Refused(refusal)) => ticket.answer(Err(refusal)),
+            Err(NotIssued::Token(error)) => self.token_failed(ticket, &error),
+        }
+    }
+
+    /// J8: an error for this request only, unless the module is beyond help: then a fresh process
+    /// loads it again, and the descriptor store brings the PIN back.
+    pub(super) fn token_failed(&self, ticket: Ticket, error: &TokenError) {
+        ticket.answer(Err(Refusal::Token(error.to_string())));
+        if error.class == ErrorClass::Restart {
+            self.end(Ended::Restart(error.to_string()));
+        }
+    }
+
+    /// Journals how many handshakes were signed since the last time. A full journal does not stop
+    /// TLS: the count waits. `done` is called when that is settled.
+    pub(super) fn count_handshakes(self: &Arc<Self>, done: impl FnOnce() + Send + 'static) {
+        let handshakes = self.handshakes.swap(0, Ordering::Relaxed);
+        if handshakes == 0 {
+            return done();
+        }
+        let signer = Arc::clone(self);
+        self.journal.append(Event::Counted { handshakes }, "signer".to_owned(), String::new(), move |written| {
+            if written.is_err() {
+                signer.handshakes.fetch_add(handshakes, Ordering::Relaxed);
+            }
+            done();
+        });
+    }
+}
+
+/// A journal that cannot be written, as the peer hears it.
+pub(super) fn journal(error: WriteError) -> Refusal {
+    Refusal::Journal(error.to_string())
+}

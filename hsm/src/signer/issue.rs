@@ -1,0 +1,154 @@
+//! One certificate: checked against profile, evidence, clock and issuer, signed, assembled.
+//!
+//! Nothing that `signetd` says is taken over: the bytes are built again from the profile that this
+//! process read, and must be equal (J4).
+
+use std::sync::{Mutex, PoisonError};
+
+use policy::effects::UnixTime;
+use policy::evidence::AuthorizationRecord;
+use policy::name::Name;
+use policy::profile::{Decision, Profile, Terms};
+use policy::tbs::{self, Issuer, TbsCertificate, TbsError};
+
+use super::keys::{Key, Keys};
+use super::profiles::{Profiles, hexadecimal};
+use super::serials::Serials;
+use crate::journal::Event;
+use crate::pkcs11::{Token, TokenError};
+use crate::wire::{CertificateRequest, Purpose, Refusal};
+
+/// How far the time of signing that the bytes imply may lie from this host's clock, in seconds.
+const CLOCK_TOLERANCE: u64 = 60;
+
+/// How far the clock may lie behind the journal's last entry before signing stops, in seconds (I6).
+const STEP_BACK: u64 = 60;
+
+/// What an issuance needs of the signer.
+pub(super) struct Bench<'a> {
+    pub(super) token: &'a Token,
+    pub(super) keys: &'a Keys,
+    pub(super) profiles: &'a Profiles,
+    pub(super) serials: &'a Mutex<Serials>,
+    /// This host's clock, now.
+    pub(super) now: UnixTime,
+    /// When the journal's last entry was written.
+    pub(super) latest: UnixTime,
+}
+
+/// Why no certificate was made.
+pub(super) enum NotIssued {
+    /// What the caller hears.
+    Refused(Refusal),
+    /// The token failed.
+    Token(TokenError),
+}
+
+impl From<Refusal> for NotIssued {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Bench<'_> {
+    /// Checks, signs and assembles. The certificate is in the event, which must be durable before
+    /// anybody sees it (J1).
+    pub(super) fn issue(&self, request: CertificateRequest) -> Result<Event, NotIssued> {
+        let refuse = |why: String| Refusal::Policy(why);
+        self.check_clock()?;
+        let profile = self
+            .profiles
+            .get(&request.profile)
+            .ok_or_else(|| refuse(format!("there is no profile `{}`", request.profile)))?;
+        let (key, issuer) = self.issuer(&request.issuer)?;
+        let tbs = TbsCertificate::from_der(&request.tbs).map_err(policy)?;
+        let linted = self.check(profile, issuer, &request, &tbs)?.lint(Some(issuer)).map_err(policy)?;
+
+        // The reservation is used up by the attempt, whatever comes of it (J6).
+        let serial = tbs.serial().map_err(policy)?;
+        if !self.serials.lock().unwrap_or_else(PoisonError::into_inner).consume(serial) {
+            return Err(Refusal::Serial.into());
+        }
+        let scheme = key.token.public.certificate_scheme();
+        let signature = self.token.sign(&key.token, scheme, linted.tbs().as_bytes()).map_err(NotIssued::Token)?;
+        let certificate = linted.assemble(&key.token.public, scheme, &signature).map_err(policy)?;
+        Ok(Event::Certificate {
+            certificate: certificate.der().to_vec(),
+            profile: request.profile,
+            profile_sha256: hexadecimal(&profile.digest()),
+            issuer: request.issuer,
+            record: request.record,
+        })
+    }
+
+    fn check_clock(&self) -> Result<(), Refusal> {
+        match self.latest.0.saturating_sub(self.now.0) {
+            behind if behind > STEP_BACK => Err(Refusal::Journal(format!(
+                "this host's clock is {behind} s behind the last entry, correct the clock and restart the signer"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn issuer(&self, label: &str) -> Result<(&Key, &Issuer), Refusal> {
+        match self.keys.get(label) {
+            Some(key @ Key { purpose: Purpose::Issue, issuer: Some(issuer), .. }) => Ok((key, issuer)),
+            Some(_) => Err(Refusal::Forbidden(format!("the key `{label}` does not issue certificates"))),
+            None => Err(Refusal::Policy(format!("there is no key `{label}`"))),
+        }
+    }
+
+    /// Builds the bytes again from what this process knows, and compares.
+    fn check(
+        &self,
+        profile: &Profile,
+        issuer: &Issuer,
+        request: &CertificateRequest,
+        tbs: &TbsCertificate,
+    ) -> Result<TbsCertificate, Refusal> {
+        let key = tbs.key().map_err(policy)?;
+        if self.keys.holds(&key) {
+            return Err(Refusal::Policy("the key is one of this CA's own".to_owned()));
+        }
+        let names = names(&request.record);
+        let terms = match profile.decide(&key, &names, request.common_name.as_deref(), &request.record, self.now) {
+            Decision::Issue(terms) => terms,
+            Decision::Refuse(refusal) => return Err(Refusal::Policy(refusal.why)),
+        };
+        let signed_at = self.time_of_signing(tbs.validity().map_err(policy)?.not_before(), &terms, issuer)?;
+        let serial = tbs.serial().map_err(policy)?;
+        let ours = tbs::leaf(profile, &terms, issuer, &key, serial, signed_at).map_err(policy)?;
+        if ours != *tbs {
+            return Err(Refusal::Policy(format!(
+                "the certificate is not the one that profile `{}` and the record describe",
+                profile.name()
+            )));
+        }
+        Ok(ours)
+    }
+
+    /// The time of signing that `not_before` implies, if it is now.
+    fn time_of_signing(&self, not_before: UnixTime, terms: &Terms, issuer: &Issuer) -> Result<UnixTime, Refusal> {
+        let issuer_begins = issuer.validity().not_before();
+        if not_before == issuer_begins && self.now.minus(terms.backdate) <= issuer_begins {
+            // A young issuer: notBefore was cut, and says nothing of the time of signing.
+            return Ok(self.now);
+        }
+        let implied = not_before.plus(terms.backdate);
+        if implied.0.abs_diff(self.now.0) > CLOCK_TOLERANCE {
+            return Err(Refusal::Policy(format!(
+                "the certificate would begin {} s away from the time of signing",
+                implied.0.abs_diff(self.now.0)
+            )));
+        }
+        Ok(implied)
+    }
+}
+
+fn names(record: &AuthorizationRecord) -> Vec<Name> {
+    record.names.iter().map(|evidence| evidence.name.clone()).collect()
+}
+
+fn policy(error: TbsError) -> Refusal {
+    Refusal::Policy(error.to_string())
+}

@@ -1,0 +1,116 @@
+//! The keys a signer serves: what the configuration says of each, and what the token holds.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use policy::key::PublicKey;
+use policy::tbs::{Certificate, Issuer};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::StartError;
+use crate::config;
+use crate::pkcs11::{Token, TokenError, TokenKey};
+use crate::wire::{KeyStatus, Purpose};
+
+/// A key as the configuration names it, with its certificate.
+pub(super) struct Configured {
+    label: String,
+    purpose: Purpose,
+    certificate: Option<Certificate>,
+    /// The certificate again, for a key that issues.
+    issuer: Option<Issuer>,
+}
+
+/// The keys of an unsealed signer, by label.
+pub(super) struct Keys(HashMap<String, Key>);
+
+/// One key that can sign.
+pub(super) struct Key {
+    pub(super) token: TokenKey,
+    pub(super) purpose: Purpose,
+    pub(super) issuer: Option<Issuer>,
+}
+
+/// Why the token's keys are not those of the configuration.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeysError {
+    /// The public half of the token's key is not in its certificate.
+    #[error("the key `{0}` in the token does not belong to its certificate: correct the configuration")]
+    Mismatch(String),
+    /// The token's word.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// Reads the certificates that the configuration names.
+pub(super) fn configured(keys: &[config::Key]) -> Result<Vec<Configured>, StartError> {
+    keys.iter()
+        .map(|key| {
+            let certificate = key.certificate.as_deref().map(read).transpose()?;
+            let issuer = match (key.purpose, &certificate) {
+                (Purpose::Issue, Some(certificate)) => Some(Issuer::from_der(certificate.der()).map_err(|error| {
+                    StartError(format!("the certificate of the issuing key `{}` cannot be used: {error}", key.label))
+                })?),
+                (Purpose::Issue, None) => {
+                    return Err(StartError(format!("the issuing key `{}` needs a `certificate`", key.label)));
+                }
+                _ => None,
+            };
+            Ok(Configured { label: key.label.clone(), purpose: key.purpose, certificate, issuer })
+        })
+        .collect()
+}
+
+fn read(path: &Path) -> Result<Certificate, StartError> {
+    let refused = |why: String| StartError(format!("the certificate {} cannot be used: {why}", path.display()));
+    let der = CertificateDer::from_pem_file(path).map_err(|error| refused(error.to_string()))?;
+    Certificate::from_der(&der).map_err(|error| refused(error.to_string()))
+}
+
+impl Keys {
+    /// Finds every configured key in the token, and checks it against its certificate.
+    pub(super) fn find(token: &Token, configured: &[Configured]) -> Result<Self, KeysError> {
+        let mut keys = HashMap::new();
+        for Configured { label, purpose, certificate, issuer } in configured {
+            let found = token.key(label)?;
+            if certificate.as_ref().is_some_and(|certificate| certificate.key().as_ref() != Ok(&found.public)) {
+                return Err(KeysError::Mismatch(label.clone()));
+            }
+            keys.insert(label.clone(), Key { token: found, purpose: *purpose, issuer: issuer.clone() });
+        }
+        Ok(Self(keys))
+    }
+
+    /// The key with this label.
+    pub(super) fn get(&self, label: &str) -> Option<&Key> {
+        self.0.get(label)
+    }
+
+    /// The one key with this purpose, if there is one.
+    pub(super) fn with_purpose(&self, purpose: Purpose) -> Option<&Key> {
+        self.0.values().find(|key| key.purpose == purpose)
+    }
+
+    /// Whether `public` is one of this signer's own keys.
+    pub(super) fn holds(&self, public: &PublicKey) -> bool {
+        self.0.values().any(|key| key.token.public.spki() == public.spki())
+    }
+}
+
+/// What `status` says of the keys.
+pub(super) fn status(configured: &[Configured], keys: Option<&Keys>) -> Vec<KeyStatus> {
+    configured
+        .iter()
+        .map(|Configured { label, purpose, certificate, .. }| {
+            let seen = keys.and_then(|keys| keys.get(label)).map(|key| key.token.public.spki().to_vec());
+            let certified = || Some(certificate.as_ref()?.key().ok()?.spki().to_vec());
+            KeyStatus {
+                label: label.clone(),
+                purpose: *purpose,
+                spki: seen.or_else(certified).unwrap_or_default(),
+                certificate: certificate.as_ref().map(|certificate| certificate.der().to_vec()),
+            }
+        })
+        .collect()
+}

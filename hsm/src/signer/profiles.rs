@@ -1,0 +1,87 @@
+//! The profile files, read by the signer for itself when it starts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+
+use policy::profile::Profile;
+
+use super::StartError;
+use crate::journal::{Event, Writer};
+
+/// Which digests the journal has last recorded, one `<sha256>  <name>` a line, as sha256sum writes.
+/// Only a note to save entries: without it they are written again.
+const RECORDED: &str = "profiles.sha256";
+
+/// Profiles by name.
+pub(super) struct Profiles(HashMap<String, Profile>);
+
+impl Profiles {
+    /// Reads every `*.toml` in `directory`. One that cannot be used stops the start: `signetd` would
+    /// issue by another rule than the one that is on disk.
+    pub(super) fn read(directory: &Path) -> Result<Self, StartError> {
+        let unreadable = |path: &Path, error: std::io::Error| {
+            StartError(format!("the profiles in {} cannot be read: {error}", path.display()))
+        };
+        let mut profiles = HashMap::new();
+        for file in fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
+            let path = file.map_err(|error| unreadable(directory, error))?.path();
+            if path.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            let profile = Profile::from_toml(&path.display().to_string(), &text)
+                .map_err(|error| StartError(error.to_string()))?;
+            profiles.insert(profile.name().to_owned(), profile);
+        }
+        Ok(Self(profiles))
+    }
+
+    /// No profiles, for a signer without an issuing key.
+    pub(super) fn none() -> Self {
+        Self(HashMap::new())
+    }
+
+    /// The profile with this name.
+    pub(super) fn get(&self, name: &str) -> Option<&Profile> {
+        self.0.get(name)
+    }
+
+    /// Journals each profile whose digest is not the one recorded last (I2: which certificates
+    /// depend on which rules).
+    pub(super) fn record(&self, writer: &mut Writer, state: &Path) {
+        let path = state.join(RECORDED);
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        let mut recorded: BTreeMap<&str, String> = before
+            .lines()
+            .filter_map(|line| line.split_once("  ").map(|(sha256, name)| (name, sha256.to_owned())))
+            .collect();
+        let mut changed = false;
+        for profile in self.0.values() {
+            let sha256 = hexadecimal(&profile.digest());
+            if recorded.get(profile.name()) == Some(&sha256) {
+                continue;
+            }
+            let event = Event::ProfileLoaded { profile: profile.name().to_owned(), sha256: sha256.clone() };
+            match writer.append(event, "signer", "") {
+                Ok(_) => {
+                    recorded.insert(profile.name(), sha256);
+                    changed = true;
+                }
+                Err(error) => tracing::error!(%error, profile = profile.name(), "a profile could not be journalled"),
+            }
+        }
+        let text: String = recorded.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
+        if !changed {
+            return;
+        }
+        if let Err(error) = fs::write(&path, text) {
+            tracing::warn!(%error, "the note of recorded profiles cannot be written: they are journalled again");
+        }
+    }
+}
+
+/// Lower-case digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

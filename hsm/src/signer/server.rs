@@ -1,0 +1,268 @@
+//! The loop: threads that wait together for connections and requests.
+//!
+//! Each thread waits in the same epoll, receives one frame, gives the connection back, and does
+//! what it was asked. No thread hands a request to another one unless the token is busy.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::sockopt::{PeerCredentials, SndBuf};
+use nix::sys::socket::{MsgFlags, getsockopt, setsockopt};
+
+use super::listen::Listener;
+use crate::config::Peer;
+use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response};
+
+/// Most connections. `signetd` has one a signer.
+const MOST_CONNECTIONS: usize = 16;
+
+/// Most requests of one connection that have no answer yet.
+const MOST_IN_FLIGHT: usize = 2048;
+
+/// How long a peer may leave its answers unread before its connection ends.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Marks of what is ready; below them are the numbers of connections.
+const STOP: u64 = u64::MAX;
+const SIGNAL: u64 = u64::MAX - 1;
+const LISTENER: u64 = 1 << 63;
+
+/// What the loop hands requests to.
+pub(super) trait Service: Send + Sync {
+    /// Answers one request, now or later, on this thread or another.
+    fn serve(self: &Arc<Self>, ticket: Ticket, request: Request);
+
+    /// The process was asked to end.
+    fn stop(&self);
+}
+
+/// Sockets, connections, and what wakes the threads.
+pub(super) struct Server {
+    epoll: Epoll,
+    stop: EventFd,
+    signals: SignalFd,
+    listeners: Vec<Listener>,
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    next: AtomicU64,
+}
+
+/// One peer.
+struct Connection {
+    stream: UnixStream,
+    peer: Peer,
+    in_flight: AtomicUsize,
+    /// Nothing more is read from it, though something may be there.
+    ended: AtomicBool,
+}
+
+/// The duty to answer one request.
+pub(super) struct Ticket {
+    connection: Arc<Connection>,
+    id: u64,
+}
+
+/// Signals that end the process in order. To be blocked before the first thread starts.
+pub(super) fn signals() -> SigSet {
+    SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM])
+}
+
+impl Server {
+    pub(super) fn new(listeners: Vec<Listener>) -> nix::Result<Self> {
+        Ok(Self {
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            stop: EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?,
+            signals: SignalFd::with_flags(&signals(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
+            listeners,
+            connections: Mutex::new(HashMap::new()),
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// Lets the waiting threads see connections and signals.
+    pub(super) fn open(&self) -> nix::Result<()> {
+        self.epoll.add(&self.signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNAL))?;
+        for (index, listener) in (0..).zip(&self.listeners) {
+            self.epoll.add(&listener.socket, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER | index))?;
+        }
+        Ok(())
+    }
+
+    /// Sends every thread home.
+    pub(super) fn close(&self) -> nix::Result<()> {
+        self.epoll.add(&self.stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        self.stop.write(1).map(drop)
+    }
+
+    /// One thread's life.
+    pub(super) fn work<S: Service>(&self, service: &Arc<S>) {
+        let mut buffer = vec![0; MAX_FRAME];
+        let mut ready = [EpollEvent::empty()];
+        loop {
+            match self.epoll.wait(&mut ready, EpollTimeout::NONE) {
+                Ok(_) => {}
+                Err(Errno::EINTR) => continue,
+                Err(errno) => {
+                    tracing::error!(%errno, "the signer cannot wait for requests");
+                    return service.stop();
+                }
+            }
+            match ready[0].data() {
+                STOP => return,
+                SIGNAL => {
+                    if let Ok(Some(_)) = self.signals.read_signal() {
+                        service.stop();
+                    }
+                }
+                mark if mark >= LISTENER => self.accept((mark & !LISTENER) as usize),
+                number => self.receive(number, &mut buffer, service),
+            }
+        }
+    }
+
+    fn accept(&self, index: usize) {
+        let Some(listener) = self.listeners.get(index) else { return };
+        let stream = match listener.socket.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => return tracing::warn!(%error, "a connection could not be accepted"),
+        };
+        if let Err(why) = self.admit(stream, listener) {
+            tracing::warn!(why, "a connection was refused");
+        }
+    }
+
+    /// Takes a new connection in, or drops it.
+    fn admit(&self, stream: UnixStream, listener: &Listener) -> Result<(), String> {
+        let uid = getsockopt(&stream, PeerCredentials).map_err(|errno| errno.to_string())?.uid();
+        if !listener.accepts(uid) {
+            return Err(format!("its user is {uid}"));
+        }
+        stream.set_write_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
+        // A whole frame must fit the send buffer, even where the system's default is small.
+        setsockopt(&stream, SndBuf, &(2 * MAX_FRAME)).map_err(|errno| errno.to_string())?;
+        let mut connections = self.connections();
+        if connections.len() >= MOST_CONNECTIONS {
+            return Err(format!("there are {MOST_CONNECTIONS} already"));
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection {
+            stream,
+            peer: listener.peer,
+            in_flight: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+        });
+        connections.insert(number, Arc::clone(&connection));
+        // One thread at a time may receive from a connection; it says when the next one may.
+        let added = self.epoll.add(&connection.stream, once(number));
+        added.map_err(|errno| {
+            connections.remove(&number);
+            errno.to_string()
+        })
+    }
+
+    fn receive<S: Service>(&self, number: u64, buffer: &mut [u8], service: &Arc<S>) {
+        let connection = self.connections().get(&number).map(Arc::clone);
+        let Some(connection) = connection else { return };
+        let received = match connection.ended.load(Ordering::Relaxed) {
+            true => Err(FrameError::Closed),
+            false => wire::receive(&connection.stream, buffer, MsgFlags::MSG_DONTWAIT),
+        };
+        let call = match received {
+            Ok(frame) => {
+                let call = wire::decode::<Call>(frame);
+                // From here on another thread may receive from this connection.
+                drop(self.epoll.modify(&connection.stream, &mut once(number)));
+                call
+            }
+            Err(FrameError::Io(Errno::EAGAIN)) => {
+                drop(self.epoll.modify(&connection.stream, &mut once(number)));
+                return;
+            }
+            Err(error) => Err(error),
+        };
+        match call {
+            Ok(Call { id, request }) => {
+                let in_flight = connection.in_flight.fetch_add(1, Ordering::Relaxed);
+                let ticket = Ticket { connection, id };
+                if in_flight >= MOST_IN_FLIGHT {
+                    return ticket.answer(Err(Refusal::Busy));
+                }
+                service.serve(ticket, request);
+            }
+            Err(error) => {
+                match error {
+                    FrameError::Closed => {}
+                    FrameError::Version(_) => {
+                        tracing::warn!(%error, "a connection ends");
+                        // Our own version, and nothing else, for the other end to report.
+                        drop(wire::send(&connection.stream, &[wire::VERSION], MsgFlags::MSG_DONTWAIT));
+                    }
+                    _ => tracing::warn!(%error, "a connection ends"),
+                }
+                self.connections().remove(&number);
+                connection.end();
+                drop(self.epoll.delete(&connection.stream));
+            }
+        }
+    }
+
+    /// Nobody panics while holding them.
+    fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn once(number: u64) -> EpollEvent {
+    EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, number)
+}
+
+impl Connection {
+    /// Ends it for both sides; what was answered before can still be read.
+    fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        drop(self.stream.shutdown(Shutdown::Both));
+    }
+}
+
+impl Ticket {
+    /// Who is on the other end.
+    pub(super) fn peer(&self) -> Peer {
+        self.connection.peer
+    }
+
+    /// Sends the answer, from any thread. A peer that does not read loses its connection.
+    pub(super) fn answer(self, result: Result<Response, Refusal>) {
+        thread_local! {
+            static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        let forbidden = matches!(result, Err(Refusal::Forbidden(_)));
+        let sent = FRAME.with_borrow_mut(|frame| {
+            wire::encode(&Reply { id: self.id, result }, frame)
+                .and_then(|()| wire::send(&self.connection.stream, frame, MsgFlags::empty()))
+        });
+        match sent {
+            Ok(()) if forbidden => tracing::warn!("a connection ends: it asked for what is not allowed"),
+            Ok(()) => return,
+            Err(FrameError::Closed) => {}
+            Err(error) => tracing::warn!(%error, "a connection ends: its answer could not be sent"),
+        }
+        self.connection.end();
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.connection.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,39 @@
+//! Ends a process whose token hangs, and tells systemd that this one works.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::answer::Signer;
+
+/// How often handshakes are journalled.
+const COUNTS: Duration = Duration::from_secs(60);
+
+/// The watchdog's life. `deadline` is the longest that one PKCS#11 call may take.
+pub(super) fn watch(signer: &Arc<Signer>, deadline: Duration) {
+    let expected = signer.supervisor.watchdog();
+    let within = expected.unwrap_or(deadline);
+    let tick = (deadline / 8).min(within / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+    let (mut pinged, mut counted) = (Instant::now(), Instant::now());
+    loop {
+        thread::sleep(tick);
+        if let Some(call) = signer.token.oldest_call().filter(|call| *call > deadline) {
+            // Not an orderly exit: the module's own exit handlers would wait for what hangs. Whoever
+            // waits for the journal has not been answered, and what it holds it holds.
+            tracing::error!(seconds = call.as_secs_f32(), "a PKCS#11 call passed its deadline: this process ends");
+            std::process::abort();
+        }
+        // A journal whose disk hangs answers nobody: then systemd should hear nothing either.
+        let journal_moves = signer.journal.busy().is_none_or(|busy| busy < within);
+        if let Some(expected) = expected.filter(|_| journal_moves) {
+            if pinged.elapsed() >= expected / 3 {
+                pinged = Instant::now();
+                signer.supervisor.tell("WATCHDOG=1");
+            }
+        }
+        if counted.elapsed() >= COUNTS {
+            counted = Instant::now();
+            signer.count_handshakes(|| {});
+        }
+    }
+}
