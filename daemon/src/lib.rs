@@ -5,7 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod boot;
+pub mod config;
+pub mod ctl;
+pub mod http;
 pub mod issuance;
 pub mod problem;
+pub mod revocation;
 pub mod service;
 pub mod store;
+pub mod tls;
+pub mod validation;
