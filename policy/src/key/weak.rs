@@ -196,8 +196,7 @@ mod tests {
     #[test]
     fn edwards_points_off_the_curve_of_small_order_or_not_canonical_are_refused() {
         let hex = |text: &str| -> [u8; 32] {
-            let bytes: Vec<u8> =
-                (0..32).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect();
+            let bytes: Vec<u8> = (0..32).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect();
             bytes.try_into().unwrap()
         };
         // RFC 8032 section 7.1, tests 1 and 2.
