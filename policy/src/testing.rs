@@ -50,7 +50,9 @@ impl KeyPair {
     /// The DER SubjectPublicKeyInfo.
     pub(crate) fn spki(&self) -> Vec<u8> {
         let (oid, parameters, key) = match self {
-            Self::Ec(pair, KeyAlgorithm::P256) => (ID_EC_PUBLIC_KEY, Some(Any::from(SECP_256_R_1)), pair.public_key().as_ref()),
+            Self::Ec(pair, KeyAlgorithm::P256) => {
+                (ID_EC_PUBLIC_KEY, Some(Any::from(SECP_256_R_1)), pair.public_key().as_ref())
+            }
             Self::Ec(pair, _) => (ID_EC_PUBLIC_KEY, Some(Any::from(SECP_384_R_1)), pair.public_key().as_ref()),
             Self::Edwards(pair) => (ID_ED_25519, None, pair.public_key().as_ref()),
             Self::Rsa(pair) => (RSA_ENCRYPTION, Some(Any::null()), pair.public_key().as_ref()),
@@ -105,7 +107,8 @@ impl KeyPair {
 
     /// A certification request that asks for these extensions.
     pub(crate) fn request(&self, subject: &str, extensions: Vec<Extension>) -> Vec<u8> {
-        let attributes = if extensions.is_empty() { vec![] } else { vec![ExtensionReq(extensions).try_into().unwrap()] };
+        let attributes =
+            if extensions.is_empty() { vec![] } else { vec![ExtensionReq(extensions).try_into().unwrap()] };
         self.request_with(subject, attributes)
     }
 }

@@ -1,1 +1,18 @@
+//! The rig, and what the end-to-end tests share.
+#![forbid(unsafe_code)]
 
+pub mod acme;
+pub mod admin;
+
+pub mod clients;
+pub mod dns;
+pub mod files;
+pub mod fuzz;
+pub mod memory;
+pub mod ports;
+pub mod powercut;
+pub mod programs;
+pub mod rig;
+pub mod supervisor;
+pub mod verify;
+pub mod wait;

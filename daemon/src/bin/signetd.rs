@@ -1,1 +1,46 @@
-fn main() {}
+//! `signetd`: the network, the store and the validation of names; no key.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The network side of the Signet certificate authority.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Read the configuration and what it points at, say whether it is good, and change nothing
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+    },
+    /// Serve until told to stop (SIGTERM or SIGINT)
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+    },
+}
+
+const CONFIG: &str = "/etc/signet/signetd.toml";
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().verb {
+        Verb::Check { config } => daemon::boot::check(&config).map(|found| println!("{found}")),
+        Verb::Run { config } => daemon::boot::run(&config),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("signetd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

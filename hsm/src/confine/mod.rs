@@ -15,6 +15,7 @@ use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setresgid, setresuid};
 pub mod fd;
 mod filter;
 mod landlock;
+pub mod sync_file_range;
 #[cfg(test)]
 mod tests;
 

@@ -22,4 +22,6 @@ impl fmt::Display for Finding {
     }
 }
 
-pub(crate) fn run(_der: &[u8], _tbs: &RawTbs, _issuer: Option<&Issuer>) -> Vec<Finding> { Vec::new() }
+pub(crate) fn run(_der: &[u8], _tbs: &RawTbs, _issuer: Option<&Issuer>) -> Vec<Finding> {
+    Vec::new()
+}

@@ -1,0 +1,44 @@
+# Every target does its own set-up: on a fresh Debian 12 a Rust toolchain and root are all it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: help run test lint bench torture interop fuzz
+
+help:
+	@echo 'make run      bring a CA up in ./run, see it sealed, unseal it, get a certificate with certbot'
+	@echo 'make test     formatting, lints, every test, a short torture: what everyone runs before a change is sent'
+	@echo 'make lint     formatting, lints and dependency rules only'
+	@echo 'make bench    measure against the budgets of docs/ARCHITECTURE.md (release build)'
+	@echo 'make torture  200 rounds of kill -9, 20 power cuts an engine (root; about an hour)'
+	@echo 'make interop  clients that come from elsewhere than Debian'
+	@echo 'make fuzz     every fuzz target for FUZZ_SECONDS (60) seconds'
+
+run:
+	@tools/setup build run
+	@tools/run
+
+test:
+	@tools/setup build run test
+	@tools/test
+
+lint:
+	@tools/setup build
+	@tools/lint
+
+bench:
+	@tools/setup build run test
+	cargo build --release --workspace
+	cargo run --release -p softhsm-tests --bin bench
+
+torture:
+	@tools/setup build run test
+	@tools/torture
+
+interop:
+	@tools/setup build run test interop
+	@tools/interop
+
+fuzz:
+	@tools/setup build fuzz
+	@tools/fuzz

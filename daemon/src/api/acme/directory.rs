@@ -1,0 +1,33 @@
+//! The directory (RFC 8555 section 7.1.1).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Map, Value, json};
+
+use super::urls;
+use crate::service::acme::Acme;
+
+pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
+    let services = acme.services();
+    let (base, offer) = (&services.public_url, &services.acme);
+    let profiles: Map<String, Value> = offer
+        .profiles
+        .iter()
+        .filter_map(|name| Some((name.clone(), services.profiles.get(name)?.description().into())))
+        .collect();
+    let mut meta = json!({"externalAccountRequired": false, "profiles": profiles});
+    for (member, value) in [("termsOfService", &offer.terms_of_service), ("website", &offer.website)] {
+        if let Some(value) = value {
+            meta[member] = value.as_str().into();
+        }
+    }
+    Json(json!({
+        "newNonce": format!("{base}{}", urls::NEW_NONCE),
+        "newAccount": format!("{base}{}", urls::NEW_ACCOUNT),
+        "newOrder": format!("{base}{}", urls::NEW_ORDER),
+        "revokeCert": format!("{base}{}", urls::REVOKE),
+        "meta": meta,
+    }))
+}

@@ -1,0 +1,136 @@
+//! JSON Web Signatures as RFC 8555 section 6.2 restricts them: flattened JSON, one signature,
+//! everything in the protected header.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::service::acme::error::AcmeError;
+use crate::service::acme::key::{AccountKey, Algorithm, VerifyError};
+
+/// A request body that is a well-formed JWS. Nothing in it is believed before [`Jws::verify`].
+#[derive(Clone, Debug)]
+pub struct Jws {
+    /// Signature algorithm.
+    pub algorithm: Algorithm,
+    /// Nonce, not yet taken back.
+    pub nonce: String,
+    /// The URL that the client meant.
+    pub url: String,
+    /// Who signed.
+    pub signer: Signer,
+    /// The payload; empty in a POST-as-GET.
+    pub payload: Vec<u8>,
+    signed: String,
+    signature: Vec<u8>,
+}
+
+/// Who signed: exactly one of `jwk` and `kid`.
+#[derive(Clone, Debug)]
+pub enum Signer {
+    /// The holder of this key.
+    Jwk(AccountKey),
+    /// The account of this URL.
+    Kid(String),
+}
+
+/// Parses a request body. Any bytes give a JWS or an error.
+pub fn parse(body: &[u8]) -> Result<Jws, AcmeError> {
+    let body: Flattened<'_> =
+        serde_json::from_slice(body).map_err(|error| malformed(format!("the body is not a flattened JWS: {error}")))?;
+    if body.signatures {
+        return Err(malformed("the JWS has `signatures`: send the flattened form with one `signature`"));
+    }
+    if body.header {
+        return Err(malformed("the JWS has an unprotected `header`: put everything into `protected`"));
+    }
+    let (Some(protected), Some(payload), Some(signature)) = (body.protected, body.payload, body.signature) else {
+        return Err(malformed("the JWS lacks `protected`, `payload` or `signature`"));
+    };
+    let header: Header = serde_json::from_slice(&decode("protected", protected)?)
+        .map_err(|error| malformed(format!("the JWS protected header cannot be read: {error}")))?;
+    if header.crit {
+        return Err(malformed("the JWS protected header has `crit`: no extension of JWS is supported"));
+    }
+    if header.b64 {
+        return Err(malformed("the JWS protected header has `b64`: payloads are base64url"));
+    }
+    let Some(name) = header.alg else {
+        return Err(malformed("the JWS protected header lacks `alg`"));
+    };
+    let algorithm = Algorithm::from_name(&name).ok_or_else(|| {
+        let name: String = name.chars().take(32).collect();
+        AcmeError::BadSignatureAlgorithm(format!("the JWS algorithm `{name}` is not accepted"))
+    })?;
+    let signer = match (header.jwk, header.kid) {
+        (Some(jwk), None) => Signer::Jwk(AccountKey::from_jwk(&jwk)?),
+        (None, Some(kid)) => Signer::Kid(kid),
+        _ => return Err(malformed("the JWS protected header must have exactly one of `jwk` and `kid`")),
+    };
+    let url = header.url.ok_or_else(|| malformed("the JWS protected header lacks `url`"))?;
+    let nonce = header.nonce.ok_or_else(|| AcmeError::BadNonce("the JWS protected header lacks `nonce`".into()))?;
+    Ok(Jws {
+        algorithm,
+        nonce,
+        url,
+        signer,
+        payload: decode("payload", payload)?,
+        signature: decode("signature", signature)?,
+        signed: format!("{protected}.{payload}"),
+    })
+}
+
+impl Jws {
+    /// Verifies the signature with `key`.
+    pub fn verify(&self, key: &AccountKey) -> Result<(), AcmeError> {
+        key.verify(self.algorithm, self.signed.as_bytes(), &self.signature).map_err(|error| match error {
+            VerifyError::Algorithm => AcmeError::BadSignatureAlgorithm(error.to_string()),
+            VerifyError::Signature => malformed(error.to_string()),
+        })
+    }
+}
+
+/// The body. Members that RFC 7515 does not define are ignored.
+#[derive(Deserialize)]
+struct Flattened<'a> {
+    #[serde(borrow, default)]
+    protected: Option<&'a str>,
+    #[serde(borrow, default)]
+    payload: Option<&'a str>,
+    #[serde(borrow, default)]
+    signature: Option<&'a str>,
+    #[serde(default, deserialize_with = "present")]
+    signatures: bool,
+    #[serde(default, deserialize_with = "present")]
+    header: bool,
+}
+
+/// The protected header. A member that stands twice is an error (RFC 7515 section 4).
+#[derive(Deserialize)]
+struct Header {
+    alg: Option<String>,
+    nonce: Option<String>,
+    url: Option<String>,
+    jwk: Option<Map<String, Value>>,
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+    #[serde(default, deserialize_with = "present")]
+    b64: bool,
+}
+
+/// Whether a member is there, whatever its value.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|IgnoredAny| true)
+}
+
+/// Strict base64url: no padding, no other alphabet, no bits left over.
+pub(super) fn decode(what: &str, text: &str) -> Result<Vec<u8>, AcmeError> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed(format!("`{what}` is not base64url without padding")))
+}
+
+fn malformed(why: impl Into<String>) -> AcmeError {
+    AcmeError::Malformed(why.into())
+}

@@ -1,0 +1,101 @@
+//! ACME (RFC 8555): one small file per kind of resource. Each handler receives an authenticated
+//! request, calls one function of `service::acme`, and renders.
+
+mod account;
+mod authorization;
+mod certificate;
+mod directory;
+pub mod jws;
+mod order;
+mod problem;
+mod request;
+mod revoke;
+mod urls;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get, post};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, LINK};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use policy::effects::UnixTime;
+
+use crate::service::acme::Acme;
+use crate::service::acme::error::AcmeError;
+
+/// Every route of the surface: `/directory` and `/acme/…`.
+pub fn router(acme: Arc<Acme>) -> Router {
+    Router::new()
+        .route("/directory", get_only(directory::show))
+        .route(urls::DIRECTORY, get_only(directory::show))
+        .route(
+            urls::NEW_NONCE,
+            get(async || StatusCode::NO_CONTENT).head(async || StatusCode::OK).fallback(refuse("GET, HEAD")),
+        )
+        .route(urls::NEW_ACCOUNT, post_only(account::create))
+        .route("/acme/account/{id}", post_only(account::update))
+        .route("/acme/account/{id}/orders", post_only(account::orders))
+        .route(urls::NEW_ORDER, post_only(order::create))
+        .route("/acme/order/{id}", post_only(order::show))
+        .route("/acme/order/{id}/finalize", post_only(order::finalize))
+        .route("/acme/authorization/{id}", post_only(authorization::update))
+        .route("/acme/challenge/{id}", post_only(authorization::respond))
+        .route("/acme/certificate/{serial}", post_only(certificate::show))
+        .route(urls::REVOKE, post_only(revoke::revoke))
+        .route("/acme/{*rest}", any(async || AcmeError::NotFound("resource")))
+        .layer(from_fn_with_state(acme.clone(), frame))
+        .with_state(acme)
+}
+
+/// What every request and answer has in common.
+async fn frame(State(acme): State<Arc<Acme>>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let path = request.uri().path();
+    let (is_directory, is_nonce) = (path.ends_with("/directory"), path == urls::NEW_NONCE);
+    // Decided before authentication: nothing could come of the request.
+    let mut response = match acme.available() {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    let base = &acme.services().public_url;
+    let headers = response.headers_mut();
+    if method == Method::POST || (is_nonce && matches!(method, Method::GET | Method::HEAD)) {
+        let nonce = HeaderValue::try_from(acme.make_nonce()).expect("a nonce is base64url");
+        headers.insert(REPLAY_NONCE, nonce);
+    }
+    if !is_directory && let Ok(index) = HeaderValue::try_from(format!("<{base}{}>;rel=\"index\"", urls::DIRECTORY)) {
+        headers.append(LINK, index);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Clients in browsers may use the surface: nothing here depends on cookies.
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers
+        .insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Link, Location, Replay-Nonce, Retry-After"));
+    response
+}
+
+/// RFC 8555 section 6.5.1
+const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
+
+fn post_only<H: Handler<T, Arc<Acme>>, T: 'static>(handler: H) -> MethodRouter<Arc<Acme>> {
+    post(handler).fallback(refuse("POST"))
+}
+
+fn get_only<H: Handler<T, Arc<Acme>>, T: 'static>(handler: H) -> MethodRouter<Arc<Acme>> {
+    get(handler).fallback(refuse("GET, HEAD"))
+}
+
+/// Answers a method that a resource does not take.
+fn refuse(methods: &'static str) -> impl Handler<((),), Arc<Acme>> {
+    move || async move { AcmeError::MethodNotAllowed(methods) }
+}
+
+/// A time as RFC 3339 has it.
+fn rfc3339(time: UnixTime) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(time.0);
+    humantime::format_rfc3339_seconds(time).to_string()
+}

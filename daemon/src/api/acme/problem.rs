@@ -1,0 +1,127 @@
+//! ACME errors as problem documents (RFC 8555 section 6.7): the one place that knows their types
+//! and statuses.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, LINK};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use crate::problem::{Problem, RETRY, SEALED};
+use crate::service::acme::error::{AcmeError, Rejected, Rejection};
+use crate::service::acme::key::Algorithm;
+use crate::validation::{Failure, FailureKind};
+
+/// When to come back after too much at a time.
+const SOON: Duration = Duration::from_secs(5);
+
+/// When to come back after a signer that restarts or a store that is busy.
+const SHORTLY: Duration = Duration::from_secs(2);
+
+/// The problem document of an error.
+pub(super) fn problem(error: &AcmeError) -> Problem {
+    use StatusCode as S;
+    let (kind, status) = match error {
+        AcmeError::AccountDeactivated => ("unauthorized", S::UNAUTHORIZED),
+        AcmeError::AccountDoesNotExist(_) => ("accountDoesNotExist", S::BAD_REQUEST),
+        AcmeError::AlreadyRevoked => ("alreadyRevoked", S::BAD_REQUEST),
+        AcmeError::BadCsr(_) => ("badCSR", S::BAD_REQUEST),
+        AcmeError::BadNonce(_) => ("badNonce", S::BAD_REQUEST),
+        AcmeError::BadPublicKey(_) => ("badPublicKey", S::BAD_REQUEST),
+        AcmeError::BadRevocationReason(_) => ("badRevocationReason", S::BAD_REQUEST),
+        AcmeError::BadSignatureAlgorithm(_) => ("badSignatureAlgorithm", S::BAD_REQUEST),
+        AcmeError::Internal(_) => ("serverInternal", S::INTERNAL_SERVER_ERROR),
+        AcmeError::InvalidContact(_) => ("invalidContact", S::BAD_REQUEST),
+        AcmeError::InvalidProfile(_) => ("invalidProfile", S::BAD_REQUEST),
+        AcmeError::Malformed(_) => ("malformed", S::BAD_REQUEST),
+        AcmeError::MethodNotAllowed(_) => ("malformed", S::METHOD_NOT_ALLOWED),
+        AcmeError::NotAcceptable => ("malformed", S::NOT_ACCEPTABLE),
+        AcmeError::NotFound(_) => ("malformed", S::NOT_FOUND),
+        AcmeError::OrderNotReady(_) => ("orderNotReady", S::FORBIDDEN),
+        AcmeError::RateLimited(_) => ("rateLimited", S::TOO_MANY_REQUESTS),
+        AcmeError::RejectedIdentifiers(rejected) => (common_kind(rejected), S::BAD_REQUEST),
+        AcmeError::Sealed | AcmeError::Unavailable(_) => ("serverInternal", S::SERVICE_UNAVAILABLE),
+        AcmeError::TooLarge => ("malformed", S::PAYLOAD_TOO_LARGE),
+        AcmeError::Unauthorized(_) => ("unauthorized", S::FORBIDDEN),
+        AcmeError::UnsupportedContact(_) => ("unsupportedContact", S::BAD_REQUEST),
+        AcmeError::UnsupportedMediaType => ("malformed", S::UNSUPPORTED_MEDIA_TYPE),
+        AcmeError::UserActionRequired(_) => ("userActionRequired", S::FORBIDDEN),
+    };
+    let problem = Problem::new(urn(kind), status, error.to_string());
+    match error {
+        AcmeError::BadSignatureAlgorithm(_) => problem.member("algorithms", Algorithm::NAMES.to_vec()),
+        AcmeError::Internal(_) => Problem::new(urn(kind), status, Problem::internal().detail),
+        AcmeError::RateLimited(_) => problem.retry_after(SOON),
+        AcmeError::RejectedIdentifiers(rejected) => {
+            problem.member("subproblems", rejected.iter().map(subproblem).collect::<Vec<_>>())
+        }
+        AcmeError::Sealed => Problem::new(urn(kind), status, SEALED).retry_after(RETRY),
+        AcmeError::Unavailable(_) => problem.retry_after(SHORTLY),
+        AcmeError::UserActionRequired(terms) => problem.member("instance", terms.as_str()),
+        _ => problem,
+    }
+}
+
+impl IntoResponse for AcmeError {
+    fn into_response(self) -> Response {
+        if let Self::Internal(why) = &self {
+            tracing::error!(why, "an ACME request failed");
+        }
+        let mut response = problem(&self).into_response();
+        let header = match &self {
+            Self::MethodNotAllowed(methods) => Some((ALLOW, HeaderValue::from_static(methods))),
+            Self::UserActionRequired(terms) => {
+                HeaderValue::try_from(format!("<{terms}>;rel=\"terms-of-service\"")).ok().map(|link| (LINK, link))
+            }
+            _ => None,
+        };
+        if let Some((name, value)) = header {
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+}
+
+/// A failed challenge's `error` member.
+pub(super) fn failure(failure: &Failure) -> Value {
+    let (kind, status) = match failure.kind {
+        FailureKind::Connection => ("connection", 400),
+        FailureKind::Dns => ("dns", 400),
+        FailureKind::IncorrectResponse => ("incorrectResponse", 403),
+        FailureKind::Unauthorized => ("unauthorized", 403),
+    };
+    json!({"type": urn(kind), "detail": failure.detail, "status": status})
+}
+
+/// An order's `error` member when nothing but the order itself is to blame.
+pub(super) fn ended(detail: &str) -> Value {
+    json!({"type": urn("malformed"), "detail": detail, "status": 403})
+}
+
+/// The type on top: the one that all subproblems have, or `compound`.
+fn common_kind(rejected: &[Rejected]) -> &'static str {
+    let mut kinds = rejected.iter().map(|one| rejection(one.why));
+    let first = kinds.next().unwrap_or("rejectedIdentifier");
+    if kinds.all(|kind| kind == first) { first } else { "compound" }
+}
+
+fn rejection(why: Rejection) -> &'static str {
+    match why {
+        Rejection::Malformed => "malformed",
+        Rejection::Rejected => "rejectedIdentifier",
+        Rejection::Unsupported => "unsupportedIdentifier",
+    }
+}
+
+fn subproblem(rejected: &Rejected) -> Value {
+    json!({
+        "type": urn(rejection(rejected.why)),
+        "detail": rejected.detail,
+        "identifier": {"type": rejected.kind, "value": rejected.value},
+    })
+}
+
+fn urn(kind: &str) -> String {
+    format!("urn:ietf:params:acme:error:{kind}")
+}

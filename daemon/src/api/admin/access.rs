@@ -1,0 +1,73 @@
+//! No body before permission.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::problem::Problem;
+use crate::service::administrators::{Denied, Peer, Permission};
+use crate::service::{RequestId, Services, administrators};
+
+/// A request whose sender may do what `A` names. A handler takes it as its first argument, so the
+/// question is asked before anything else of the request is read.
+pub(super) struct Permitted<A> {
+    permitted: administrators::Permitted,
+    asked: PhantomData<A>,
+}
+
+impl<A> Deref for Permitted<A> {
+    type Target = administrators::Permitted;
+
+    fn deref(&self) -> &administrators::Permitted {
+        &self.permitted
+    }
+}
+
+/// Names a permission in the signature of a handler.
+pub(super) trait Asks {
+    /// The permission.
+    const PERMISSION: Permission;
+}
+
+macro_rules! asks {
+    ($($name:ident)*) => {$(
+        pub(super) struct $name;
+        impl Asks for $name {
+            const PERMISSION: Permission = Permission::$name;
+        }
+    )*};
+}
+
+asks!(ManageAdministrators Read Revoke Seal Status Unseal);
+
+impl<A: Asks> FromRequestParts<Arc<Services>> for Permitted<A> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<Arc<Peer>>().ok_or_else(Problem::internal)?;
+        let id = parts.extensions.get::<RequestId>().ok_or_else(Problem::internal)?;
+        match services.permit(peer, id, A::PERMISSION) {
+            Ok(permitted) => Ok(Self { permitted, asked: PhantomData }),
+            Err(denied) => Err(refusal(&denied)),
+        }
+    }
+}
+
+fn refusal(denied: &Denied) -> Problem {
+    let status = match denied {
+        Denied::Anonymous => StatusCode::UNAUTHORIZED,
+        Denied::Expired | Denied::Forbidden | Denied::Removed | Denied::Revoked | Denied::Unknown => {
+            StatusCode::FORBIDDEN
+        }
+        Denied::Store(error) => {
+            tracing::error!(%error, "the store failed while an administrator was looked up");
+            return Problem::internal();
+        }
+    };
+    tracing::warn!(%denied, "refused");
+    Problem::plain(status, denied.to_string())
+}

@@ -1,0 +1,44 @@
+//! The admin surface, `/admin/v1/…`: what `signetctl` speaks, JSON over mutual TLS.
+//!
+//! The types here are the contract; `signetctl` reads and writes the same ones.
+
+pub mod administrators;
+pub mod ca;
+pub mod certificates;
+pub mod metrics;
+pub mod profiles;
+pub mod seal;
+pub mod status;
+pub mod unseal;
+
+mod access;
+mod body;
+mod encoding;
+mod failure;
+pub mod revoke;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+
+use crate::service::Services;
+
+/// Every route of the surface. Each handler demands a permission before it reads a body.
+pub fn router(services: Arc<Services>) -> Router {
+    Router::new()
+        .route("/admin/v1/administrators", get(administrators::list))
+        .route("/admin/v1/administrators/{fingerprint}", delete(administrators::remove))
+        .route("/admin/v1/ca", get(ca::show))
+        .route("/admin/v1/certificates", get(certificates::list))
+        .route("/admin/v1/certificates/{serial}", get(certificates::show))
+        .route("/admin/v1/certificates/{serial}/revoke", post(revoke::revoke))
+        .route("/admin/v1/profiles", get(profiles::list))
+        .route("/admin/v1/profiles/check", post(profiles::check))
+        .route("/admin/v1/seal", post(seal::seal))
+        .route("/admin/v1/status", get(status::show))
+        .route("/admin/v1/unseal", post(unseal::unseal))
+        .route("/admin/v1/unseal/challenge", post(unseal::challenge))
+        .route("/metrics", get(metrics::show))
+        .with_state(services)
+}

@@ -1,0 +1,44 @@
+//! `GET /admin/v1/profiles` and `POST /admin/v1/profiles/check`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::access::{self, Permitted};
+use super::body::Body;
+use crate::problem::Problem;
+use crate::service::Services;
+use crate::service::profiles::Listed;
+
+/// A profile file to be checked; nothing of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// The file's name, for messages and for the profile's name.
+    pub file: String,
+    /// The file's text.
+    pub text: String,
+}
+
+pub(super) async fn list(
+    permitted: Permitted<access::Read>,
+    State(services): State<Arc<Services>>,
+) -> Json<Vec<Listed>> {
+    Json(services.profiles(&permitted))
+}
+
+pub(super) async fn check(
+    permitted: Permitted<access::Read>,
+    State(services): State<Arc<Services>>,
+    Body(check): Body<Check>,
+) -> Result<Json<Listed>, Problem> {
+    match services.check_profile(&permitted, &check.file, &check.text) {
+        Ok(profile) => Ok(Json(profile)),
+        Err(error) => {
+            Err(Problem::plain(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).member("line", error.line))
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `POST /admin/v1/seal`: the signer forgets the PIN.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+
+use super::access::{self, Permitted};
+use super::failure;
+use crate::problem::Problem;
+use crate::service::Services;
+
+pub(super) async fn seal(
+    permitted: Permitted<access::Seal>,
+    State(services): State<Arc<Services>>,
+) -> Result<StatusCode, Problem> {
+    services.seal(&permitted).await.map_err(failure::problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,111 @@
+//! What the configuration points at: certificates and profiles, read and checked together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use policy::profile::{Profile, ProfileError};
+use policy::tbs::{Certificate, Issuer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::config::Config;
+
+/// Certificates and profiles.
+pub struct Material {
+    /// The server certificate and what leads to the root; the issuing certificate is added when it is
+    /// all that the file lacks.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The issuing certificate.
+    pub issuer: Arc<Issuer>,
+    /// Profiles by name.
+    pub profiles: Arc<BTreeMap<String, Profile>>,
+    /// The root certificate, DER.
+    pub root: Vec<u8>,
+}
+
+/// Something that the configuration points at cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MaterialError {
+    /// A file: which, and what is wrong with it.
+    #[error("{}: {problem}", .file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// One sentence.
+        problem: String,
+    },
+    /// A profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+}
+
+impl Material {
+    /// Reads everything and checks that it belongs together.
+    pub fn load(config: &Config) -> Result<Self, MaterialError> {
+        let mut chain = certificates(&config.tls.chain)?;
+        for der in &chain {
+            Certificate::from_der(der).map_err(|error| wrong(&config.tls.chain, error.to_string()))?;
+        }
+        let (issuer_file, root_file) = (&config.ca.issuer, &config.ca.root);
+        let root = certificates(root_file)?.swap_remove(0).to_vec();
+        let root_issuer = Issuer::from_der(&root).map_err(|error| wrong(root_file, error.to_string()))?;
+        let issuer = certificates(issuer_file)?.swap_remove(0).to_vec();
+        Certificate::from_der(&issuer)
+            .map_err(|error| wrong(issuer_file, error.to_string()))?
+            .verify(root_issuer.key())
+            .map_err(|_| {
+                wrong(issuer_file, format!("it was not signed by the root in {}: name the pair", root_file.display()))
+            })?;
+        // A server certificate of our own, alone in its file: what leads to the root is known.
+        let by_us = chain.len() == 1
+            && Certificate::from_der(&chain[0])
+                .is_ok_and(|leaf| Issuer::from_der(&issuer).is_ok_and(|issuer| leaf.verify(issuer.key()).is_ok()));
+        if by_us {
+            chain.push(CertificateDer::from(issuer.clone()));
+        }
+        let issuer = Issuer::from_der(&issuer).map_err(|error| wrong(issuer_file, error.to_string()))?;
+        let profiles = profiles(&config.ca.profiles)?;
+        if let Some(missing) = config.acme.profiles.iter().find(|name| !profiles.contains_key(*name)) {
+            let problem = format!("[acme] offers the profile `{missing}`, and there is no file {missing}.toml here");
+            return Err(wrong(&config.ca.profiles, problem));
+        }
+        Ok(Self { chain, issuer: Arc::new(issuer), profiles: Arc::new(profiles), root })
+    }
+}
+
+/// The certificates of a PEM file, at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+    let pem = std::fs::read(file).map_err(|error| wrong(file, format!("it cannot be read: {error}")))?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(wrong(file, "it holds no certificate in PEM form".to_owned())),
+        Err(error) => Err(wrong(file, format!("it is not PEM: {error}"))),
+    }
+}
+
+/// Every `NAME.toml` of the directory; at least one.
+fn profiles(directory: &Path) -> Result<BTreeMap<String, Profile>, MaterialError> {
+    let unreadable = |error: std::io::Error| wrong(directory, format!("it cannot be read: {error}"));
+    let mut profiles = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if hidden || path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| wrong(&path, format!("it cannot be read: {error}")))?;
+        let profile = Profile::from_toml(&path.display().to_string(), &text)?;
+        profiles.insert(profile.name().to_owned(), profile);
+    }
+    match profiles.is_empty() {
+        true => Err(wrong(directory, "it holds no profile: put a NAME.toml there".to_owned())),
+        false => Ok(profiles),
+    }
+}
+
+fn wrong(file: &Path, problem: String) -> MaterialError {
+    MaterialError::File { file: file.to_owned(), problem }
+}

@@ -1,0 +1,276 @@
+//! The only place that builds the clock, the store, the signers' handles and the services, in the
+//! order that confinement asks for.
+
+mod effects;
+mod log;
+mod material;
+mod notify;
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hsm::client::Client;
+use hsm::confine::{self, ConfineError, Network, Program, Rules};
+use policy::effects::Clock;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{Address, Config, ConfigError, Listener, Transport};
+use crate::http::{self, BindError, Endpoint, Socket};
+use crate::issuance::ca::Ca;
+use crate::service::acme::Acme;
+use crate::service::acme::error::AcmeError;
+use crate::service::health::{self, Vitals};
+use crate::service::metrics::Metrics;
+use crate::service::{Random, Services};
+use crate::store::{self, Store, StoreError};
+use crate::tls::{self, Terms, TlsError, TlsSigner};
+use effects::{SystemClock, SystemEntropy};
+use material::Material;
+pub use material::MaterialError;
+use notify::Manager;
+
+/// Why the daemon does not start. Each is one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The ACME service cannot take up where it stopped.
+    #[error("the ACME service cannot start: {0}")]
+    Acme(#[from] AcmeError),
+    /// A socket cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The process cannot give up what it should.
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
+    /// A file that the configuration names cannot be used.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// The runtime or a signal handler.
+    #[error("the runtime cannot be started: {0}")]
+    Runtime(#[from] std::io::Error),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// TLS cannot be offered.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Reads the configuration and everything it points at, and touches nothing. Returns a sentence
+/// that says what was found.
+pub fn check(path: &Path) -> Result<String, BootError> {
+    let config = Config::read(path)?;
+    let material = Material::load(&config)?;
+    Ok(format!(
+        "{}: good: {} listener(s), {} profile(s), store `{}` in {}",
+        path.display(),
+        config.listeners.len(),
+        material.profiles.len(),
+        serde_json::json!(config.store.engine).as_str().unwrap_or_default(),
+        config.store.path.display(),
+    ))
+}
+
+/// Runs the daemon until it is told to stop.
+pub fn run(path: &Path) -> Result<(), BootError> {
+    let config = Config::read(path)?;
+    log::start(&config.log);
+    let material = Material::load(&config)?;
+
+    // 1. Open what will be needed from outside.
+    let manager = Manager::connect();
+    let sockets =
+        config.listeners.iter().map(|listener| http::bind(&listener.address)).collect::<Result<Vec<_>, _>>()?;
+    let health_socket = config.health_socket.clone().map(|path| http::bind(&Address::Unix(path))).transpose()?;
+    make_directory(&config.store.path)?;
+
+    // 2. Give up the rest, before the first thread.
+    for lack in confine::process(&rules(&config, path))? {
+        tracing::warn!(lack, "confinement");
+    }
+
+    // 3. Start threads: the store's, the signers' and the runtime's; then the filter, on all of them.
+    let store = Store::new(store::open(config.store.engine, &config.store.path)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    confine::seccomp(Program::Signetd)?;
+
+    let outcome = runtime.block_on(serve(config, material, store, sockets, health_socket, &manager));
+    // What still runs had its time; a token that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(
+    config: Config,
+    material: Material,
+    store: Store,
+    sockets: Vec<Socket>,
+    health_socket: Option<Socket>,
+    manager: &Manager,
+) -> Result<(), BootError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ca = Ca::new(Client::new(config.signers.ca.clone(), config.signers.deadline), store.clone());
+    let tls_client = Client::new(config.signers.tls.clone(), config.signers.deadline);
+    let signer = TlsSigner::new(tls_client, config.tls.key.clone(), &material.chain[0])?;
+    let key = signer.key(material.chain);
+    let services = Arc::new(Services {
+        acme: config.acme,
+        ca: ca.clone(),
+        clock: Arc::clone(&clock),
+        issuer: material.issuer,
+        issuer_key: config.ca.key,
+        metrics: Metrics::default(),
+        profiles: material.profiles,
+        public_url: config.public_url,
+        random: Random::new(Box::new(SystemEntropy)),
+        root: material.root,
+        store,
+        validation: config.validation,
+        vitals: Vitals::default(),
+    });
+    let acme = Acme::start(Arc::clone(&services)).await?;
+    let (stop, stopped) = watch::channel(false);
+    stop_on_signals(stop)?;
+
+    let trusted = [services.root.clone(), services.issuer.certificate().to_vec()];
+    let endpoint = |listener: &Listener, socket| {
+        let terms =
+            Terms { client_certificates: listener.client_certificates, oldest: config.tls.oldest, trusted: &trusted };
+        let tls = match listener.transport {
+            Transport::Plain => None,
+            Transport::Tls => Some(Arc::new(tls::server_config(Arc::clone(&key), Arc::clone(&clock), &terms)?)),
+        };
+        tracing::info!(address = %listener.address, "listening");
+        Ok(Endpoint { socket, tls, router: http::routes(&services, &acme, &listener.surfaces) })
+    };
+    let mut endpoints = config
+        .listeners
+        .iter()
+        .zip(sockets)
+        .map(|(listener, socket)| endpoint(listener, socket))
+        .collect::<Result<Vec<_>, TlsError>>()?;
+    endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, router: http::local(&services) }));
+
+    tokio::spawn(ca.follow());
+    // A signer that hangs is not waited for.
+    tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
+    tokio::spawn(watch_signers(Arc::clone(&services), signer));
+    manager.say(&format!("READY=1\nSTATUS={}", status(&services)));
+
+    let serving = http::serve(endpoints, Arc::clone(&services), config.limits, stopped.clone());
+    tokio::select! {
+        () = serving => {}
+        () = tell_manager(manager, &services, stopped) => {}
+    }
+    // Nothing is served any more: the nonces stay good over an orderly restart.
+    if let Err(error) = acme.stop().await {
+        tracing::warn!(%error, "the nonces could not be kept: clients will be told to take new ones");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Everything that stays in reach after confinement.
+fn rules(config: &Config, file: &Path) -> Rules {
+    let directory = |path: &Path| path.parent().map(Path::to_owned);
+    let sockets = config.listeners.iter().filter_map(|listener| match &listener.address {
+        Address::Ip(_) => None,
+        Address::Unix(path) => directory(path),
+    });
+    let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root].into_iter().filter_map(directory);
+    let system = ["/etc/hosts", "/etc/resolv.conf", "/run/systemd/journal"].map(PathBuf::from);
+    Rules {
+        user: None,
+        read: read.chain([config.ca.profiles.clone()]).chain(system).collect(),
+        write: sockets
+            .chain([config.store.path.clone()])
+            .chain(directory(&config.signers.ca))
+            .chain(directory(&config.signers.tls))
+            .chain(config.health_socket.as_deref().and_then(directory))
+            .collect(),
+        network: Network::Allowed,
+    }
+}
+
+/// The store's directory, for its owner only. It must exist before confinement can name it.
+fn make_directory(path: &Path) -> Result<(), BootError> {
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path);
+    made.map_err(|error| StoreError::Engine(format!("{}: {error}", path.display())).into())
+}
+
+/// Asks both signers how they are. An error is a TLS key that is not the certificate's; a signer
+/// that does not answer is a fault to be seen in the health, and no reason to be silent.
+async fn look_at_signers(services: &Arc<Services>, signer: &TlsSigner) -> Result<(), TlsError> {
+    let ca = async {
+        let vital = services.ca.status().await.map_err(|error| error.to_string());
+        services.vitals.note(health::CA, vital);
+    };
+    let tls = async {
+        let signer = signer.clone();
+        let (vital, outcome) = match tokio::task::spawn_blocking(move || signer.status()).await {
+            Ok(Ok(status)) => (Ok(status), Ok(())),
+            Ok(Err(error @ TlsError::Key(_))) => (Err(error.to_string()), Err(error)),
+            Ok(Err(error)) => (Err(error.to_string()), Ok(())),
+            Err(error) => (Err(error.to_string()), Ok(())),
+        };
+        services.vitals.note(health::TLS, vital);
+        outcome
+    };
+    tokio::join!(ca, tls).1
+}
+
+async fn watch_signers(services: Arc<Services>, signer: TlsSigner) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Err(error) = look_at_signers(&services, &signer).await {
+            tracing::error!(%error, "the TLS signer changed");
+        }
+    }
+}
+
+/// Keeps the manager informed, until there is no more to say.
+async fn tell_manager(manager: &Manager, services: &Services, mut stopped: watch::Receiver<bool>) {
+    let mut every = tokio::time::interval(manager.watchdog().unwrap_or(LOOK).min(LOOK));
+    let mut said = String::new();
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+        }
+        let status = status(services);
+        let lines = if status == said { "WATCHDOG=1".to_owned() } else { format!("WATCHDOG=1\nSTATUS={status}") };
+        manager.say(&lines);
+        said = status;
+    }
+    manager.say("STOPPING=1\nSTATUS=finishing requests");
+    std::future::pending().await
+}
+
+fn status(services: &Services) -> String {
+    let health = services.health();
+    if health.ready { "ready to issue".to_owned() } else { health.reasons.join("; ") }
+}
+
+fn stop_on_signals(stop: watch::Sender<bool>) -> Result<(), BootError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop: finishing requests in flight");
+        stop.send_replace(true);
+        // The receivers live as long as the sender.
+        stop.closed().await;
+    });
+    Ok(())
+}
+
+/// How often the signers are looked at.
+const LOOK: Duration = Duration::from_secs(2);

@@ -1,0 +1,244 @@
+//! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
+
+mod networks;
+mod parse;
+mod raw;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use networks::{AllowedNetworks, Network, NetworkError};
+pub use parse::ConfigError;
+
+use crate::store::EngineKind;
+
+/// Version of the file's format; the file says `version = 1`.
+pub const FORMAT: u16 = 1;
+
+/// The whole configuration. Unknown fields, impossible values and conflicts were refused with
+/// file, line and what to write instead; relative paths are relative to the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[acme]`
+    pub acme: Acme,
+    /// `[ca]`
+    pub ca: Ca,
+    /// Unix socket on which health and metrics answer plain HTTP, if wanted.
+    pub health_socket: Option<PathBuf>,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[[listener]]`, at least one.
+    pub listeners: Vec<Listener>,
+    /// Filter for log events, in the syntax of `tracing`'s directives.
+    pub log: String,
+    /// Base URL under which clients reach the daemon, without a slash at the end.
+    pub public_url: String,
+    /// `[signers]`
+    pub signers: Signers,
+    /// `[store]`
+    pub store: Store,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[validation]`
+    pub validation: Validation,
+}
+
+/// What the ACME surface offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// How long an authorization can be used to order, from its creation while pending and from
+    /// its validation once valid.
+    pub authorization_lifetime: Duration,
+    /// The profile of an order that names none; one of `profiles`.
+    pub default_profile: String,
+    /// How long an order can be completed.
+    pub order_lifetime: Duration,
+    /// The profiles that an order may name, each a file of the profile directory.
+    pub profiles: Vec<String>,
+    /// URL of the terms of service; accounts must agree if there is one.
+    pub terms_of_service: Option<String>,
+    /// URL of a page about the CA.
+    pub website: Option<String>,
+}
+
+/// The issuing CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ca {
+    /// PEM file of the issuing certificate.
+    pub issuer: PathBuf,
+    /// Label of the issuing key in the CA signer.
+    pub key: String,
+    /// Directory of profile files (`NAME.toml`).
+    pub profiles: PathBuf,
+    /// PEM file of the root certificate.
+    pub root: PathBuf,
+}
+
+/// What one client may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest request body in bytes.
+    pub body: usize,
+    /// Most connections open at a time, all listeners together.
+    pub connections: usize,
+    /// Largest request line and headers in bytes, together.
+    pub header: usize,
+    /// Longest time for a TLS handshake, and then for the headers of each request to arrive: so
+    /// also how long a connection may be idle.
+    pub header_timeout: Duration,
+    /// Longest time from the headers to the beginning of the answer, body included.
+    pub request_timeout: Duration,
+    /// Longest time in which a client takes nothing of its answer.
+    pub write_timeout: Duration,
+}
+
+/// One socket that `signetd` listens on, and what it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub address: Address,
+    /// Whether clients show a certificate; never asked without TLS.
+    pub client_certificates: ClientCertificates,
+    /// What it carries; no two of them claim one path.
+    pub surfaces: Vec<Surface>,
+    /// How bytes travel.
+    pub transport: Transport,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// IP address and port.
+    Ip(SocketAddr),
+    /// Path of a unix socket.
+    Unix(PathBuf),
+}
+
+/// Whether a listener asks clients for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// Not asked for.
+    None,
+    /// Asked for, not demanded.
+    Optional,
+    /// A connection without one is refused in the handshake.
+    Required,
+}
+
+/// How bytes travel on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Plain HTTP: public material and health only.
+    Plain,
+    /// TLS with the key in the token.
+    Tls,
+}
+
+/// A family of paths with one contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Surface {
+    /// `/directory` and `/acme/…`, RFC 8555.
+    Acme,
+    /// `/admin/v1/…` and `/metrics`.
+    Admin,
+    /// `/health…`
+    Health,
+    /// `/ca/…`: CA certificates.
+    Pki,
+}
+
+impl Surface {
+    /// The paths it claims, each with everything below it.
+    pub fn paths(self) -> &'static [&'static str] {
+        match self {
+            Self::Acme => &["/acme", "/directory"],
+            Self::Admin => &["/admin/v1", "/metrics"],
+            Self::Health => &["/health"],
+            Self::Pki => &["/ca"],
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acme => "acme",
+            Self::Admin => "admin",
+            Self::Health => "health",
+            Self::Pki => "pki",
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// The sockets of the signers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signers {
+    /// Socket of the signer of `signet-ca`.
+    pub ca: PathBuf,
+    /// Longest wait for one answer of a signer.
+    pub deadline: Duration,
+    /// Socket of the signer of `signet-tls`.
+    pub tls: PathBuf,
+}
+
+/// Where the daemon keeps its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Which engine.
+    pub engine: EngineKind,
+    /// Its directory.
+    pub path: PathBuf,
+}
+
+/// The TLS server's certificate and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM file: the server certificate, then what leads to the root, root left out.
+    pub chain: PathBuf,
+    /// Label of the key in the TLS signer.
+    pub key: String,
+    /// Oldest version spoken.
+    pub oldest: TlsVersion,
+}
+
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// RFC 5246
+    Tls12,
+    /// RFC 8446
+    Tls13,
+}
+
+/// How control of names is validated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validation {
+    /// Addresses that validation may connect to.
+    pub allowed_networks: AllowedNetworks,
+    /// Attempts before a challenge becomes invalid.
+    pub attempts: u32,
+    /// Port of http-01 (RFC 8555 section 8.3 says 80).
+    pub http01_port: u16,
+    /// Largest body read of an answer, in bytes.
+    pub max_body: usize,
+    /// Most redirects followed.
+    pub max_redirects: u32,
+    /// DNS resolvers to ask; those of the system when empty.
+    pub resolvers: Vec<SocketAddr>,
+    /// Pause before the second attempt; it doubles with each.
+    pub retry_after: Duration,
+    /// Longest time for one attempt, redirects included.
+    pub timeout: Duration,
+}

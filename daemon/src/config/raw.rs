@@ -1,0 +1,108 @@
+//! The file as it stands: which fields there are and what kind of value each holds. Everything
+//! else is checked by [`super::parse`].
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{ClientCertificates, Surface};
+use crate::store::EngineKind;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) version: Spanned<u16>,
+    #[serde(default)]
+    pub(super) acme: Acme,
+    pub(super) ca: Ca,
+    pub(super) health_socket: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(rename = "listener", default)]
+    pub(super) listeners: Vec<Spanned<Listener>>,
+    pub(super) log: Option<Spanned<String>>,
+    pub(super) public_url: Spanned<String>,
+    pub(super) signers: Signers,
+    pub(super) store: Store,
+    pub(super) tls: Tls,
+    #[serde(default)]
+    pub(super) validation: Validation,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acme {
+    pub(super) authorization_lifetime: Option<Spanned<String>>,
+    pub(super) default_profile: Option<Spanned<String>>,
+    pub(super) order_lifetime: Option<Spanned<String>>,
+    pub(super) profiles: Option<Spanned<Vec<String>>>,
+    pub(super) terms_of_service: Option<Spanned<String>>,
+    pub(super) website: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ca {
+    pub(super) issuer: PathBuf,
+    pub(super) key: String,
+    pub(super) profiles: PathBuf,
+    pub(super) root: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) body: Option<Spanned<u64>>,
+    pub(super) connections: Option<Spanned<u64>>,
+    pub(super) header: Option<Spanned<u64>>,
+    pub(super) header_timeout: Option<Spanned<String>>,
+    pub(super) request_timeout: Option<Spanned<String>>,
+    pub(super) write_timeout: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) client_certificates: Option<Spanned<ClientCertificates>>,
+    pub(super) path: Option<Spanned<PathBuf>>,
+    pub(super) surfaces: Spanned<Vec<Spanned<Surface>>>,
+    pub(super) tls: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signers {
+    pub(super) ca: PathBuf,
+    pub(super) deadline: Option<Spanned<String>>,
+    pub(super) tls: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub(super) engine: EngineKind,
+    pub(super) path: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) chain: PathBuf,
+    pub(super) key: String,
+    pub(super) versions: Option<Spanned<Vec<String>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Validation {
+    pub(super) allowed_networks: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) attempts: Option<Spanned<u64>>,
+    pub(super) http01_port: Option<Spanned<u64>>,
+    pub(super) max_body: Option<Spanned<u64>>,
+    pub(super) max_redirects: Option<Spanned<u64>>,
+    pub(super) resolvers: Option<Vec<Spanned<String>>>,
+    pub(super) retry_after: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<String>>,
+}

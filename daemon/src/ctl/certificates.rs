@@ -1,0 +1,133 @@
+//! `signetctl cert list | show | revoke`
+
+use clap::Subcommand;
+use http::Method;
+use policy::name::Name;
+use policy::serial::Serial;
+use policy::tbs;
+
+use super::client::OnExpired;
+use super::table::{fields, table, time};
+use super::{CtlError, Session};
+use crate::api::admin::certificates::{Listed, Page, Shown};
+use crate::api::admin::revoke::{Reason, Revocation};
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// List certificates by serial number
+    List {
+        /// Only those that carry exactly this name
+        #[arg(long)]
+        name: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one certificate and why it was signed
+    Show {
+        /// Its serial number, 40 hexadecimal digits
+        serial: Serial,
+        /// Write the certificate as PEM and nothing else
+        #[arg(long)]
+        pem: bool,
+    },
+    /// Revoke one certificate, for ever; works while sealed
+    Revoke {
+        /// Its serial number, 40 hexadecimal digits
+        serial: Serial,
+        /// Why
+        #[arg(long)]
+        reason: Option<Reason>,
+    },
+}
+
+pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
+    match verb {
+        Verb::List { name, limit } => list(session, name.as_deref(), *limit),
+        Verb::Show { serial, pem } => show(session, *serial, *pem),
+        Verb::Revoke { serial, reason } => {
+            let path = format!("/admin/v1/certificates/{serial}/revoke");
+            let body = Revocation { reason: *reason };
+            session.client.act(Method::POST, &path, Some(&body), OnExpired::Refuse)?;
+            session.say(&format!("revoked {serial}"))
+        }
+    }
+}
+
+fn list(session: &Session, name: Option<&str>, limit: usize) -> Result<(), CtlError> {
+    // Checked here, because what is no name may be no URL either.
+    let name = name.map(Name::parse).transpose().map_err(|error| CtlError::Failed(error.to_string()))?;
+    let mut found: Vec<Listed> = Vec::new();
+    let mut cursor: Option<Serial> = None;
+    while found.len() < limit {
+        let mut path = format!("/admin/v1/certificates?limit={}", (limit - found.len()).min(PAGE));
+        if let Some(name) = &name {
+            path.push_str(&format!("&name={name}"));
+        }
+        if let Some(cursor) = cursor {
+            path.push_str(&format!("&cursor={cursor}"));
+        }
+        let page: Page = session.client.get(&path, OnExpired::Refuse)?;
+        found.extend(page.certificates);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if cursor.is_some() && !session.json {
+        eprintln!("signetctl: there are more: write a larger --limit");
+    }
+    session.show(&found, |found| table(["SERIAL", "STATE", "NOT AFTER", "PROFILE", "NAMES"], found.iter().map(row)))
+}
+
+fn row(listed: &Listed) -> [String; 5] {
+    let names = if listed.names.is_empty() { listed.subject.clone() } else { listed.names.join(", ") };
+    let state = if listed.revoked.is_some() { "revoked" } else { "good" };
+    [listed.serial.to_string(), state.to_owned(), time(listed.not_after), listed.profile.clone(), names]
+}
+
+fn show(session: &Session, serial: Serial, pem: bool) -> Result<(), CtlError> {
+    let shown: Shown = session.client.get(&format!("/admin/v1/certificates/{serial}"), OnExpired::Refuse)?;
+    if pem {
+        let certificate = tbs::Certificate::from_der(&shown.certificate);
+        let certificate =
+            certificate.map_err(|error| CtlError::Failed(format!("the answer is not understood: {error}")))?;
+        print!("{}", certificate.to_pem());
+        return Ok(());
+    }
+    session.show(&shown, text)
+}
+
+fn text(shown: &Shown) -> String {
+    let listed = &shown.listed;
+    let mut pairs = vec![
+        ("serial", listed.serial.to_string()),
+        ("subject", listed.subject.clone()),
+        ("profile", listed.profile.clone()),
+        ("not before", time(listed.not_before)),
+        ("not after", time(listed.not_after)),
+        ("signed", time(shown.at)),
+        ("requested by", shown.record.actor.clone()),
+        ("request id", shown.record.request_id.clone()),
+    ];
+    if let Some(order) = &shown.record.order {
+        pairs.push(("order", order.clone()));
+    }
+    for evidence in &shown.record.names {
+        let method = serde_json::to_value(evidence.method).ok();
+        let method = method.as_ref().and_then(|method| method.as_str()).unwrap_or_default().to_owned();
+        let proved = format!("{} by {method} at {} ({})", evidence.name, time(evidence.at.0), evidence.validator);
+        pairs.push(("name", proved));
+    }
+    pairs.push(match &listed.revoked {
+        None => ("state", "good".to_owned()),
+        Some(revoked) => {
+            let reason = revoked.reason.map_or(String::new(), |code| format!(", reason code {code}"));
+            ("state", format!("revoked at {}{reason}", time(revoked.at)))
+        }
+    });
+    fields(&pairs)
+}
+
+/// Certificates asked for at a time.
+const PAGE: usize = crate::service::certificates::MOST;

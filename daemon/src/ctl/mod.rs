@@ -1,0 +1,179 @@
+//! `signetctl`: what an administrator types. Each verb asks the admin surface one thing and shows
+//! the answer as a table, or as JSON for programs.
+
+mod administrators;
+mod ca;
+mod certificates;
+mod client;
+mod identity;
+mod pin;
+mod profiles;
+mod seal;
+mod status;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use client::Client;
+use identity::Identity;
+
+/// Administers a Signet certificate authority over mutual TLS
+#[derive(Parser)]
+#[command(name = "signetctl", version, after_help = HELP)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Whom to talk to, as whom, and how to show the answer.
+#[derive(Args)]
+struct Global {
+    /// Profile of your enrolment [default: $SIGNET_PROFILE, or signet/profile.toml in your configuration directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// Base URL of the appliance, instead of the profile's
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// PEM file with the root certificate, instead of the profile's
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// PEM file with your certificate, instead of the profile's
+    #[arg(long, global = true, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// PEM file with your private key, instead of the profile's
+    #[arg(long, global = true, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The appliance's identity (SHA-256, 64 hexadecimal digits), instead of the profile's
+    #[arg(long, global = true, value_name = "SHA256")]
+    identity: Option<String>,
+    /// Write JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Administrators: list, remove
+    #[command(subcommand)]
+    Admin(administrators::Verb),
+    /// The CA's own certificates: show
+    #[command(subcommand)]
+    Ca(ca::Verb),
+    /// Certificates that were signed: list, show, revoke
+    #[command(subcommand)]
+    Cert(certificates::Verb),
+    /// Write a completion script for a shell to standard output
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Profiles: list, check
+    #[command(subcommand)]
+    Profile(profiles::Verb),
+    /// Seal: the CA's signer forgets the PIN, and nothing is issued until it is unsealed
+    Seal,
+    /// Show how the appliance is; works while sealed and with an expired certificate
+    Status,
+    /// Unseal with the PIN of the CA's token; works with an expired certificate
+    Unseal(seal::Unseal),
+}
+
+const HELP: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line is wrong
+  3  the strongbox is sealed: unseal it first
+  4  there is no such thing
+  5  the appliance cannot be reached, or is not the one in the profile
+  6  refused: not enrolled, expired, wrong PIN";
+
+/// What every verb works with.
+struct Session {
+    client: Client,
+    identity: Identity,
+    json: bool,
+}
+
+/// Why a verb failed. Each is one sentence, and has an exit code of its own kind.
+#[derive(Debug, thiserror::Error)]
+enum CtlError {
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    Missing(String),
+    /// The appliance says no.
+    #[error("{0}")]
+    Refused(String),
+    /// The strongbox is sealed.
+    #[error("{0}")]
+    Sealed(String),
+    /// Nobody answers, or somebody else.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl CtlError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Sealed(_) => 3,
+            Self::Missing(_) => 4,
+            Self::Unreachable(_) => 5,
+            Self::Refused(_) => 6,
+        }
+    }
+}
+
+/// Runs what the command line says; errors are one sentence on standard error.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match perform(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("signetctl: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn perform(arguments: Arguments) -> Result<(), CtlError> {
+    let global = arguments.global;
+    match &arguments.verb {
+        Verb::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "signetctl", &mut std::io::stdout());
+            return Ok(());
+        }
+        // A file can be checked before there is an appliance.
+        Verb::Profile(profiles::Verb::Check { files }) => return profiles::check(files, global.json),
+        _ => {}
+    }
+    let json = global.json;
+    let identity = Identity::load(global.into())?;
+    let session = Session { client: Client::new(&identity)?, identity, json };
+    match arguments.verb {
+        Verb::Admin(verb) => administrators::run(&session, &verb),
+        Verb::Ca(verb) => ca::run(&session, &verb),
+        Verb::Cert(verb) => certificates::run(&session, &verb),
+        Verb::Profile(_) => profiles::list(&session),
+        Verb::Seal => seal::seal(&session),
+        Verb::Status => status::run(&session),
+        Verb::Unseal(unseal) => seal::unseal(&session, &unseal),
+        Verb::Completion { .. } => Ok(()),
+    }
+}
+
+impl From<Global> for identity::Flags {
+    fn from(global: Global) -> Self {
+        let Global { profile, url, ca, certificate, key, identity, json: _ } = global;
+        Self { profile, url, ca, certificate, key, identity }
+    }
+}

@@ -1,0 +1,348 @@
+//! The store catches up with the signer's journal (J3): every certificate, revocation and
+//! administrator that the journal holds, exactly once, in order, each page in one commit with the
+//! position it ends at. Legal while sealed. Its time depends on what is new, not on what is there.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use hsm::client::Epoch;
+use hsm::journal::{Entry, Event, FORMAT, JournalId};
+use hsm::wire::{Request, Response, SealStatus};
+use policy::serial::Serial;
+use policy::tbs::Certificate;
+
+use super::ca::{Ca, CaError, Ready};
+use super::hexadecimal;
+use super::orders::{ORDERS, OrderRecord};
+use crate::store::tables::{
+    ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
+    index_certificate,
+};
+use crate::store::{Change, CommitError, Store, Versioned};
+
+/// Reads the journal, and remembers how far.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// The connection and journal in which the store's position was found to lie on the chain.
+    on_chain: Option<(Epoch, JournalId)>,
+}
+
+impl Reader {
+    /// Takes over what is new; says in which life of the connection, and how the signer is.
+    pub(super) async fn run(&mut self, ca: &Ca) -> Result<(Ready, SealStatus), CaError> {
+        let epoch = ca.epoch().await?;
+        let Response::Status(status) = ca.ask(Some(epoch), Request::Status).await? else {
+            return Err(CaError::Faulted(
+                "the CA signer did not say how it is: install the same version of both programs".into(),
+            ));
+        };
+        let journal = status.journal;
+        let mut position = ca.store().get(&JOURNALS, &journal.0)?.map(|row| row.value);
+        let seq = position.as_ref().map_or(0, |position| position.seq);
+        if seq > status.last {
+            return Err(CaError::Faulted(format!(
+                "the store is ahead of the journal: it has taken over {seq} entries of journal {}, which holds {}; the \
+                 journal was restored from an old copy or cut: bring back the whole journal",
+                journal.0, status.last
+            )));
+        }
+        if self.on_chain.as_ref() != Some(&(epoch, journal.clone())) {
+            if let Some(position) = &position {
+                check_position(ca, epoch, &journal, position).await?;
+            }
+            self.on_chain = Some((epoch, journal.clone()));
+        }
+        // Only what was journalled when this began: under load there is always more.
+        while position.as_ref().map_or(0, |position| position.seq) < status.last {
+            let after = position.as_ref().map_or(0, |position| position.seq);
+            let lines = journal_page(ca, epoch, after).await?;
+            let (entries, end) = verify(&journal, position.as_ref(), &lines)?;
+            take_over(ca.store(), &journal, &entries, &end).await?;
+            position = Some(end);
+        }
+        Ok((Ready { epoch, journal }, status.seal))
+    }
+}
+
+/// The entry at the store's position must be the one that the store took over.
+async fn check_position(ca: &Ca, epoch: Epoch, journal: &JournalId, position: &JournalPosition) -> Result<(), CaError> {
+    let lines = journal_page(ca, epoch, position.seq.saturating_sub(1)).await?;
+    if lines[0].get(..64) == Some(position.hash.as_str()) {
+        return Ok(());
+    }
+    Err(CaError::Faulted(format!(
+        "entry {} of journal {} is not the one that the store took over: one of them was restored from another time; \
+         compare both with `signetctl audit verify`",
+        position.seq, journal.0
+    )))
+}
+
+/// The lines after `after`; at least one.
+async fn journal_page(ca: &Ca, epoch: Epoch, after: u64) -> Result<Vec<String>, CaError> {
+    match ca.ask(Some(epoch), Request::Journal { after }).await? {
+        Response::Journal { lines, .. } if !lines.is_empty() => Ok(lines),
+        _ => Err(CaError::Faulted(format!("the CA signer's journal ends at {after}, before the end that it names"))),
+    }
+}
+
+/// Checks the hash chain line by line; gives the entries, and the position after them.
+fn verify(
+    journal: &JournalId,
+    position: Option<&JournalPosition>,
+    lines: &[String],
+) -> Result<(Vec<Entry>, JournalPosition), CaError> {
+    let start = JournalPosition { seq: 0, hash: "0".repeat(64) };
+    let mut at = position.unwrap_or(&start).clone();
+    let mut entries = Vec::with_capacity(lines.len());
+    for line in lines {
+        let seq = at.seq + 1;
+        let broken = |why: &str| {
+            CaError::Faulted(format!(
+                "entry {seq} of journal {} {why}: do not issue, and check a copy with `signetctl audit verify`",
+                journal.0
+            ))
+        };
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let (hash, json) = line.split_at_checked(64).ok_or_else(|| broken("is too short"))?;
+        let json = json.strip_prefix(' ').ok_or_else(|| broken("is not a hash, a space and an entry"))?;
+        if chain(&at.hash, json).as_deref() != Some(hash) {
+            return Err(broken("breaks the hash chain"));
+        }
+        let entry = parse(json).map_err(|why| broken(&why))?;
+        if entry.seq != seq {
+            return Err(broken("carries another number"));
+        }
+        entries.push(entry);
+        at = JournalPosition { seq, hash: hash.to_owned() };
+    }
+    Ok((entries, at))
+}
+
+/// SHA-256(previous hash ‖ JSON), lower-case hexadecimal; `None` if the previous hash is not one.
+fn chain(previous: &str, json: &str) -> Option<String> {
+    let digit = |octet: u8| char::from(octet).to_digit(16);
+    let mut raw = [0u8; 32];
+    for (octet, pair) in raw.iter_mut().zip(previous.as_bytes().chunks_exact(2)) {
+        *octet = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    let mut context = Context::new(&SHA256);
+    context.update(&raw);
+    context.update(json.as_bytes());
+    Some(hexadecimal(context.finish().as_ref()))
+}
+
+fn parse(json: &str) -> Result<Entry, String> {
+    let entry: Entry = serde_json::from_str(json).map_err(|error| {
+        format!("cannot be read by this version ({error}): install the version of signetd that fits the signer")
+    })?;
+    match &entry.event {
+        Event::Opened { format, .. } if *format > FORMAT => Err(format!(
+            "says that the journal has format {format}, newer than {FORMAT}: install the version that wrote it"
+        )),
+        _ => Ok(entry),
+    }
+}
+
+/// Commits entries and the position after them. Requests in flight write some of the same rows;
+/// then both are right, and the loser looks again.
+async fn take_over(
+    store: &Store,
+    journal: &JournalId,
+    entries: &[Entry],
+    end: &JournalPosition,
+) -> Result<(), CaError> {
+    for _ in 0..CONFLICTS {
+        let mut staged = Staged {
+            store,
+            journal,
+            certificates: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            administrators: BTreeMap::new(),
+        };
+        for entry in entries {
+            staged.apply(entry)?;
+        }
+        let mut change = staged.into_change();
+        change.put(&JOURNALS, &journal.0, end);
+        match store.commit(change).await {
+            Err(CommitError::Conflict(_)) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(CaError::Faulted("the store's rows change faster than the journal can be taken over: restart signetd".into()))
+}
+
+/// How often a commit is tried against requests in flight.
+const CONFLICTS: usize = 64;
+
+/// Rows as they will be, read when an entry first touches them.
+struct Staged<'a> {
+    store: &'a Store,
+    journal: &'a JournalId,
+    certificates: BTreeMap<Serial, Row<CertificateRecord>>,
+    orders: BTreeMap<String, Row<OrderRecord>>,
+    administrators: BTreeMap<String, Row<AdministratorRecord>>,
+}
+
+struct Row<T> {
+    /// Version of the row in the store, if there is one.
+    version: Option<u64>,
+    value: T,
+    touch: Touch,
+}
+
+#[derive(PartialEq, Eq)]
+enum Touch {
+    Changed,
+    Read,
+}
+
+impl<T> Row<T> {
+    fn read(row: Versioned<T>) -> Self {
+        Self { version: Some(row.version), value: row.value, touch: Touch::Read }
+    }
+}
+
+impl Staged<'_> {
+    fn apply(&mut self, entry: &Entry) -> Result<(), CaError> {
+        match &entry.event {
+            Event::Certificate { certificate, profile, profile_sha256, issuer, record } => {
+                let serial = Certificate::from_der(certificate)
+                    .ok()
+                    .and_then(|certificate| Serial::from_slice(certificate.serial()).ok())
+                    .ok_or_else(|| {
+                        CaError::Faulted(format!(
+                            "entry {} of the journal holds a certificate that cannot be read",
+                            entry.seq
+                        ))
+                    })?;
+                let new = CertificateRecord {
+                    serial,
+                    certificate: certificate.clone(),
+                    profile: profile.clone(),
+                    profile_sha256: profile_sha256.clone(),
+                    issuer: issuer.clone(),
+                    record: record.clone(),
+                    journal: self.journal.0.clone(),
+                    seq: entry.seq,
+                    at: entry.at,
+                    revoked: None,
+                };
+                match self.certificate(serial)? {
+                    Some(row) if row.value.certificate == *certificate => {}
+                    Some(_) => {
+                        return Err(CaError::Faulted(format!(
+                            "the journal and the store hold different certificates with serial {serial}: stop, and compare both"
+                        )));
+                    }
+                    None => {
+                        self.certificates.insert(serial, Row { version: None, value: new, touch: Touch::Changed });
+                    }
+                }
+                if let Some(order) = &record.order {
+                    self.complete(order, serial)?;
+                }
+            }
+            Event::Revoked { serial, reason, at } => {
+                let Some(row) = self.certificate(*serial)? else {
+                    return Err(CaError::Faulted(format!(
+                        "entry {} of the journal revokes {serial}, which neither it nor the store has: bring back the whole journal",
+                        entry.seq
+                    )));
+                };
+                if row.value.revoked.is_none() {
+                    row.value.revoked = Some(Revocation { at: *at, reason: *reason, actor: entry.actor.clone() });
+                    row.touch = Touch::Changed;
+                }
+            }
+            Event::AdministratorEnrolled { name, fingerprint } => {
+                let new = AdministratorRecord { name: name.clone(), enrolled: entry.at, removed: None };
+                match self.administrator(fingerprint)? {
+                    Some(row) => (row.value, row.touch) = (new, Touch::Changed),
+                    None => {
+                        let row = Row { version: None, value: new, touch: Touch::Changed };
+                        self.administrators.insert(fingerprint.clone(), row);
+                    }
+                }
+            }
+            Event::AdministratorRemoved { fingerprint } => {
+                if let Some(row) = self.administrator(fingerprint)? {
+                    row.value.removed = Some(entry.at);
+                    row.touch = Touch::Changed;
+                }
+            }
+            Event::Ceremony { .. }
+            | Event::Counted { .. }
+            | Event::Opened { .. }
+            | Event::ProfileLoaded { .. }
+            | Event::Sealed
+            | Event::Started { .. }
+            | Event::UnsealAttempted
+            | Event::UnsealFailed { .. }
+            | Event::Unsealed => {}
+        }
+        Ok(())
+    }
+
+    /// The order that a certificate completes is valid, with that certificate. One that is valid
+    /// with another certificate stays as it is: an answer was lost, and the order was repeated.
+    fn complete(&mut self, order: &str, serial: Serial) -> Result<(), CaError> {
+        if !self.orders.contains_key(order) {
+            let Some(row) = self.store.get(&ORDERS, order)? else { return Ok(()) };
+            self.orders.insert(order.to_owned(), Row::read(row));
+        }
+        let row = self.orders.get_mut(order).expect("it was just inserted");
+        if row.value.certificate.is_none() {
+            row.value.certificate = Some(serial);
+            row.touch = Touch::Changed;
+        }
+        Ok(())
+    }
+
+    fn certificate(&mut self, serial: Serial) -> Result<Option<&mut Row<CertificateRecord>>, CaError> {
+        if !self.certificates.contains_key(&serial) {
+            let Some(row) = self.store.get(&CERTIFICATES, serial.as_bytes())? else { return Ok(None) };
+            self.certificates.insert(serial, Row::read(row));
+        }
+        Ok(self.certificates.get_mut(&serial))
+    }
+
+    fn administrator(&mut self, fingerprint: &str) -> Result<Option<&mut Row<AdministratorRecord>>, CaError> {
+        if !self.administrators.contains_key(fingerprint) {
+            let Some(row) = self.store.get(&ADMINISTRATORS, fingerprint)? else { return Ok(None) };
+            self.administrators.insert(fingerprint.to_owned(), Row::read(row));
+        }
+        Ok(self.administrators.get_mut(fingerprint))
+    }
+
+    fn into_change(self) -> Change {
+        let mut change = Change::new();
+        for (serial, row) in &self.certificates {
+            match row.version {
+                Some(version) if row.touch == Touch::Changed => {
+                    change.update(&CERTIFICATES, serial.as_bytes(), version, &row.value);
+                }
+                Some(_) => {}
+                None => {
+                    change.insert(&CERTIFICATES, serial.as_bytes(), &row.value);
+                    index_certificate(&mut change, &row.value);
+                }
+            }
+        }
+        for (order, row) in &self.orders {
+            if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
+                change.update(&ORDERS, order, version, &row.value);
+            }
+        }
+        for (fingerprint, row) in &self.administrators {
+            match row.version {
+                Some(version) if row.touch == Touch::Changed => {
+                    change.update(&ADMINISTRATORS, fingerprint, version, &row.value);
+                }
+                Some(_) => {}
+                None => change.insert(&ADMINISTRATORS, fingerprint, &row.value),
+            }
+        }
+        change
+    }
+}

@@ -1,0 +1,365 @@
+//! One issuance, in the order of `docs/issuance.md`, with its numbers: each stage is a type that
+//! the next one consumes, so no step can be left out, repeated or taken in another order.
+//!
+//! ```text
+//! 1 Submitted   what a surface asks for, in types
+//! 2 Authorized  policy agreed: who asks, which profile, which names, with what evidence
+//! 3 Linted      the to-be-signed bytes, built once with a reserved serial, read by every lint
+//! 4 Signed      journalled by the signer, compared with what was linted, signature verified
+//! 5 Recorded    durable in the store, with its indexes and the order that it completes
+//! 6 Released    what the caller may give away
+//! ```
+
+pub mod ca;
+mod catch_up;
+pub mod orders;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hsm::client::ClientError;
+use hsm::wire::{CertificateRequest, Refusal as SignerRefusal, SealStatus};
+use policy::effects::Clock;
+use policy::evidence::AuthorizationRecord;
+use policy::key::PublicKey;
+use policy::name::Name;
+use policy::profile::{Decision, Profile, Refusal, Terms};
+use policy::serial::Serial;
+use policy::tbs::{self, Certificate, Issuer, TbsCertificate, TbsError};
+use tokio::time::{Instant, timeout_at};
+
+use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord, index_certificate};
+use crate::store::{Change, CommitError, StoreError};
+use ca::{Ca, CaError, Ready};
+use orders::ORDERS;
+
+/// What issuing needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Pipeline {
+    /// The CA signer.
+    pub ca: Ca,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The issuing certificate.
+    pub issuer: Arc<Issuer>,
+    /// Label of the issuing key in the CA signer.
+    pub issuer_key: Arc<str>,
+    /// Every profile, by name.
+    pub profiles: Arc<BTreeMap<String, Profile>>,
+}
+
+/// What a surface asks for.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Name of the profile.
+    pub profile: String,
+    /// The key to certify; its owner proved possession.
+    pub key: PublicKey,
+    /// The names, authorised. Nothing else of a CSR gets in (J5).
+    pub names: Vec<Name>,
+    /// The common name that the requester asked for, if any.
+    pub common_name: Option<String>,
+    /// Why it may be signed; its request id finds the certificate again if an answer is lost.
+    pub record: AuthorizationRecord,
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// Store and journal contradict each other, or the signer answered nonsense. Nothing is issued
+    /// before somebody has looked.
+    #[error("{0}")]
+    Faulted(String),
+    /// Policy refuses: a sentence for the client.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The signer knows no PIN.
+    #[error("strongbox sealed")]
+    Sealed,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate would break a rule: a mistake in a profile or in Signet, never released.
+    #[error(transparent)]
+    Tbs(#[from] TbsError),
+    /// Not now; the same request may succeed soon.
+    #[error("{0}")]
+    Unavailable(String),
+    /// There is no such profile.
+    #[error("there is no profile `{0}`")]
+    UnknownProfile(String),
+}
+
+impl Pipeline {
+    /// Issues one certificate, or says why not, within about [`LONGEST`].
+    ///
+    /// It runs in a task of its own: a client that hangs up leaves nothing signed but unrecorded.
+    /// A step that failed drops its stage, and the next attempt begins with a fresh serial.
+    pub async fn issue(&self, submission: Submission) -> Result<Released, IssueError> {
+        let pipeline = self.clone();
+        let task = tokio::spawn(async move { pipeline.attempts(&submission).await });
+        match task.await {
+            Ok(result) => result,
+            Err(_) => Err(IssueError::Unavailable("the issuance was interrupted: try again".into())),
+        }
+    }
+
+    async fn attempts(&self, submission: &Submission) -> Result<Released, IssueError> {
+        let deadline = Instant::now() + LONGEST;
+        let mut sent = false;
+        let mut trouble = String::from("the CA signer does not answer");
+        let mut pause = Duration::from_millis(20);
+        while Instant::now() < deadline {
+            match timeout_at(deadline, self.attempt(submission, &mut sent)).await {
+                Err(_) => break,
+                Ok(Ok(signed)) => return Ok(signed.record(self).await?.release()),
+                Ok(Err(Attempt::Final(error))) => return Err(error),
+                Ok(Err(Attempt::Again(why))) => trouble = why,
+            }
+            tokio::time::sleep(pause.min(deadline - Instant::now())).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+        Err(IssueError::Unavailable(format!("no certificate could be signed in time: {trouble}")))
+    }
+
+    /// Steps 1 to 4 once. `sent` says whether the signer was asked before: then the journal may
+    /// have an answer that was lost.
+    async fn attempt(&self, submission: &Submission, sent: &mut bool) -> Result<Signed, Attempt> {
+        // J3: nothing new before the store has caught up.
+        let ready = self.ca.ready().await?;
+        if *sent && let Some(signed) = self.find(submission)? {
+            return Ok(signed);
+        }
+        let authorized = Submitted { submission }.authorize(self).map_err(Attempt::Final)?;
+        let serial = self.ca.serial(&ready).await?;
+        let linted = authorized.lint(self, serial).map_err(Attempt::Final)?;
+        *sent = true;
+        linted.sign(self, &ready).await
+    }
+
+    /// The certificate of an earlier attempt, which catching up has recorded.
+    fn find(&self, submission: &Submission) -> Result<Option<Signed>, StoreError> {
+        let store = self.ca.store();
+        let prefix = submission.key.spki_sha256();
+        let mut end = prefix.to_vec();
+        end.extend([0xff; 21]);
+        let range = (Bound::Included(prefix.as_slice()), Bound::Included(end.as_slice()));
+        for (key, _) in store.scan(&CERTIFICATES_BY_SPKI, range, 1000, false)? {
+            let Some(row) = store.get(&CERTIFICATES, &key[prefix.len()..])? else { continue };
+            if row.value.record == submission.record {
+                return Ok(Some(Signed { record: row.value }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Longest time for the attempts of one issuance, after which the client is told to come back.
+/// What was in flight then is found by catching up, and completes its order.
+pub const LONGEST: Duration = Duration::from_secs(10);
+
+/// Why an attempt failed, and whether another can help.
+enum Attempt {
+    Again(String),
+    Final(IssueError),
+}
+
+impl From<CaError> for Attempt {
+    fn from(error: CaError) -> Self {
+        match error {
+            CaError::Sealed => Self::Final(IssueError::Sealed),
+            CaError::Signer(ClientError::Refused(SignerRefusal::Policy(why))) => {
+                Self::Final(IssueError::Refused(Refusal { name: None, why }))
+            }
+            CaError::Signer(ClientError::Refused(refusal @ SignerRefusal::Forbidden(_))) => {
+                // Legal before, illegal now: it was sealed or restarted between two frames.
+                Self::Again(refusal.to_string())
+            }
+            CaError::Signer(error) => Self::Again(error.to_string()),
+            CaError::Store(error) => Self::Final(error.into()),
+            CaError::Commit(error) => Self::Again(error.to_string()),
+            CaError::Faulted(why) => Self::Final(IssueError::Faulted(why)),
+            error @ CaError::Unknown(_) => Self::Final(IssueError::Faulted(error.to_string())),
+        }
+    }
+}
+
+impl From<StoreError> for Attempt {
+    fn from(error: StoreError) -> Self {
+        Self::Final(error.into())
+    }
+}
+
+/// 1 Submitted: a surface parsed the request into types.
+struct Submitted<'a> {
+    submission: &'a Submission,
+}
+
+/// 2 Authorized: policy agrees with profile, key, names and evidence.
+struct Authorized<'a> {
+    submission: &'a Submission,
+    profile: &'a Profile,
+    terms: Terms,
+}
+
+/// 3 Linted: the bytes that will be signed, and served (J4).
+struct Linted<'a> {
+    submission: &'a Submission,
+    profile: &'a Profile,
+    linted: tbs::Linted,
+}
+
+/// 4 Signed: durable in the journal (J1), not yet in the store.
+struct Signed {
+    record: CertificateRecord,
+}
+
+/// 5 Recorded: durable in the store (J2).
+struct Recorded {
+    record: CertificateRecord,
+}
+
+/// 6 Released: may be given to the caller.
+#[derive(Debug)]
+pub struct Released {
+    /// Its serial number.
+    pub serial: Serial,
+    /// DER.
+    pub certificate: Vec<u8>,
+}
+
+impl<'a> Submitted<'a> {
+    fn authorize(self, pipeline: &'a Pipeline) -> Result<Authorized<'a>, IssueError> {
+        let Submission { profile, key, names, common_name, record } = self.submission;
+        let profile = pipeline.profiles.get(profile).ok_or_else(|| IssueError::UnknownProfile(profile.clone()))?;
+        match profile.decide(key, names, common_name.as_deref(), record, pipeline.clock.now()) {
+            Decision::Issue(terms) => Ok(Authorized { submission: self.submission, profile, terms }),
+            Decision::Refuse(refusal) => Err(refusal.into()),
+        }
+    }
+}
+
+impl<'a> Authorized<'a> {
+    /// The serial was reserved by the signer for one signature (J6); the validity comes from the
+    /// one function that computes it (J7).
+    fn lint(self, pipeline: &Pipeline, serial: Serial) -> Result<Linted<'a>, IssueError> {
+        let Self { submission, profile, terms } = self;
+        let tbs = tbs::leaf(profile, &terms, &pipeline.issuer, &submission.key, serial, pipeline.clock.now())?;
+        Ok(Linted { submission, profile, linted: tbs.lint(Some(&pipeline.issuer))? })
+    }
+}
+
+impl Linted<'_> {
+    /// The signer checks profile and evidence again, signs, verifies, journals and only then
+    /// answers (J1). What comes back is compared with what was sent (J4).
+    async fn sign(self, pipeline: &Pipeline, ready: &Ready) -> Result<Signed, Attempt> {
+        let tbs = self.linted.tbs();
+        let request = CertificateRequest {
+            issuer: pipeline.issuer_key.to_string(),
+            profile: self.submission.profile.clone(),
+            common_name: self.submission.common_name.clone(),
+            tbs: tbs.as_bytes().to_vec(),
+            record: self.submission.record.clone(),
+        };
+        let (der, seq) = pipeline.ca.sign(ready, request).await?;
+        check(tbs, &der, &pipeline.issuer).map_err(|why| {
+            Attempt::Final(IssueError::Faulted(format!("{why}: stop issuing and check the token of the CA signer")))
+        })?;
+        let serial = tbs.serial().map_err(|error| Attempt::Final(error.into()))?;
+        Ok(Signed {
+            record: CertificateRecord {
+                serial,
+                certificate: der,
+                profile: self.submission.profile.clone(),
+                profile_sha256: hexadecimal(&self.profile.digest()),
+                issuer: pipeline.issuer_key.to_string(),
+                record: self.submission.record.clone(),
+                journal: ready.journal.0.clone(),
+                seq,
+                at: pipeline.clock.now(),
+                revoked: None,
+            },
+        })
+    }
+}
+
+/// J4: the bytes signed are the bytes linted, and the signature is the issuer's.
+fn check(tbs: &TbsCertificate, der: &[u8], issuer: &Issuer) -> Result<(), &'static str> {
+    let certificate = Certificate::from_der(der).map_err(|_| "the CA signer answered with no certificate")?;
+    if certificate.tbs() != tbs.as_bytes() {
+        return Err("the CA signer signed other bytes than it was sent");
+    }
+    certificate.verify(issuer.key()).map_err(|_| "the CA signer answered with a signature that does not verify")
+}
+
+impl Signed {
+    /// One commit: the certificate, its indexes, and the order that it completes. Catching up
+    /// writes the same rows; whoever comes second finds them there.
+    async fn record(self, pipeline: &Pipeline) -> Result<Recorded, IssueError> {
+        let store = pipeline.ca.store();
+        let record = self.record;
+        for _ in 0..CONFLICTS {
+            let mut change = Change::new();
+            match store.get(&CERTIFICATES, record.serial.as_bytes())? {
+                Some(row) if row.value.certificate == record.certificate => {}
+                Some(_) => {
+                    pipeline.ca.distrust();
+                    return Err(IssueError::Faulted(format!("two certificates have the serial {}", record.serial)));
+                }
+                None => {
+                    change.insert(&CERTIFICATES, record.serial.as_bytes(), &record);
+                    index_certificate(&mut change, &record);
+                }
+            }
+            if let Some(order) = &record.record.order
+                && let Some(mut row) = store.get(&ORDERS, order)?
+                && row.value.certificate.is_none()
+            {
+                row.value.certificate = Some(record.serial);
+                change.update(&ORDERS, order, row.version, &row.value);
+            }
+            match store.commit(change).await {
+                Ok(()) => return Ok(Recorded { record }),
+                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Store(error)) => {
+                    // The journal has what the store does not: nothing new before that is mended (J3).
+                    pipeline.ca.distrust();
+                    return Err(error.into());
+                }
+            }
+        }
+        pipeline.ca.distrust();
+        Err(IssueError::Unavailable("the certificate could not be recorded yet: ask for the order again".into()))
+    }
+}
+
+/// How often the record step is tried against catching up.
+const CONFLICTS: usize = 16;
+
+impl Recorded {
+    fn release(self) -> Released {
+        Released { serial: self.record.serial, certificate: self.record.certificate }
+    }
+}
+
+impl Pipeline {
+    /// Why nothing can be issued now, if that is known without asking.
+    pub fn obstacle(&self) -> Option<IssueError> {
+        match self.ca.seal() {
+            Ok(SealStatus::Unsealed) => None,
+            Ok(SealStatus::Sealed | SealStatus::Unsealing { .. }) => Some(IssueError::Sealed),
+            Ok(SealStatus::Faulted { why }) | Err(why) => Some(IssueError::Unavailable(why)),
+        }
+    }
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|octet| [octet >> 4, octet & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}

@@ -1,0 +1,144 @@
+//! The use cases of the ACME surface (RFC 8555): accounts, orders, authorizations, challenges,
+//! certificates. It knows neither HTTP nor JWS.
+
+pub mod accounts;
+pub mod authorizations;
+pub mod error;
+pub mod finalize;
+pub mod key;
+pub mod nonce;
+pub mod orders;
+pub mod revoke;
+mod tables;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use policy::effects::EntropyError;
+use policy::tbs::Certificate;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+
+use self::authorizations::Validations;
+use self::error::AcmeError;
+use self::nonce::{Nonces, Part};
+use self::tables::NONCES;
+use super::{Random, Services};
+use crate::issuance::Pipeline;
+use crate::store::Change;
+use crate::validation::Validator;
+
+pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus, AuthorizationRecord, AuthorizationState};
+
+/// The ACME service: records in the store, and what is under way in memory.
+pub struct Acme {
+    services: Arc<Services>,
+    pipeline: Pipeline,
+    nonces: Nonces,
+    /// SubjectPublicKeyInfo of the issuing CA and of the root: nobody else's key.
+    ca_keys: Vec<Vec<u8>>,
+    /// The issuing certificate, PEM: the second half of every chain.
+    issuer_pem: String,
+    /// Orders that are being finalized; the lock is held until it is known what came of it.
+    finalizing: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
+    validator: Validator,
+    validations: Validations,
+    /// Validations that may use the network at a time.
+    network: Semaphore,
+}
+
+/// Attempts of validations that run at a time; the others wait for their turn.
+const PARALLEL_ATTEMPTS: usize = 64;
+
+impl Acme {
+    /// Takes over nonces of an orderly stop, and validations that a stop interrupted.
+    pub async fn start(services: Arc<Services>) -> Result<Arc<Self>, AcmeError> {
+        let certificate = |der: &[u8]| {
+            Certificate::from_der(der)
+                .map_err(|error| AcmeError::Internal(format!("a CA certificate cannot be read: {error}")))
+        };
+        let root = certificate(&services.root)?;
+        let mut ca_keys = vec![services.issuer.key().spki().to_vec()];
+        ca_keys.extend(root.key().ok().map(|key| key.spki().to_vec()));
+        let acme = Arc::new(Self {
+            pipeline: services.pipeline(),
+            nonces: take_nonces(&services).await?,
+            ca_keys,
+            issuer_pem: certificate(services.issuer.certificate())?.to_pem(),
+            finalizing: Mutex::new(HashMap::new()),
+            validator: Validator::new(&services.validation),
+            validations: Validations::default(),
+            network: Semaphore::new(PARALLEL_ATTEMPTS),
+            services,
+        });
+        acme.resume_validations()?;
+        Ok(acme)
+    }
+
+    /// Writes down the nonces, so that they stay good over an orderly restart. The last call
+    /// before the store closes, when no request is served any more.
+    pub async fn stop(&self) -> Result<(), AcmeError> {
+        let mut change = Change::new();
+        for (number, part) in (0u8..).zip(self.nonces.export()) {
+            change.put(&NONCES, [number], &part);
+        }
+        Ok(self.services.store.commit(change).await?)
+    }
+
+    /// A fresh nonce.
+    pub fn make_nonce(&self) -> String {
+        self.nonces.make()
+    }
+
+    /// Takes a nonce back, once.
+    pub fn take_nonce(&self, nonce: &str) -> Result<(), AcmeError> {
+        Ok(self.nonces.take(nonce)?)
+    }
+
+    /// What the daemon serves and is configured with.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Refuses everything while nothing could be signed: decided before authentication.
+    pub fn available(&self) -> Result<(), AcmeError> {
+        self.pipeline.obstacle().map_or(Ok(()), |obstacle| Err(obstacle.into()))
+    }
+}
+
+/// The nonces of the last stop, if it was orderly, or none. Their rows are gone before the first
+/// is taken: after a crash no used nonce is good again.
+async fn take_nonces(services: &Services) -> Result<Nonces, AcmeError> {
+    use std::ops::Bound::Unbounded;
+    let rows = services.store.scan(&NONCES, (Unbounded, Unbounded), usize::from(u8::MAX), false)?;
+    let mut change = Change::new();
+    for (key, _) in &rows {
+        change.delete(&NONCES, key);
+    }
+    if !rows.is_empty() {
+        services.store.commit(change).await?;
+    }
+    let parts: Vec<Part> = rows.into_iter().map(|(_, part)| part.value).collect();
+    match Nonces::import(&parts) {
+        Some(nonces) => Ok(nonces),
+        None => Ok(Nonces::new(services.random.bytes()?)),
+    }
+}
+
+/// Names an account, order or authorization: 128 random bits, so that no URL can be guessed.
+pub struct Id([u8; 16]);
+
+impl Id {
+    /// A fresh id.
+    pub fn random(random: &Random) -> Result<Self, EntropyError> {
+        random.bytes().map(Self)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}

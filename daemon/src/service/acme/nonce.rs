@@ -1,0 +1,239 @@
+//! Nonces (RFC 8555 section 6.5): authenticated, used once, in bounded memory.
+//!
+//! A nonce is a counter and a MAC over it, so none needs to be remembered; what is remembered is
+//! one bit for each of the last [`WINDOW`] counters: used or not. Older ones are refused.
+//! An orderly stop exports key, counter and bits, and the next start takes them over; after a crash
+//! they are gone, and with them every nonce (I21): a crash must not make a used nonce good again.
+
+use std::sync::{Mutex, PoisonError};
+
+use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+/// How many of the youngest nonces can be good. One bit each: 128 KiB.
+pub const WINDOW: u64 = 1 << 20;
+
+/// Why a nonce is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NonceError {
+    /// Not base64url (RFC 8555 section 6.5.2).
+    #[error("the nonce is not base64url")]
+    Malformed,
+    /// Not one of ours, too old, or used before.
+    #[error("the nonce is unknown, too old or was used before: repeat the request with the one of this answer")]
+    Stale,
+}
+
+/// Makes nonces, and takes each back once.
+pub struct Nonces {
+    secret: [u8; 32],
+    key: Key,
+    window: Mutex<Window>,
+}
+
+struct Window {
+    /// The next counter.
+    next: u64,
+    /// One bit a counter, at `counter % WINDOW`: set once it is used.
+    used: Vec<u64>,
+}
+
+/// A part of the state of an orderly stop; it holds the MAC key, so it is deleted when it is read.
+#[derive(Serialize, Deserialize)]
+pub struct Part {
+    /// MAC key, base64.
+    key: String,
+    /// The next counter.
+    next: u64,
+    /// Some of the bits, base64.
+    used: String,
+}
+
+/// Words of the bitmap in one [`Part`]: 32 KiB, so that a part fits a value of the store.
+const PART_WORDS: usize = 4096;
+
+impl Nonces {
+    /// No nonce has been made yet. `secret` is random.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self::with(secret, 0, vec![0; (WINDOW / 64) as usize])
+    }
+
+    fn with(secret: [u8; 32], next: u64, used: Vec<u64>) -> Self {
+        Self { secret, key: Key::new(HMAC_SHA256, &secret), window: Mutex::new(Window { next, used }) }
+    }
+
+    /// A fresh nonce: 43 characters.
+    pub fn make(&self) -> String {
+        let counter = {
+            let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+            let counter = window.next;
+            window.next += 1;
+            let (word, bit) = place(counter);
+            window.used[word] &= !bit;
+            counter
+        };
+        let counter = counter.to_be_bytes();
+        let tag = sign(&self.key, &counter);
+        URL_SAFE_NO_PAD.encode([&counter, &tag.as_ref()[..24]].concat())
+    }
+
+    /// Takes a nonce back. Of any number of simultaneous uses of one nonce exactly one succeeds.
+    pub fn take(&self, nonce: &str) -> Result<(), NonceError> {
+        let bytes = URL_SAFE_NO_PAD.decode(nonce).map_err(|_| NonceError::Malformed)?;
+        let Ok(bytes) = <[u8; 32]>::try_from(bytes) else { return Err(NonceError::Stale) };
+        let (counter, tag) = bytes.split_first_chunk::<8>().expect("32 octets hold 8");
+        // 192 bits of the MAC are compared, in constant time.
+        let expected = sign(&self.key, counter);
+        aws_lc_rs::constant_time::verify_slices_are_equal(&expected.as_ref()[..24], tag)
+            .map_err(|_| NonceError::Stale)?;
+        let counter = u64::from_be_bytes(*counter);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if counter >= window.next || window.next - counter > WINDOW {
+            return Err(NonceError::Stale);
+        }
+        let (word, bit) = place(counter);
+        if window.used[word] & bit != 0 {
+            return Err(NonceError::Stale);
+        }
+        window.used[word] |= bit;
+        Ok(())
+    }
+
+    /// The state, in parts. Nothing may be made or taken afterwards.
+    pub fn export(&self) -> Vec<Part> {
+        let window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = |words: &[u64]| Part {
+            key: STANDARD.encode(self.secret),
+            next: window.next,
+            used: STANDARD.encode(words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>()),
+        };
+        window.used.chunks(PART_WORDS).map(part).collect()
+    }
+
+    /// Takes over the state of an orderly stop; `None` if it is incomplete or of another size.
+    pub fn import(parts: &[Part]) -> Option<Self> {
+        let first = parts.first()?;
+        let mut used = Vec::with_capacity((WINDOW / 64) as usize);
+        for part in parts {
+            if part.key != first.key || part.next != first.next {
+                return None;
+            }
+            let bytes = STANDARD.decode(&part.used).ok()?;
+            used.extend(bytes.chunks_exact(8).filter_map(|word| Some(u64::from_be_bytes(word.try_into().ok()?))));
+        }
+        let secret = STANDARD.decode(&first.key).ok()?.try_into().ok()?;
+        (used.len() as u64 == WINDOW / 64).then(|| Self::with(secret, first.next, used))
+    }
+}
+
+/// Word and bit of a counter.
+fn place(counter: u64) -> (usize, u64) {
+    let slot = counter % WINDOW;
+    ((slot / 64) as usize, 1 << (slot % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn nonces() -> Nonces {
+        Nonces::new([7; 32])
+    }
+
+    #[test]
+    fn a_nonce_is_good_once() {
+        let nonces = nonces();
+        let nonce = nonces.make();
+        assert_eq!(nonces.take(&nonce), Ok(()));
+        assert_eq!(nonces.take(&nonce), Err(NonceError::Stale));
+    }
+
+    #[test]
+    fn a_million_nonces_differ_and_each_is_good_once() {
+        let nonces = nonces();
+        let made: Vec<String> = (0..1_000_000).map(|_| nonces.make()).collect();
+        assert_eq!(made.iter().collect::<HashSet<_>>().len(), made.len());
+        for nonce in &made {
+            assert_eq!(nonces.take(nonce), Ok(()));
+        }
+        for nonce in &made {
+            assert_eq!(nonces.take(nonce), Err(NonceError::Stale));
+        }
+    }
+
+    #[test]
+    fn of_parallel_uses_exactly_one_wins() {
+        let nonces = Arc::new(nonces());
+        for _ in 0..200 {
+            let nonce = nonces.make();
+            let wins = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        if nonces.take(&nonce).is_ok() {
+                            wins.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+            });
+            assert_eq!(wins.into_inner(), 1);
+        }
+    }
+
+    #[test]
+    fn a_nonce_that_left_the_window_is_stale_and_memory_does_not_grow() {
+        let nonces = nonces();
+        let oldest = nonces.make();
+        let second = nonces.make();
+        for _ in 0..WINDOW - 1 {
+            nonces.make();
+        }
+        assert_eq!(nonces.take(&oldest), Err(NonceError::Stale));
+        assert_eq!(nonces.take(&second), Ok(()));
+        assert_eq!(nonces.window.lock().unwrap().used.len() as u64, WINDOW / 64);
+    }
+
+    #[test]
+    fn what_is_not_base64url_is_malformed_and_what_is_not_ours_is_stale() {
+        let nonces = nonces();
+        let good = nonces.make();
+        for text in ["a b", "abc=", "ab+/", "ü", &format!("{good}=")] {
+            assert_eq!(nonces.take(text), Err(NonceError::Malformed), "{text}");
+        }
+        let foreign = Nonces::new([8; 32]).make();
+        for text in ["", "AAAA", &foreign, &good[4..]] {
+            assert_eq!(nonces.take(text), Err(NonceError::Stale), "{text}");
+        }
+        assert_eq!(nonces.take(&good), Ok(()));
+    }
+
+    #[test]
+    fn nonces_stay_good_over_an_orderly_restart_and_used_ones_stay_used() {
+        let before = nonces();
+        let (used, unused) = (before.make(), before.make());
+        before.take(&used).unwrap();
+        let parts: Vec<Part> = before
+            .export()
+            .iter()
+            .map(|part| serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap())
+            .collect();
+        assert!(parts.iter().all(|part| serde_json::to_string(part).unwrap().len() < 64 * 1024));
+        let after = Nonces::import(&parts).unwrap();
+        assert_eq!(after.take(&used), Err(NonceError::Stale));
+        assert_eq!(after.take(&unused), Ok(()));
+        assert_ne!(after.make(), used);
+        assert!(Nonces::import(&parts[1..]).is_none());
+        assert!(Nonces::import(&[]).is_none());
+    }
+
+    #[test]
+    fn after_a_crash_the_nonces_of_before_are_stale() {
+        let nonce = Nonces::new([1; 32]).make();
+        assert_eq!(Nonces::new([2; 32]).take(&nonce), Err(NonceError::Stale));
+    }
+}

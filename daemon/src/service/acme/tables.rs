@@ -1,0 +1,105 @@
+//! What the ACME surface keeps. Orders stand with the pipeline that completes them.
+
+use policy::effects::UnixTime;
+use policy::name::DnsName;
+use serde::{Deserialize, Serialize};
+
+use super::key::AccountKey;
+use super::nonce::Part;
+use crate::store::Table;
+use crate::validation::Failure;
+
+/// Accounts. Key: account id.
+pub(super) const ACCOUNTS: Table<AccountRecord> = Table::new("acme_accounts");
+
+/// Account keys, so that no key has two accounts and none is certified. Key: SHA-256 of the
+/// SubjectPublicKeyInfo. Value: account id.
+pub(super) const ACCOUNT_KEYS: Table<String> = Table::new("acme_account_keys");
+
+/// Orders of an account. Key: account id, `/`, order id.
+pub(super) const ACCOUNT_ORDERS: Table<()> = Table::new("acme_account_orders");
+
+/// Authorizations. Key: authorization id.
+pub const AUTHORIZATIONS: Table<AuthorizationRecord> = Table::new("acme_authorizations");
+
+/// The youngest valid authorization of an account for a name. Key: account id, `/`, name.
+/// Value: authorization id.
+pub(super) const AUTHORIZED_NAMES: Table<String> = Table::new("acme_authorized_names");
+
+/// State of the nonces at an orderly stop. Key: number of the part, one octet.
+pub(super) const NONCES: Table<Part> = Table::new("acme_nonces");
+
+/// Authorizations whose validation is under way, to be taken up again after a restart.
+/// Key: authorization id.
+pub(super) const VALIDATING: Table<()> = Table::new("acme_validating");
+
+/// An account (RFC 8555 section 7.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// Its key.
+    pub key: AccountKey,
+    /// Whether it can be used.
+    pub status: AccountStatus,
+    /// URLs to reach its owner.
+    pub contact: Vec<String>,
+    /// Whether its owner agreed to the terms of service, if there were any.
+    pub terms_agreed: bool,
+    /// When it was made.
+    pub created: UnixTime,
+}
+
+/// Whether an account can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountStatus {
+    /// Ended by its owner, for ever.
+    Deactivated,
+    /// In use.
+    Valid,
+}
+
+/// An authorization (RFC 8555 section 7.1.4) with its one challenge, http-01.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRecord {
+    /// Whose.
+    pub account: String,
+    /// For which name.
+    pub name: DnsName,
+    /// Last second in which it can be used, or validated while pending.
+    pub expires: UnixTime,
+    /// Token of the challenge.
+    pub token: String,
+    /// How far it is.
+    pub state: AuthorizationState,
+}
+
+/// Where an authorization is in the state machine of RFC 8555 section 7.1.6, its challenge with it.
+/// Expiry is not stored: it follows from the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum AuthorizationState {
+    /// Nothing was asked yet: challenge pending.
+    Pending,
+    /// The client said it is ready: authorization pending, challenge processing.
+    Processing {
+        /// What went wrong last, if something did.
+        error: Option<Failure>,
+    },
+    /// Control was shown.
+    Valid {
+        /// When.
+        at: UnixTime,
+        /// Version of the validator (I2).
+        validator: String,
+    },
+    /// The challenge failed.
+    Invalid {
+        /// Why.
+        error: Failure,
+    },
+    /// Given up by its owner. The challenge stays as it was.
+    Deactivated {
+        /// When control had been shown, if it had.
+        validated: Option<UnixTime>,
+    },
+}

@@ -1,0 +1,142 @@
+//! Who administers: authentication by enrolled certificate, and the administrators themselves.
+
+use std::ops::Bound;
+
+use hsm::wire::Actor;
+use policy::effects::UnixTime;
+
+pub use super::peer::{Peer, PeerCertificate};
+pub use super::rights::Permission;
+use super::rights::{self, Role};
+use super::{RequestId, Services};
+use crate::issuance::ca::CaError;
+use crate::store::StoreError;
+use crate::store::tables::{ADMINISTRATORS, CERTIFICATES};
+
+/// An administrator who may do one thing. Only [`Services::permit`] makes one, so that a handler
+/// which demands it cannot run before the question was asked.
+#[derive(Debug)]
+pub struct Permitted {
+    fingerprint: String,
+    request_id: RequestId,
+}
+
+impl Permitted {
+    /// The administrator in the words of the journal.
+    pub fn actor(&self) -> Actor {
+        Actor { who: format!("admin:{}", self.fingerprint), request_id: self.request_id.to_string() }
+    }
+}
+
+/// Why somebody may not.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    /// No certificate was shown.
+    #[error("administrators are known by their certificates, and none was shown: use the profile of your enrolment")]
+    Anonymous,
+    /// The certificate's time is over.
+    #[error("your certificate has expired, so it opens `status` and `unseal` only: have yourself enrolled again")]
+    Expired,
+    /// An administrator's rights do not reach that far.
+    #[error("an administrator may not do this")]
+    Forbidden,
+    /// The certificate is revoked.
+    #[error("your certificate is revoked: have yourself enrolled again")]
+    Revoked,
+    /// The administrator was removed.
+    #[error("you were removed from the administrators")]
+    Removed,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate is nobody's whom we know.
+    #[error("this certificate is not enrolled: an administrator must be enrolled with `signet-signer admin add`")]
+    Unknown,
+}
+
+/// An administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Administrator {
+    /// When he was enrolled.
+    pub enrolled: UnixTime,
+    /// SHA-256 of his certificate, lower-case hexadecimal.
+    pub fingerprint: String,
+    /// Subject common name of his certificate.
+    pub name: String,
+    /// When he was removed, if he was.
+    pub removed: Option<UnixTime>,
+}
+
+/// Why an administrator was not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// The signer or the store did not do it.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// Nobody would be left.
+    #[error("this is the last administrator: enrol another one first, with `signet-signer admin add`")]
+    Last,
+    /// There is no such administrator, or no longer.
+    #[error("no administrator has this fingerprint")]
+    Unknown,
+}
+
+impl Services {
+    /// Whether the one at the other end of the connection may do this. An expired certificate is
+    /// good for looking at the state and for unsealing: nobody is locked out of a sealed host.
+    pub fn permit(&self, peer: &Peer, request: &RequestId, permission: Permission) -> Result<Permitted, Denied> {
+        let certificate = peer.certificate.as_ref().ok_or(Denied::Anonymous)?;
+        let enrolled = self.store.get(&ADMINISTRATORS, &certificate.fingerprint)?.ok_or(Denied::Unknown)?.value;
+        if enrolled.removed.is_some() {
+            return Err(Denied::Removed);
+        }
+        if let Some(serial) = &certificate.serial {
+            let known = self.store.get(&CERTIFICATES, serial.as_bytes())?;
+            if known.is_some_and(|known| known.value.revoked.is_some()) {
+                return Err(Denied::Revoked);
+            }
+        }
+        let keeps_doors_open = matches!(permission, Permission::Status | Permission::Unseal);
+        if !certificate.validity.contains(self.clock.now()) && !keeps_doors_open {
+            return Err(Denied::Expired);
+        }
+        if !rights::may(Role::Administrator, permission) {
+            return Err(Denied::Forbidden);
+        }
+        Ok(Permitted { fingerprint: certificate.fingerprint.clone(), request_id: request.clone() })
+    }
+
+    /// Every administrator, removed ones included, by fingerprint.
+    pub fn administrators(&self, _permitted: &Permitted) -> Result<Vec<Administrator>, StoreError> {
+        self.all_administrators()
+    }
+
+    /// Removes an administrator; from the next request on he is refused.
+    pub async fn remove_administrator(&self, permitted: &Permitted, fingerprint: &str) -> Result<(), RemoveError> {
+        let all = self.all_administrators().map_err(CaError::from)?;
+        let active: Vec<_> = all.iter().filter(|one| one.removed.is_none()).collect();
+        if !active.iter().any(|one| one.fingerprint == fingerprint) {
+            return Err(RemoveError::Unknown);
+        }
+        if active.len() == 1 {
+            return Err(RemoveError::Last);
+        }
+        self.ca.remove_administrator(fingerprint, permitted.actor()).await?;
+        tracing::info!(who = permitted.actor().who, fingerprint, "administrator removed");
+        Ok(())
+    }
+
+    fn all_administrators(&self) -> Result<Vec<Administrator>, StoreError> {
+        let rows = self.store.scan(&ADMINISTRATORS, (Bound::Unbounded, Bound::Unbounded), MOST, false)?;
+        let read = rows.into_iter().map(|(key, record)| Administrator {
+            enrolled: record.value.enrolled,
+            fingerprint: String::from_utf8_lossy(&key).into_owned(),
+            name: record.value.name,
+            removed: record.value.removed,
+        });
+        Ok(read.collect())
+    }
+}
+
+/// Administrators in one list: far more than a CA has, removed ones included.
+const MOST: usize = 10_000;

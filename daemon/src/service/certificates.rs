@@ -1,0 +1,149 @@
+//! Certificates that were signed: listed, shown, revoked.
+
+use std::ops::Bound;
+
+use policy::effects::UnixTime;
+use policy::evidence::AuthorizationRecord;
+use policy::name::Name;
+use policy::serial::Serial;
+use policy::tbs;
+
+use super::Services;
+use super::administrators::Permitted;
+use crate::issuance::ca::{CaError, Done};
+use crate::revocation;
+use crate::store::StoreError;
+use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_NAME, CertificateRecord};
+
+/// A certificate that was signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// When the journal had it.
+    pub at: UnixTime,
+    /// DER.
+    pub der: Vec<u8>,
+    /// The names in it.
+    pub names: Vec<Name>,
+    /// Last second of its validity.
+    pub not_after: UnixTime,
+    /// First second of its validity.
+    pub not_before: UnixTime,
+    /// The profile's name, or the role for certificates of our own.
+    pub profile: String,
+    /// Why it was signed.
+    pub record: AuthorizationRecord,
+    /// Set once it is revoked: when, and the code of RFC 5280 section 5.3.1.
+    pub revoked: Option<(UnixTime, Option<u8>)>,
+    /// Serial number.
+    pub serial: Serial,
+    /// Subject, RFC 4514 text.
+    pub subject: String,
+}
+
+/// Which certificates, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Those after this serial number, in the order of serial numbers.
+    pub after: Option<Serial>,
+    /// At most so many, and never more than [`MOST`].
+    pub limit: usize,
+    /// Those that carry exactly this name.
+    pub name: Option<Name>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The certificates.
+    pub certificates: Vec<Certificate>,
+    /// What [`Query::after`] must be for the next page, if there is more.
+    pub next: Option<Serial>,
+}
+
+/// Most certificates on one page.
+pub const MOST: usize = 500;
+
+/// Why a certificate was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// It was revoked before, and keeps the reason that it has.
+    #[error("the certificate is revoked already")]
+    Already,
+    /// There is no such certificate, or the signer or the store did not do it.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+}
+
+impl Services {
+    /// One page of certificates, by serial number.
+    pub fn certificates(&self, _permitted: &Permitted, query: &Query) -> Result<Page, StoreError> {
+        let limit = query.limit.clamp(1, MOST);
+        // One more than asked for tells whether there is a next page.
+        let mut records = match &query.name {
+            None => {
+                let after =
+                    query.after.as_ref().map_or(Bound::Unbounded, |serial| Bound::Excluded(&serial.as_bytes()[..]));
+                let rows = self.store.scan(&CERTIFICATES, (after, Bound::Unbounded), limit + 1, false)?;
+                rows.into_iter().map(|(_, record)| record.value).collect()
+            }
+            Some(name) => self.with_name(name, query.after, limit + 1)?,
+        };
+        let more = records.len() > limit;
+        records.truncate(limit);
+        let next = records.last().filter(|_| more).map(|record| record.serial);
+        let certificates = records.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Page { certificates, next })
+    }
+
+    /// The certificate with this serial number, if there is one.
+    pub fn certificate(&self, _permitted: &Permitted, serial: Serial) -> Result<Option<Certificate>, StoreError> {
+        self.store.get(&CERTIFICATES, serial.as_bytes())?.map(|record| read(record.value)).transpose()
+    }
+
+    /// Revokes a certificate: durable in the journal and in the store when this returns. Works
+    /// while sealed.
+    pub async fn revoke(&self, permitted: &Permitted, serial: Serial, reason: Option<u8>) -> Result<(), RevokeError> {
+        let now = self.clock.now();
+        match revocation::revoke(&self.ca, &self.store, serial, reason, now, permitted.actor()).await? {
+            Done::Before => Err(RevokeError::Already),
+            Done::Now => Ok(()),
+        }
+    }
+
+    fn with_name(
+        &self,
+        name: &Name,
+        after: Option<Serial>,
+        limit: usize,
+    ) -> Result<Vec<CertificateRecord>, StoreError> {
+        let key = |separator: u8, serial: &[u8]| [name.to_string().as_bytes(), &[separator], serial].concat();
+        let first = key(0, after.as_ref().map_or(&[], |serial| serial.as_bytes()));
+        let first = if after.is_some() { Bound::Excluded(&first[..]) } else { Bound::Included(&first[..]) };
+        let end = key(1, &[]);
+        let mut records = Vec::new();
+        for (key, _) in self.store.scan(&CERTIFICATES_BY_NAME, (first, Bound::Excluded(&end)), limit, false)? {
+            let serial = &key[name.to_string().len() + 1..];
+            if let Some(record) = self.store.get(&CERTIFICATES, serial)? {
+                records.push(record.value);
+            }
+        }
+        Ok(records)
+    }
+}
+
+fn read(record: CertificateRecord) -> Result<Certificate, StoreError> {
+    let parsed = tbs::Certificate::from_der(&record.certificate)
+        .map_err(|_| StoreError::Damaged { tree: "certificates", key: record.serial.to_string() })?;
+    Ok(Certificate {
+        at: record.at,
+        names: parsed.names().to_vec(),
+        not_after: parsed.validity().not_after(),
+        not_before: parsed.validity().not_before(),
+        subject: parsed.subject(),
+        der: record.certificate,
+        profile: record.profile,
+        record: record.record,
+        revoked: record.revoked.map(|revoked| (revoked.at, revoked.reason)),
+        serial: record.serial,
+    })
+}

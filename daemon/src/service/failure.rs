@@ -1,0 +1,87 @@
+//! What can go wrong in any use case, as the surfaces need to know it.
+
+use hsm::client::ClientError;
+use hsm::wire::Refusal;
+
+use super::administrators::RemoveError;
+use super::certificates::RevokeError;
+use crate::issuance::ca::CaError;
+use crate::store::{CommitError, StoreError};
+
+/// What went wrong, sorted by whose turn it is. Each but [`Failure::Internal`] carries a sentence
+/// for the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It contradicts how things are: void challenge, already revoked, already unsealed.
+    #[error("{0}")]
+    Conflict(String),
+    /// Our own fault; the sentence is for the log.
+    #[error("{0}")]
+    Internal(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    Missing(String),
+    /// The token or the policy says no.
+    #[error("{0}")]
+    Refused(String),
+    /// Not now: sealed, busy, unreachable.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<CaError> for Failure {
+    fn from(error: CaError) -> Self {
+        let words = error.to_string();
+        match error {
+            CaError::Sealed | CaError::Faulted(_) => Self::Unavailable(words),
+            CaError::Signer(error) => error.into(),
+            CaError::Store(error) => error.into(),
+            CaError::Commit(CommitError::Store(error)) => error.into(),
+            CaError::Commit(CommitError::Conflict(_)) => Self::Conflict(words),
+            CaError::Unknown(_) => Self::Missing(words),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let words = error.to_string();
+        match error {
+            ClientError::Epoch | ClientError::Lost | ClientError::Unreachable { .. } => Self::Unavailable(words),
+            ClientError::Version(_) => Self::Internal(words),
+            ClientError::Refused(refusal) => match refusal {
+                Refusal::Busy | Refusal::Journal(_) | Refusal::Sealed | Refusal::Token(_) => Self::Unavailable(words),
+                Refusal::Challenge | Refusal::Forbidden(_) => Self::Conflict(words),
+                Refusal::Pin { .. } | Refusal::Policy(_) => Self::Refused(words),
+                Refusal::Serial => Self::Internal(words),
+            },
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<RemoveError> for Failure {
+    fn from(error: RemoveError) -> Self {
+        let words = error.to_string();
+        match error {
+            RemoveError::Ca(error) => error.into(),
+            RemoveError::Last => Self::Conflict(words),
+            RemoveError::Unknown => Self::Missing(words),
+        }
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        let words = error.to_string();
+        match error {
+            RevokeError::Already => Self::Conflict(words),
+            RevokeError::Ca(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the daemon counts, in the text format of Prometheus (version 0.0.4).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::Services;
+
+/// Counters since the start of the process.
+#[derive(Default)]
+pub struct Metrics {
+    certificates: AtomicU64,
+    /// By surface and HTTP status.
+    requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
+}
+
+impl Metrics {
+    /// A certificate was issued and recorded.
+    pub fn certificate_issued(&self) {
+        self.certificates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request was answered.
+    pub fn request(&self, surface: &'static str, status: u16) {
+        *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry((surface, status)).or_default() += 1;
+    }
+}
+
+/// The media type of [`Services::render_metrics`].
+pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4";
+
+impl Services {
+    /// All counters and gauges as text.
+    pub fn render_metrics(&self) -> String {
+        let mut text = String::new();
+        render(self, &mut text).expect("a String takes everything");
+        text
+    }
+}
+
+fn render(services: &Services, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "# HELP signet_http_requests_total Requests answered.")?;
+    writeln!(text, "# TYPE signet_http_requests_total counter")?;
+    for ((surface, status), count) in services.metrics.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        writeln!(text, "signet_http_requests_total{{surface=\"{surface}\",status=\"{status}\"}} {count}")?;
+    }
+    writeln!(text, "# HELP signet_certificates_issued_total Certificates issued since the start.")?;
+    writeln!(text, "# TYPE signet_certificates_issued_total counter")?;
+    writeln!(text, "signet_certificates_issued_total {}", services.metrics.certificates.load(Ordering::Relaxed))?;
+    writeln!(text, "# HELP signet_seal_state Which state the CA's seal is in: 1 for that one.")?;
+    writeln!(text, "# TYPE signet_seal_state gauge")?;
+    let now = services.key_usable().map_or_else(|why| why.word(), |()| "unsealed");
+    for state in ["faulted", "sealed", "unreachable", "unsealed"] {
+        writeln!(text, "signet_seal_state{{state=\"{state}\"}} {}", u8::from(state == now))?;
+    }
+    writeln!(text, "# HELP signet_signer_up Whether the token's signer answers.")?;
+    writeln!(text, "# TYPE signet_signer_up gauge")?;
+    for (signer, vital) in services.vitals.all() {
+        writeln!(text, "signet_signer_up{{signer=\"{signer}\"}} {}", u8::from(vital.is_ok()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Use cases shared by all surfaces, and the state they work on.
+
+pub mod acme;
+pub mod administrators;
+pub mod ca;
+pub mod certificates;
+mod failure;
+pub mod health;
+mod issue;
+pub mod metrics;
+pub mod peer;
+pub mod profiles;
+mod rights;
+pub mod seal;
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use policy::effects::{Clock, Entropy, EntropyError};
+use policy::profile::Profile;
+use policy::tbs::Issuer;
+
+use crate::config;
+use crate::issuance::ca::Ca;
+use crate::store::Store;
+
+pub use failure::Failure;
+
+/// What the use cases work on. Built once, by boot.
+pub struct Services {
+    /// What the ACME surface offers.
+    pub acme: config::Acme,
+    /// The CA signer.
+    pub ca: Ca,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The issuing certificate.
+    pub issuer: Arc<Issuer>,
+    /// Label of the issuing key in the CA signer.
+    pub issuer_key: String,
+    /// What the daemon counts.
+    pub metrics: metrics::Metrics,
+    /// Every profile of the profile directory, by name.
+    pub profiles: Arc<BTreeMap<String, Profile>>,
+    /// Base URL under which clients reach the daemon, without a slash at the end.
+    pub public_url: String,
+    /// Where random bytes come from.
+    pub random: Random,
+    /// The root certificate, DER.
+    pub root: Vec<u8>,
+    /// The records.
+    pub store: Store,
+    /// How control of names is validated.
+    pub validation: config::Validation,
+    /// How the signers were when they were last asked.
+    pub vitals: health::Vitals,
+}
+
+/// One source of random bytes for all requests.
+pub struct Random(Mutex<Box<dyn Entropy>>);
+
+impl Random {
+    /// Draws from `entropy`.
+    pub fn new(entropy: Box<dyn Entropy>) -> Self {
+        Self(Mutex::new(entropy))
+    }
+
+    /// `N` random bytes.
+    pub fn bytes<const N: usize>(&self) -> Result<[u8; N], EntropyError> {
+        let mut bytes = [0; N];
+        // A panic in another thread leaves nothing half done here.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Names one HTTP request in every log line, in the journal and in the answer's `X-Request-Id`.
+/// The HTTP layer puts one into the extensions of each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// A fresh id of 96 random bits.
+    pub fn generate(random: &Random) -> Result<Self, EntropyError> {
+        let bytes: [u8; 12] = random.bytes()?;
+        let mut text = String::with_capacity(24);
+        for byte in bytes {
+            write!(text, "{byte:02x}").expect("a String takes everything");
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The id as text: 24 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

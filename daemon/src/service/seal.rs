@@ -1,0 +1,68 @@
+//! The seal: whether anything can be signed, and how an administrator changes that. `signetd` only
+//! forwards: what is in the box it cannot read.
+
+use hsm::wire::{Actor, SealStatus};
+
+pub use hsm::wire::{Challenge, UnsealBox};
+
+use super::Services;
+use super::administrators::Permitted;
+use crate::issuance::ca::CaError;
+use crate::problem::SEALED;
+
+/// Why the CA's key cannot be used now, in words for any client; administrators see more in the
+/// status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// The token cannot be used.
+    #[error("the CA's token cannot be used: its administrators see why in the status")]
+    Faulted,
+    /// The signer knows no PIN.
+    #[error("{SEALED}")]
+    Sealed,
+    /// The signer does not answer, or the store has not caught up with it.
+    #[error("the CA's signer cannot be reached: try again later")]
+    Unreachable,
+}
+
+impl Unusable {
+    /// One word for health and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Faulted => "faulted",
+            Self::Sealed => "sealed",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl Services {
+    /// Whether the CA's key can be used, as last seen; asks nobody and never waits.
+    pub fn key_usable(&self) -> Result<(), Unusable> {
+        match self.ca.seal() {
+            Ok(SealStatus::Unsealed) => Ok(()),
+            Ok(SealStatus::Sealed | SealStatus::Unsealing { .. }) => Err(Unusable::Sealed),
+            Ok(SealStatus::Faulted { .. }) => Err(Unusable::Faulted),
+            Err(_) => Err(Unusable::Unreachable),
+        }
+    }
+
+    /// A single-use challenge to encrypt the PIN to.
+    pub async fn unseal_challenge(&self, _permitted: &Permitted) -> Result<Challenge, CaError> {
+        self.ca.challenge().await
+    }
+
+    /// Forwards the encrypted PIN: one attempt on the token.
+    pub async fn unseal(&self, permitted: &Permitted, boxed: UnsealBox) -> Result<(), CaError> {
+        self.ca.unseal(boxed, permitted.actor()).await?;
+        tracing::info!(who = permitted.actor().who, "unsealed");
+        Ok(())
+    }
+
+    /// Seals: the signer forgets the PIN and starts afresh.
+    pub async fn seal(&self, permitted: &Permitted) -> Result<(), CaError> {
+        let actor: Actor = permitted.actor();
+        tracing::info!(who = actor.who, "sealing");
+        self.ca.seal_now(actor).await
+    }
+}

@@ -1,0 +1,206 @@
+//! The tables that several rooms share. A room's own tables stand with the room.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use der::{Decode, Encode};
+use policy::effects::UnixTime;
+use policy::evidence::AuthorizationRecord;
+use policy::serial::Serial;
+use serde::{Deserialize, Serialize};
+use x509_cert::Certificate;
+
+use super::{Change, Table};
+
+/// Every certificate that was signed. Key: serial, 20 octets.
+pub const CERTIFICATES: Table<CertificateRecord> = Table::new("certificates");
+
+/// Certificates by name. Key: the name as text, 0x00, serial.
+pub const CERTIFICATES_BY_NAME: Table<()> = Table::new("certificates_by_name");
+
+/// Certificates by public key. Key: SHA-256 of the SubjectPublicKeyInfo (32 octets), serial.
+pub const CERTIFICATES_BY_SPKI: Table<()> = Table::new("certificates_by_spki");
+
+/// Certificates in the order in which they expire. Key: notAfter (u64, big-endian), serial.
+pub const CERTIFICATES_BY_EXPIRY: Table<()> = Table::new("certificates_by_expiry");
+
+/// Who may administer. Key: SHA-256 of the certificate, lower-case hexadecimal.
+pub const ADMINISTRATORS: Table<AdministratorRecord> = Table::new("administrators");
+
+/// How far each signer's journal has been taken over (J3). Key: journal id.
+pub const JOURNALS: Table<JournalPosition> = Table::new("journals");
+
+/// A certificate that was signed, why, and where the journal has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRecord {
+    /// Its serial number.
+    pub serial: Serial,
+    /// DER; base64 in JSON.
+    #[serde(with = "base64_bytes")]
+    pub certificate: Vec<u8>,
+    /// The profile's name, or the role for certificates of our own.
+    pub profile: String,
+    /// SHA-256 of the profile file, hexadecimal; empty for roles.
+    pub profile_sha256: String,
+    /// Label of the issuing key.
+    pub issuer: String,
+    /// Why it was signed.
+    pub record: AuthorizationRecord,
+    /// Id of the journal that has it.
+    pub journal: String,
+    /// Position in that journal.
+    pub seq: u64,
+    /// When it was journalled.
+    pub at: UnixTime,
+    /// Set once it is revoked.
+    pub revoked: Option<Revocation>,
+}
+
+/// That a certificate is revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// When it takes effect.
+    pub at: UnixTime,
+    /// RFC 5280 section 5.3.1 code.
+    pub reason: Option<u8>,
+    /// Who revoked it, in the words of the authorization record.
+    pub actor: String,
+}
+
+/// An administrator, known by the fingerprint of his certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdministratorRecord {
+    /// Subject common name.
+    pub name: String,
+    /// When he was enrolled.
+    pub enrolled: UnixTime,
+    /// When he was removed, if he was.
+    pub removed: Option<UnixTime>,
+}
+
+/// The last entry of a journal that the store has taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalPosition {
+    /// Its position, from 1.
+    pub seq: u64,
+    /// Its chain hash, hexadecimal: another hash at the same position is another journal.
+    pub hash: String,
+}
+
+/// Adds the record's rows in the indexes by name, public key and expiry. They are the same however
+/// often written, so a record that is taken over twice does no harm. A record whose certificate is
+/// not DER makes the commit fail.
+pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
+    let indexed = Certificate::from_der(&record.certificate).and_then(|certificate| {
+        let certificate = certificate.tbs_certificate();
+        let spki = certificate.subject_public_key_info().to_der()?;
+        Ok((spki, certificate.validity().not_after.to_unix_duration().as_secs()))
+    });
+    let (spki, not_after) = match indexed {
+        Ok(indexed) => indexed,
+        Err(error) => return change.refuse(&CERTIFICATES, format!("a certificate that is not DER: {error}")),
+    };
+    let serial = record.serial.as_bytes();
+    for evidence in &record.record.names {
+        let name = evidence.name.to_string();
+        change.put(&CERTIFICATES_BY_NAME, [name.as_bytes(), &[0], serial].concat(), &());
+    }
+    change.put(&CERTIFICATES_BY_SPKI, [digest(&SHA256, &spki).as_ref(), serial].concat(), &());
+    change.put(&CERTIFICATES_BY_EXPIRY, [not_after.to_be_bytes().as_slice(), serial].concat(), &());
+}
+
+/// DER in JSON: base64 with padding.
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        STANDARD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use policy::evidence::{Method, NameEvidence};
+    use policy::name::Name;
+
+    use super::super::{EngineKind, Store, StoreError, open};
+    use super::*;
+
+    /// Ed25519, self-signed by `openssl ca -selfsign -enddate 20300101000000Z`.
+    const CERTIFICATE: &str = "\
+        MIHcMIGPAhQ7jS3WINbFKyDsaBzyOe0jLtjpKTAFBgMrZXAwETEPMA0GA1UEAwwGYS50ZXN0MB4XDTI2MDEwMTAwMDAwMFoX\
+        DTMwMDEwMTAwMDAwMFowETEPMA0GA1UEAwwGYS50ZXN0MCowBQYDK2VwAyEAQwtypEaAZz2wnFLLS3kAvhVSz6KdRx3azbPh\
+        Dz90o3wwBQYDK2VwA0EASKw/ail99bG7XjLVtrtMWBeSosndlQ6FdztTyhXdEJMzjmMiAo4RiK06QcD8Lq+Rx79hVtlIG5/6\
+        N8rI+4DqBw==";
+
+    fn record() -> CertificateRecord {
+        let evidence = |address: &str| NameEvidence {
+            name: Name::Ip(address.parse().unwrap()),
+            method: Method::Administrator,
+            at: UnixTime(1),
+            validator: "1".to_owned(),
+        };
+        CertificateRecord {
+            serial: Serial::from_slice(&[1; 20]).unwrap(),
+            certificate: STANDARD.decode(CERTIFICATE).unwrap(),
+            profile: "tls-server".to_owned(),
+            profile_sha256: String::new(),
+            issuer: "issuing-1".to_owned(),
+            record: AuthorizationRecord {
+                actor: "console".to_owned(),
+                request_id: "1".to_owned(),
+                order: None,
+                names: vec![evidence("127.0.0.1"), evidence("::1")],
+            },
+            journal: "0".repeat(32),
+            seq: 1,
+            at: UnixTime(2),
+            revoked: None,
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_found_by_each_of_its_indexes_however_often_it_is_recorded() {
+        use std::ops::Bound::{Excluded, Included};
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(open(EngineKind::Sqlite, directory.path()).unwrap());
+        let record = record();
+        for _ in 0..2 {
+            let mut change = Change::new();
+            change.put(&CERTIFICATES, record.serial.as_bytes(), &record);
+            index_certificate(&mut change, &record);
+            store.commit_blocking(change).unwrap();
+        }
+        assert_eq!(store.get(&CERTIFICATES, record.serial.as_bytes()).unwrap().unwrap().value, record);
+        let serials = |index: &Table<()>, from: &[u8], to: &[u8]| -> Vec<Serial> {
+            let rows = store.scan(index, (Included(from), Excluded(to)), 9, false).unwrap();
+            rows.iter().map(|(key, _)| Serial::from_slice(&key[key.len() - 20..]).unwrap()).collect()
+        };
+        assert_eq!(serials(&CERTIFICATES_BY_NAME, b"127.0.0.1\0", b"127.0.0.1\x01"), [record.serial]);
+        assert_eq!(serials(&CERTIFICATES_BY_NAME, b"::1\0", b"::1\x01"), [record.serial]);
+        assert_eq!(serials(&CERTIFICATES_BY_NAME, b"127.0.0.2\0", b"127.0.0.2\x01"), []);
+        let not_after = 1_893_456_000u64;
+        let expiry = |at: u64| serials(&CERTIFICATES_BY_EXPIRY, &[0; 8], &at.to_be_bytes());
+        assert_eq!(expiry(not_after + 1), [record.serial]);
+        assert_eq!(expiry(not_after), []);
+        let spki: [u8; 32] = [
+            0xe8, 0x4f, 0x81, 0x9b, 0xe0, 0x75, 0x6b, 0xff, 0xbe, 0xef, 0xbf, 0x99, 0x58, 0x31, 0x4b, 0xee, 0xd5, 0x4a,
+            0x8b, 0x1b, 0x96, 0xc6, 0x96, 0x5b, 0x27, 0x6f, 0x9e, 0x00, 0x1d, 0xbd, 0x08, 0x05,
+        ];
+        assert_eq!(serials(&CERTIFICATES_BY_SPKI, &spki, &[&spki[..], &[0xff]].concat()), [record.serial]);
+    }
+
+    #[test]
+    fn a_record_without_a_certificate_in_it_is_refused() {
+        let mut change = Change::new();
+        index_certificate(&mut change, &CertificateRecord { certificate: b"no DER".to_vec(), ..record() });
+        assert!(matches!(change.into_batch(), Err(StoreError::Invalid { tree: "certificates", .. })));
+    }
+}

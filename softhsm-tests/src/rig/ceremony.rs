@@ -1,0 +1,94 @@
+//! The key ceremony of a rig, by the real `signet-signer init`.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Failure, Layout, Module, Record};
+use crate::files;
+
+/// Where Debian has SoftHSM.
+const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+/// PIN files of the tokens, and of their security officer.
+const PINS: [&str; 4] = ["root", "ca", "tls", "so"];
+
+/// Holds the ceremony, unless the rig had one. What a ceremony that failed has made is removed.
+pub(super) fn hold(layout: &Layout, record: &Record, ca_module: Module, programs: &Path) -> Result<(), Failure> {
+    if layout.config().exists() {
+        return Ok(());
+    }
+    if !Path::new(MODULE).is_file() {
+        return Err(format!("{MODULE} is missing: run `apt-get install softhsm2`"));
+    }
+    let result = pins(layout).and_then(|()| init(layout, record, programs)).and_then(|()| match ca_module {
+        Module::Counting => count_calls(layout, programs),
+        Module::SoftHsm => Ok(()),
+    });
+    if result.is_err() {
+        for made in [layout.config(), layout.state(), layout.bundle(), layout.pin("")] {
+            let _ = std::fs::remove_dir_all(made);
+        }
+    }
+    result
+}
+
+fn pins(layout: &Layout) -> Result<(), Failure> {
+    for name in PINS {
+        let path = layout.pin(name);
+        let fault = |error: std::io::Error| format!("{}: {error}", path.display());
+        std::fs::create_dir_all(layout.pin("")).map_err(fault)?;
+        let mut random = [0u8; 12];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| "the system has no random bytes".to_owned())?;
+        let pin: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        files::create_private(&path, pin.as_bytes()).map_err(fault)?;
+    }
+    Ok(())
+}
+
+fn init(layout: &Layout, record: &Record, programs: &Path) -> Result<(), Failure> {
+    let mut command = Command::new(programs.join("signet-signer"));
+    command.arg("init");
+    command.args(["--organization", "Signet Rig", "--algorithm", "p256", "--module", MODULE]);
+    command.args(["--host", "signet.example.test", "--host", "127.0.0.1"]);
+    command.args(["--admin", "rig", "--software-admin-key"]);
+    command.arg("--pki-url").arg(format!("http://{}", record.pki));
+    command.arg("--public-url").arg(format!("https://{}", record.admin));
+    command.arg("--config-dir").arg(layout.config());
+    command.arg("--state-dir").arg(layout.state());
+    command.arg("--run-dir").arg(layout.run());
+    command.arg("--bundle").arg(layout.bundle());
+    command.arg("--transcript").arg(layout.config().join("transcript.txt"));
+    for name in PINS {
+        command.arg(format!("--{name}-pin-file")).arg(layout.pin(name));
+    }
+    let output = command.output().map_err(|error| format!("signet-signer cannot be started: {error}"))?;
+    std::fs::write(layout.log("ceremony"), [output.stdout, output.stderr.clone()].concat())
+        .map_err(|error| format!("{}: {error}", layout.log("ceremony").display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("the ceremony failed: {}", said.lines().last().unwrap_or("without a word")))
+}
+
+/// Puts the module that counts between the CA's signer and SoftHSM.
+fn count_calls(layout: &Layout, programs: &Path) -> Result<(), Failure> {
+    let path = layout.signer("ca");
+    let fault = |error: String| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
+    let mut config: toml::Table = toml::from_str(&text).map_err(|error| fault(error.to_string()))?;
+    let control = layout.faults();
+    let folder = control.parent().unwrap_or(layout.directory());
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&control, ""))
+        .map_err(|error| fault(error.to_string()))?;
+    let string = |path: &Path| toml::Value::String(path.display().to_string());
+    config.insert("module".into(), string(&programs.join("libfault_module.so")));
+    if let Some(environment) = config.get_mut("environment").and_then(toml::Value::as_table_mut) {
+        environment.insert("FAULT_MODULE_TARGET".into(), string(Path::new(MODULE)));
+        environment.insert("FAULT_MODULE_CONTROL".into(), string(&control));
+    }
+    if let Some(writes) = config.get_mut("module_writes").and_then(toml::Value::as_array_mut) {
+        writes.push(string(folder));
+    }
+    super::write(&path, &config.to_string())
+}
