@@ -1,5 +1,7 @@
 //! The console of `signet-signer`, end to end, with SoftHSM in temporary folders.
 
+#![expect(clippy::unwrap_used, reason = "a test says what broke by panicking")]
+
 mod rig;
 
 use rig::{Appliance, Running, openssl, signer, verifies};
@@ -178,7 +180,10 @@ fn policy_is_asked_on_the_console_too() {
         )
     };
     let unknown = issue("colour", "web.example.test", &csr);
-    assert!(unknown.code == 1 && unknown.err.contains("there is no profile \"colour\": there are"), "{unknown:?}");
+    assert!(
+        unknown.code == 1 && unknown.err.contains("there is no profile `colour`: there are client, server, shortlived"),
+        "{unknown:?}"
+    );
     let name = issue("server", "not a name", &csr);
     assert!(name.code == 1 && name.err.contains("is not a DNS name"), "{name:?}");
     let outside = issue("server", "8.8.8.8", &csr);
@@ -259,6 +264,8 @@ fn a_wrong_pin_is_one_sentence_and_an_entry() {
     assert!(!appliance.path("bob.pem").exists());
     let shown = appliance.console(&["journal", "show"], &[]).out;
     assert_eq!(shown.matches("\"unseal_failed\"").count(), 1);
+    // The token was asked once, and the service will know.
+    assert_eq!(appliance.text("var/ca/wrong-pins"), "1\n");
 }
 
 #[test]
