@@ -30,6 +30,10 @@ const COMMON: &[&str] = &[
     "/sys/devices/system/cpu",
 ];
 
+/// What names and addresses need besides.
+const NETWORK: &[&str] =
+    &["/etc/gai.conf", "/etc/host.conf", "/etc/hosts", "/etc/protocols", "/etc/resolv.conf", "/etc/services"];
+
 /// Restricts the calling thread and those it will start. Returns a sentence for what this kernel
 /// does not know; that is for the administrator to read, not a reason to refuse service.
 pub(super) fn restrict(rules: &Rules) -> Result<Option<String>, RulesetError> {
@@ -37,16 +41,20 @@ pub(super) fn restrict(rules: &Rules) -> Result<Option<String>, RulesetError> {
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(TRIED))?
         .scope(Scope::from_all(TRIED))?;
-    if rules.network == Network::Refused {
-        ruleset = ruleset.handle_access(AccessNet::from_all(TRIED))?;
-    }
+    let network = match rules.network {
+        Network::Allowed => NETWORK,
+        Network::Refused => {
+            ruleset = ruleset.handle_access(AccessNet::from_all(TRIED))?;
+            &[]
+        }
+    };
     // Nothing of ours starts a program, so that nobody else shall through us.
     let read = AccessFs::from_read(TRIED) & !AccessFs::Execute;
     let write = AccessFs::from_all(TRIED)
         & !(AccessFs::Execute | AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev);
     let status = ruleset
         .create()?
-        .add_rules(path_beneath_rules(COMMON, read))?
+        .add_rules(path_beneath_rules(COMMON.iter().chain(network), read))?
         .add_rules(path_beneath_rules(["/dev/null"], read | AccessFs::WriteFile))?
         .add_rules(path_beneath_rules(&rules.read, read))?
         .add_rules(path_beneath_rules(&rules.write, write))?
