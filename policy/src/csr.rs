@@ -55,7 +55,8 @@ impl Csr {
         if der.len() > Self::MAX_LEN {
             return Err(CsrError::Malformed("it is larger than 16 KiB"));
         }
-        let request = RawRequest::from_der(der).map_err(|_| CsrError::Malformed("its outer structure does not decode"))?;
+        let request =
+            RawRequest::from_der(der).map_err(|_| CsrError::Malformed("its outer structure does not decode"))?;
         let signed = request.info.to_der().map_err(|_| CsrError::Malformed("its information does not encode"))?;
         let info = CertReqInfo::from_der(&signed)
             .map_err(|_| CsrError::Malformed("its information does not decode, or its version is not v1"))?;
@@ -149,7 +150,9 @@ fn requested_name(name: &GeneralName) -> Result<Name, CsrError> {
         GeneralName::IpAddress(octets) => asn1::ip_address(octets.as_bytes())
             .map(Name::Ip)
             .ok_or(CsrError::Malformed("an IP address in it has neither 4 nor 16 octets")),
-        _ => Err(CsrError::Extension("a subject alternative name that is neither a DNS name nor an IP address".to_owned())),
+        _ => Err(CsrError::Extension(
+            "a subject alternative name that is neither a DNS name nor an IP address".to_owned(),
+        )),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Punycode (RFC 3492), as far as it is needed to tell whether an `xn--` label means anything.
 //!
-//! Only that is decided here. Whether the characters are allowed in IDNA 2008 is left to whoever
+//! Only that is decided here. Whether all the characters are allowed in IDNA 2008 is left to whoever
 //! registers the name: a validated name exists.
 
 const BASE: u32 = 36;
@@ -12,9 +12,14 @@ const INITIAL_BIAS: u32 = 72;
 const INITIAL_N: u32 = 128;
 
 /// Whether `encoded` (a label without its `xn--`, lower case) decodes to a text with at least one
-/// character beyond ASCII, and that text encodes to `encoded` again.
+/// character beyond ASCII and none that no label holds (controls, spaces, capitals: RFC 5892), and
+/// that text encodes to `encoded` again.
 pub(crate) fn is_canonical(encoded: &str) -> bool {
-    decode(encoded).is_some_and(|text| !text.iter().all(char::is_ascii) && encode(&text).as_deref() == Some(encoded))
+    decode(encoded).is_some_and(|text| {
+        !text.iter().all(char::is_ascii)
+            && !text.iter().any(|c| c.is_control() || c.is_whitespace() || c.is_uppercase())
+            && encode(&text).as_deref() == Some(encoded)
+    })
 }
 
 /// RFC 3492 section 6.2.

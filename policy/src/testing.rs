@@ -20,7 +20,7 @@ use crate::effects::{Entropy, EntropyError, UnixTime};
 use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey, SignatureScheme};
 use crate::name::Name;
-use crate::profile::Profile;
+pub(crate) use crate::profile::Profile;
 use crate::serial::Serial;
 use crate::tbs::{self, Certificate, Issuer, Linted, Role, RoleCertificate};
 use crate::validity::Validity;
@@ -50,7 +50,9 @@ impl KeyPair {
     /// The DER SubjectPublicKeyInfo.
     pub(crate) fn spki(&self) -> Vec<u8> {
         let (oid, parameters, key) = match self {
-            Self::Ec(pair, KeyAlgorithm::P256) => (ID_EC_PUBLIC_KEY, Some(Any::from(SECP_256_R_1)), pair.public_key().as_ref()),
+            Self::Ec(pair, KeyAlgorithm::P256) => {
+                (ID_EC_PUBLIC_KEY, Some(Any::from(SECP_256_R_1)), pair.public_key().as_ref())
+            }
             Self::Ec(pair, _) => (ID_EC_PUBLIC_KEY, Some(Any::from(SECP_384_R_1)), pair.public_key().as_ref()),
             Self::Edwards(pair) => (ID_ED_25519, None, pair.public_key().as_ref()),
             Self::Rsa(pair) => (RSA_ENCRYPTION, Some(Any::null()), pair.public_key().as_ref()),
@@ -105,7 +107,8 @@ impl KeyPair {
 
     /// A certification request that asks for these extensions.
     pub(crate) fn request(&self, subject: &str, extensions: Vec<Extension>) -> Vec<u8> {
-        let attributes = if extensions.is_empty() { vec![] } else { vec![ExtensionReq(extensions).try_into().unwrap()] };
+        let attributes =
+            if extensions.is_empty() { vec![] } else { vec![ExtensionReq(extensions).try_into().unwrap()] };
         self.request_with(subject, attributes)
     }
 }
@@ -133,7 +136,6 @@ pub(crate) fn serial(seed: u8) -> Serial {
 
 /// A root and an issuing CA.
 pub(crate) struct Hierarchy {
-    pub(crate) root_key: KeyPair,
     pub(crate) root: Issuer,
     pub(crate) issuing_key: KeyPair,
     pub(crate) issuing: Issuer,
@@ -156,7 +158,7 @@ impl Hierarchy {
         let issuing = tbs::role(&what, &root, &issuing_key.public(), serial(2), NOW).unwrap();
         let issuing = root_key.certify(issuing.lint(Some(&root)).unwrap());
         let issuing = Issuer::from_der(issuing.der()).unwrap();
-        Self { root_key, root, issuing_key, issuing }
+        Self { root, issuing_key, issuing }
     }
 }
 

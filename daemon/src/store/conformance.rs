@@ -32,6 +32,7 @@ for_every_engine! {
     an_engine_does_what_an_ordered_map_does,
     concurrent_increments_lose_nothing,
     damage_in_a_value_is_found,
+    damage_anywhere_on_the_disk_never_gives_a_wrong_value,
     damage_on_the_disk_is_found,
     keys_and_values_have_room_up_to_their_limits,
     pages_by_cursor_show_each_row_once_while_others_write,
@@ -355,6 +356,59 @@ fn damage_on_the_disk_is_found(kind: EngineKind) {
         Err(error) => error,
     };
     assert!(matches!(error, StoreError::Damaged { .. } | StoreError::Engine(_)), "{error}");
+}
+
+fn damage_anywhere_on_the_disk_never_gives_a_wrong_value(kind: EngineKind) {
+    let whole = tempfile::tempdir().unwrap();
+    let store = store(kind, whole.path());
+    let text = |number: u64| format!("{number:02}").repeat(100 + number as usize);
+    for number in 0..60u64 {
+        let mut change = Change::new();
+        change.insert(&TEXTS, number.to_be_bytes(), &text(number));
+        store.commit_blocking(change).unwrap();
+    }
+    drop(store);
+    drop(self::store(kind, whole.path()));
+    let files = files(whole.path());
+    let used: Vec<(usize, usize)> = (0..files.len())
+        .flat_map(|file| (0..files[file].1.len()).map(move |at| (file, at)))
+        .filter(|(file, at)| files[*file].1[*at] != 0)
+        .collect();
+    for (hit, at) in used.iter().step_by(used.len() / 150) {
+        let damaged = tempfile::tempdir().unwrap();
+        for (file, (path, octets)) in files.iter().enumerate() {
+            let mut octets = octets.clone();
+            if file == *hit {
+                octets[*at] ^= 0x10;
+            }
+            let path = damaged.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, octets).unwrap();
+        }
+        // It may refuse to open, and it may refuse to read; it may not make something up.
+        let Ok(engine) = open(kind, damaged.path()) else { continue };
+        let store = Store::new(engine);
+        for number in 0..60u64 {
+            if let Ok(Some(row)) = store.get(&TEXTS, number.to_be_bytes()) {
+                assert!(row.value == text(number), "octet {at} of {:?}: value {number} is another one", files[*hit].0);
+            }
+        }
+    }
+}
+
+/// The files below a directory, by their paths in it.
+fn files(directory: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = std::path::PathBuf::from(path.file_name().unwrap());
+        if path.is_dir() {
+            found.extend(files(&path).into_iter().map(|(below, octets)| (name.join(below), octets)));
+        } else {
+            found.push((name, std::fs::read(path).unwrap()));
+        }
+    }
+    found
 }
 
 /// Flips a bit in each occurrence of the mark in the files below the directory.

@@ -198,8 +198,7 @@ fn check_curve(parameters: Option<AnyRef<'_>>, point: &[u8]) -> Result<(KeyAlgor
     }
     // Parsing checks that both coordinates are below p and that the point is on the curve; its
     // order is then right, because both curves have cofactor 1.
-    ParsedPublicKey::new(scheme, point)
-        .map_err(|_| KeyError::Weak("the EC point is not on its curve"))?;
+    ParsedPublicKey::new(scheme, point).map_err(|_| KeyError::Weak("the EC point is not on its curve"))?;
     Ok((algorithm, bits))
 }
 

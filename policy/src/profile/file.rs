@@ -95,7 +95,8 @@ type Complaint = (Range<usize>, String);
 
 /// Reads the file's text; see [`Profile::from_toml`].
 pub(super) fn read(file: &str, text: &str) -> Result<Profile, ProfileError> {
-    let complain = |(span, problem): Complaint| ProfileError { file: file.to_owned(), line: line(text, span.start), problem };
+    let complain =
+        |(span, problem): Complaint| ProfileError { file: file.to_owned(), line: line(text, span.start), problem };
     let stem = file.rsplit('/').next().unwrap_or(file);
     let stem = stem.strip_suffix(".toml").unwrap_or(stem);
     check_stem(stem).map_err(complain)?;
@@ -128,7 +129,8 @@ fn check_version(text: &str) -> Result<(), Complaint> {
         None => Err((0..0, "the format version is missing; write `version = 1`".to_owned())),
         Some(version) if version.get_ref().as_integer() == Some(VERSION) => Ok(()),
         Some(version) => {
-            let problem = format!("format version {} is not known to this program; write `version = 1`", version.get_ref());
+            let problem =
+                format!("format version {} is not known to this program; write `version = 1`", version.get_ref());
             Err((version.span(), problem))
         }
     }
@@ -147,12 +149,18 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
 
     let one_line = description.get_ref().trim();
     if one_line.is_empty() || one_line.chars().any(char::is_control) {
-        return Err((description.span(), "the description is one line of text that says what the profile is for".to_owned()));
+        return Err((
+            description.span(),
+            "the description is one line of text that says what the profile is for".to_owned(),
+        ));
     }
     let seconds = duration(&validity, 60, MAX_VALIDITY)?;
     let backdate_seconds = duration(&backdate, 0, MAX_BACKDATE)?;
     if backdate_seconds >= seconds {
-        return Err((backdate.span(), "certificates would be over when they are signed; write a backdate shorter than the validity".to_owned()));
+        return Err((
+            backdate.span(),
+            "certificates would be over when they are signed; write a backdate shorter than the validity".to_owned(),
+        ));
     }
 
     let (algorithms, rsa_bits) = read_keys(keys)?;
@@ -170,7 +178,11 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
     let permitted_span = permitted.span();
     let permitted = patterns(permitted)?;
     if permitted.is_empty() {
-        return Err((permitted_span, "no name would be permitted; write at least one pattern, as in `permitted = [\".example.test\"]`".to_owned()));
+        return Err((
+            permitted_span,
+            "no name would be permitted; write at least one pattern, as in `permitted = [\".example.test\"]`"
+                .to_owned(),
+        ));
     }
     let excluded_span = excluded.span();
     let excluded = patterns(excluded)?;
@@ -178,7 +190,10 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
         return Err((excluded_span, format!("{pattern:?} is permitted and excluded; write it in one of the two")));
     }
     if excluded.contains(&Pattern::AnyDns) {
-        return Err((excluded_span, "`*` would exclude every DNS name; write networks only under `permitted` instead".to_owned()));
+        return Err((
+            excluded_span,
+            "`*` would exclude every DNS name; write networks only under `permitted` instead".to_owned(),
+        ));
     }
 
     let span = subject.span();
@@ -235,17 +250,26 @@ fn read_keys(keys: Spanned<Keys>) -> Result<(Vec<KeyAlgorithm>, Vec<u16>), Compl
             bits.into_inner()
         }
         (Some(bits), false) => {
-            return Err((bits.span(), "sizes of RSA keys without \"rsa\" among the algorithms; add it or remove `rsa_bits`".to_owned()));
+            return Err((
+                bits.span(),
+                "sizes of RSA keys without \"rsa\" among the algorithms; add it or remove `rsa_bits`".to_owned(),
+            ));
         }
         (None, true) => {
-            return Err((algorithms.span(), "\"rsa\" needs its sizes; write `rsa_bits = [2048, 3072, 4096]` or fewer of them".to_owned()));
+            return Err((
+                algorithms.span(),
+                "\"rsa\" needs its sizes; write `rsa_bits = [2048, 3072, 4096]` or fewer of them".to_owned(),
+            ));
         }
         (None, false) => Vec::new(),
     };
     Ok((algorithms.into_inner(), rsa_bits))
 }
 
-fn read_usage(usage: Spanned<Usage>, algorithms: &[KeyAlgorithm]) -> Result<(Vec<ExtendedUsage>, Vec<KeyUsage>), Complaint> {
+fn read_usage(
+    usage: Spanned<Usage>,
+    algorithms: &[KeyAlgorithm],
+) -> Result<(Vec<ExtendedUsage>, Vec<KeyUsage>), Complaint> {
     let span = usage.span();
     let usage = usage.into_inner();
     let extended = required(usage.extended, &span, "extended = [\"serverAuth\"]")?;
@@ -256,7 +280,10 @@ fn read_usage(usage: Spanned<Usage>, algorithms: &[KeyAlgorithm]) -> Result<(Vec
         return Err((key.span(), "no TLS 1.3 handshake works without \"digitalSignature\"; add it".to_owned()));
     }
     if key.get_ref().contains(&KeyUsage::KeyEncipherment) && !algorithms.contains(&KeyAlgorithm::Rsa) {
-        return Err((key.span(), "\"keyEncipherment\" is for RSA keys only, and \"rsa\" is not among the algorithms; remove it".to_owned()));
+        return Err((
+            key.span(),
+            "\"keyEncipherment\" is for RSA keys only, and \"rsa\" is not among the algorithms; remove it".to_owned(),
+        ));
     }
     Ok((extended.into_inner(), key.into_inner()))
 }
@@ -269,7 +296,12 @@ fn read_urls(urls: Option<FileUrls>) -> Result<Urls, Complaint> {
         let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
         if url.len() > 255 || !url.bytes().all(|byte| byte.is_ascii_graphic()) || host.is_none_or(str::is_empty) {
             // RFC 5280 section 8: with https, fetching the proof of revocation needs what it proves.
-            return Err((span, format!("`{url}` does not serve; write a plain URL such as `http://pki.example.test/issuing.crl` (http, ASCII, at most 255 octets)")));
+            return Err((
+                span,
+                format!(
+                    "`{url}` does not serve; write a plain URL such as `http://pki.example.test/issuing.crl` (http, ASCII, at most 255 octets)"
+                ),
+            ));
         }
         Ok(Some(url))
     };
@@ -315,8 +347,14 @@ fn duration(text: &Spanned<String>, least: u64, most: u64) -> Result<u64, Compla
     });
     match seconds {
         Some(seconds) if (least..=most).contains(&seconds) => Ok(seconds),
-        Some(_) => Err((text.span(), format!("`{}` is out of range; write {} to {}", text.get_ref(), in_words(least), in_words(most)))),
-        None => Err((text.span(), format!("`{}` is not a duration; write a number and d, h, m or s, as in `90d`", text.get_ref()))),
+        Some(_) => Err((
+            text.span(),
+            format!("`{}` is out of range; write {} to {}", text.get_ref(), in_words(least), in_words(most)),
+        )),
+        None => Err((
+            text.span(),
+            format!("`{}` is not a duration; write a number and d, h, m or s, as in `90d`", text.get_ref()),
+        )),
     }
 }
 

@@ -172,10 +172,14 @@ impl Profile {
     pub fn allows_method(&self, name: &Name, method: Method) -> Result<(), Refusal> {
         let method_name = method.as_str();
         if !self.methods.contains(&method) {
-            return Err(self.refusal(Some(name), format!("does not take {method_name} as a proof, and {name} has no other")));
+            return Err(
+                self.refusal(Some(name), format!("does not take {method_name} as a proof, and {name} has no other"))
+            );
         }
         if name.is_wildcard() && !method.proves_wildcards() {
-            return Err(self.refusal(Some(name), format!("cannot take {method_name} as a proof for the wildcard {name}")));
+            return Err(
+                self.refusal(Some(name), format!("cannot take {method_name} as a proof for the wildcard {name}"))
+            );
         }
         if matches!(name, Name::Ip(_)) && method == Method::Dns01 {
             return Err(self.refusal(Some(name), format!("cannot take dns-01 as a proof for the address {name}")));
@@ -263,7 +267,8 @@ impl Profile {
                 return Err(self.refusal(Some(name), format!("refuses the proof for {name}, which lies in the future")));
             }
             if now.0 - at.0 > self.max_evidence_age {
-                let why = format!("takes proofs of at most {} seconds, and that for {name} is older", self.max_evidence_age);
+                let why =
+                    format!("takes proofs of at most {} seconds, and that for {name} is older", self.max_evidence_age);
                 return Err(self.refusal(Some(name), why));
             }
         }

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use const_oid::AssociatedOid;
 use const_oid::db::rfc4519::{COMMON_NAME, ORGANIZATION_NAME};
-use const_oid::db::rfc5280::{
-    ID_AD_CA_ISSUERS, ID_AD_OCSP, ID_KP_CLIENT_AUTH, ID_KP_OCSP_SIGNING, ID_KP_SERVER_AUTH,
-};
+use const_oid::db::rfc5280::{ID_AD_CA_ISSUERS, ID_AD_OCSP, ID_KP_CLIENT_AUTH, ID_KP_OCSP_SIGNING, ID_KP_SERVER_AUTH};
 use const_oid::db::rfc6960::ID_PKIX_OCSP_NOCHECK;
 use der::asn1::{Any, Ia5String, Null, ObjectIdentifier, OctetString};
 use der::{Decode, Encode, Tag};
@@ -154,7 +152,8 @@ fn encode(
     let tbs = RawTbs {
         version: V3,
         serial: Any::new(Tag::Integer, &serial.as_bytes()[..]).map_err(der_error)?,
-        signature: asn1::signature_algorithm(scheme).ok_or_else(|| unusable("its issuer's key signs no certificates"))?,
+        signature: asn1::signature_algorithm(scheme)
+            .ok_or_else(|| unusable("its issuer's key signs no certificates"))?,
         issuer: issuer.map_or(&subject, Issuer::subject).clone(),
         validity: RawValidity {
             not_before: asn1::write_time(validity.not_before()).map_err(der_error)?,
@@ -175,7 +174,9 @@ fn distinguished_name(organization: Option<&str>, common_name: Option<&str>) -> 
     for (oid, text) in [(ORGANIZATION_NAME, organization), (COMMON_NAME, common_name)] {
         let Some(text) = text else { continue };
         if !profile::is_common_name(text) {
-            return Err(unusable("a common name or organization has 1 to 64 printable characters, none at the ends a space"));
+            return Err(unusable(
+                "a common name or organization has 1 to 64 printable characters, none at the ends a space",
+            ));
         }
         let value = Any::new(Tag::Utf8String, text.as_bytes()).map_err(der_error)?;
         let attribute = RelativeDistinguishedName::try_from(vec![AttributeTypeAndValue { oid, value }]);
@@ -252,7 +253,11 @@ fn extension<T: AssociatedOid + Encode>(criticality: Criticality, value: &T) -> 
     encoded_extension(T::OID, criticality, value)
 }
 
-fn encoded_extension(oid: ObjectIdentifier, criticality: Criticality, value: &impl Encode) -> Result<Extension, TbsError> {
+fn encoded_extension(
+    oid: ObjectIdentifier,
+    criticality: Criticality,
+    value: &impl Encode,
+) -> Result<Extension, TbsError> {
     let extn_value = OctetString::new(value.to_der().map_err(der_error)?).map_err(der_error)?;
     Ok(Extension { extn_id: oid, critical: criticality == Criticality::Critical, extn_value })
 }

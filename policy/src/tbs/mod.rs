@@ -75,7 +75,8 @@ impl Issuer {
         let certificate = Certificate::from_der(der)?;
         let raw = parse(certificate.tbs())?;
         let constraints = raw.decode::<BasicConstraints>().filter(|constraints| constraints.ca);
-        let constraints = constraints.ok_or_else(|| unusable("it is not a CA certificate (basicConstraints cA TRUE)"))?;
+        let constraints =
+            constraints.ok_or_else(|| unusable("it is not a CA certificate (basicConstraints cA TRUE)"))?;
         if !raw.decode::<KeyUsage>().is_some_and(|usage| usage.key_cert_sign()) {
             return Err(unusable("its key may not sign certificates (keyUsage keyCertSign)"));
         }
@@ -164,8 +165,11 @@ impl TbsCertificate {
         if raw.extension(const_oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME).is_none() {
             return Ok(Vec::new());
         }
-        let names = raw.decode::<SubjectAltName>().ok_or_else(|| unusable("its subject alternative names do not decode"))?;
-        let read = |name| asn1::subject_alternative_name(name).ok_or_else(|| unusable("it holds a name that is neither DNS nor IP"));
+        let names =
+            raw.decode::<SubjectAltName>().ok_or_else(|| unusable("its subject alternative names do not decode"))?;
+        let read = |name| {
+            asn1::subject_alternative_name(name).ok_or_else(|| unusable("it holds a name that is neither DNS nor IP"))
+        };
         names.0.iter().map(read).collect()
     }
 
