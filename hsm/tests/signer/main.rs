@@ -17,11 +17,7 @@ use policy::key::SignatureScheme;
 use rig::{Appliance, PIN, actor, patiently, refusal, sealed, status};
 
 fn handshake(key: &str, message: &[u8]) -> Request {
-    Request::Handshake {
-        key: key.to_owned(),
-        scheme: SignatureScheme::EcdsaP256Sha256,
-        message: message.to_vec(),
-    }
+    Request::Handshake { key: key.to_owned(), scheme: SignatureScheme::EcdsaP256Sha256, message: message.to_vec() }
 }
 
 fn certificate_verify() -> Vec<u8> {

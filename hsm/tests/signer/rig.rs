@@ -158,8 +158,7 @@ impl Signer {
         let (bytes, descriptor) = {
             let mut parts = [std::io::IoSliceMut::new(&mut buffer)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let message =
-                recvmsg::<UnixAddr>(self.notify.as_raw_fd(), &mut parts, Some(&mut space), flags).ok()?;
+            let message = recvmsg::<UnixAddr>(self.notify.as_raw_fd(), &mut parts, Some(&mut space), flags).ok()?;
             let descriptor = message.cmsgs().unwrap().find_map(|control| match control {
                 ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
                 _ => None,
