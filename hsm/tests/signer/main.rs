@@ -1,6 +1,9 @@
 //! A signer with a SoftHSM token, started as systemd starts it and spoken to over its socket.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what broke by panicking")]
+
 mod issuance;
+mod recovery;
 mod rig;
 
 use std::os::fd::AsRawFd;
