@@ -20,7 +20,7 @@ use crate::effects::{Entropy, EntropyError, UnixTime};
 use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey, SignatureScheme};
 use crate::name::Name;
-use crate::profile::Profile;
+pub(crate) use crate::profile::Profile;
 use crate::serial::Serial;
 use crate::tbs::{self, Certificate, Issuer, Linted, Role, RoleCertificate};
 use crate::validity::Validity;
@@ -96,7 +96,7 @@ impl KeyPair {
         }
         let info = CertReqInfo {
             version: Version::V1,
-            subject: subject.parse().unwrap(),
+            subject: if subject.is_empty() { Default::default() } else { subject.parse().unwrap() },
             public_key: der::Decode::from_der(&self.spki()).unwrap(),
             attributes: SetOfVec::try_from(attributes).unwrap(),
         };
@@ -136,7 +136,6 @@ pub(crate) fn serial(seed: u8) -> Serial {
 
 /// A root and an issuing CA.
 pub(crate) struct Hierarchy {
-    pub(crate) root_key: KeyPair,
     pub(crate) root: Issuer,
     pub(crate) issuing_key: KeyPair,
     pub(crate) issuing: Issuer,
@@ -159,7 +158,7 @@ impl Hierarchy {
         let issuing = tbs::role(&what, &root, &issuing_key.public(), serial(2), NOW).unwrap();
         let issuing = root_key.certify(issuing.lint(Some(&root)).unwrap());
         let issuing = Issuer::from_der(issuing.der()).unwrap();
-        Self { root_key, root, issuing_key, issuing }
+        Self { root, issuing_key, issuing }
     }
 }
 

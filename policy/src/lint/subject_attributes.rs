@@ -1,0 +1,62 @@
+//! The subject holds at most a common name and an organization, each once, UTF8String, of 1 to 64
+//! characters (RFC 5280 section 4.1.2.4 and appendix A.1).
+//!
+//! Effective since May 2008.
+
+use const_oid::db::rfc4519::{COMMON_NAME, ORGANIZATION_NAME};
+use der::{Tag, Tagged};
+
+use crate::{asn1, profile};
+
+use super::{Lint, Subject, ensure};
+
+pub(super) const LINT: Lint = Lint { name: "subject_attributes", rule: "RFC 5280 section 4.1.2.4", check };
+
+pub(super) fn check(subject: &Subject<'_>) -> Result<(), String> {
+    let attributes: Vec<_> = subject.tbs.subject.iter().collect();
+    ensure(
+        subject.tbs.subject.iter_rdn().all(|rdn| rdn.len() == 1),
+        "a relative distinguished name has not one attribute",
+    )?;
+    for (index, attribute) in attributes.iter().enumerate() {
+        let oid = attribute.oid;
+        ensure(matches!(oid, COMMON_NAME | ORGANIZATION_NAME), format!("the subject has the attribute {oid}"))?;
+        ensure(
+            !attributes[..index].iter().any(|earlier| earlier.oid == oid),
+            format!("the attribute {oid} stands twice"),
+        )?;
+        ensure(attribute.value.tag() == Tag::Utf8String, format!("the attribute {oid} is not a UTF8String"))?;
+        let is_sound = asn1::directory_string(&attribute.value).is_some_and(profile::is_common_name);
+        ensure(is_sound, format!("the attribute {oid} does not have 1 to 64 printable characters"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lint::fixture;
+
+    #[test]
+    fn a_common_name_passes() {
+        fixture::leaf().passes(&LINT);
+    }
+
+    #[test]
+    fn a_root_with_an_organization_passes() {
+        fixture::root().passes(&LINT);
+    }
+
+    #[test]
+    fn other_repeated_and_overlong_attributes_fail() {
+        for (subject, fragment) in [
+            ("C=DE,CN=a".to_owned(), "attribute 2.5.4.6"),
+            ("CN=a,CN=b".to_owned(), "twice"),
+            ("CN=a+O=b".to_owned(), "not one attribute"),
+            (format!("CN={}", "a".repeat(65)), "1 to 64"),
+            ("CN=#130161".to_owned(), "UTF8String"),
+        ] {
+            fixture::leaf().with(|tbs| tbs.subject = subject.parse().unwrap()).fails(&LINT, fragment);
+        }
+    }
+}
