@@ -25,7 +25,7 @@ mod rehearsal;
 mod settings;
 
 pub use admin::{AdminKey, Administrator, SoftwareKey, administrators, read_csr};
-pub use console::{Issued, LockedConsole, SigningConsole, check};
+pub use console::{Issued, LockedConsole, SigningConsole};
 pub use custody::Algorithm;
 pub use files::{FileError, free, read_secret, write_public, write_secret};
 pub use layout::Layout;
@@ -113,6 +113,9 @@ pub enum CeremonyError {
     /// One sentence that says what is wrong and what to do.
     #[error("{0}")]
     Refused(String),
+    /// The signer's word.
+    #[error(transparent)]
+    Signer(#[from] crate::signer::StartError),
     /// A certificate cannot be made.
     #[error(transparent)]
     Tbs(#[from] policy::tbs::TbsError),

@@ -13,7 +13,7 @@ use crate::journal::{Entry, Event, Writer};
 
 /// The CA's journal, opened by a command on the console.
 pub(crate) struct Ledger {
-    writer: Writer,
+    pub(super) writer: Writer,
     clock: Arc<dyn Clock>,
     request_id: String,
 }

@@ -85,7 +85,7 @@ struct OfConfig {
 }
 
 fn check(of: &OfConfig) -> Outcome {
-    crate::ceremony::check(&Config::read(&of.config)?)?;
+    crate::signer::console::check(&Config::read(&of.config)?)?;
     println!("ok");
     Ok(())
 }

@@ -219,6 +219,11 @@ impl Writer {
         self.next - 1
     }
 
+    /// When the last durable entry was written.
+    pub fn at(&self) -> UnixTime {
+        self.published.state().at
+    }
+
     /// Writes one entry and returns its number when it is durable. A signer groups its commits
     /// through [`super::Journal`] instead.
     pub fn append(&mut self, event: Event, actor: &str, request_id: &str) -> Result<u64, WriteError> {

@@ -35,6 +35,11 @@ impl Supervisor {
         Ok(Self { socket, watchdog })
     }
 
+    #[cfg(test)]
+    pub(crate) fn with(socket: Option<UnixDatagram>) -> Self {
+        Self { socket, watchdog: None }
+    }
+
     /// How long systemd waits for `WATCHDOG=1` before it ends this process.
     pub(crate) fn watchdog(&self) -> Option<Duration> {
         self.watchdog

@@ -10,6 +10,7 @@
 //! ```
 
 mod answer;
+pub(crate) mod console;
 mod issue;
 mod keys;
 mod lane;
@@ -229,15 +230,8 @@ impl Prepared {
     pub fn load(self) -> Result<Loaded, StartError> {
         let Self { opening, mut base } = self;
         let config = &base.config;
-        let token = Token::open(&TokenConfig {
-            module: &config.module,
-            arguments: config.module_arguments.as_deref(),
-            environment: &config.environment,
-            uri: &config.token,
-            sessions: config.sessions,
-            deadline: config.deadline,
-        })
-        .map_err(|error| StartError(format!("the token {} cannot be opened: {error}", config.token)))?;
+        let token = Token::open(&token_config(config))
+            .map_err(|error| StartError(format!("the token {} cannot be opened: {error}", config.token)))?;
         let unsealed = !matches!(opening, Opening::Invite(_));
         base.note(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), unsealed });
         let state = match opening {
@@ -246,6 +240,17 @@ impl Prepared {
             Opening::Unattended(pin) => base.open(&token, &pin, Source::File)?,
         };
         Ok(Loaded { base, token, state })
+    }
+}
+
+fn token_config(config: &Config) -> TokenConfig<'_> {
+    TokenConfig {
+        module: &config.module,
+        arguments: config.module_arguments.as_deref(),
+        environment: &config.environment,
+        uri: &config.token,
+        sessions: config.sessions,
+        deadline: config.deadline,
     }
 }
 

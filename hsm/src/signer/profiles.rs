@@ -47,6 +47,13 @@ impl Profiles {
         self.0.get(name)
     }
 
+    /// The names of all, sorted.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Journals each profile whose digest is not the one recorded last (I2: which certificates
     /// depend on which rules).
     pub(super) fn record(&self, writer: &mut Writer, state: &Path) {

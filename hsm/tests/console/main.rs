@@ -1,8 +1,10 @@
 //! The console of `signet-signer`, end to end, with SoftHSM in temporary folders.
 
+#![expect(clippy::unwrap_used, reason = "a test says what broke by panicking")]
+
 mod rig;
 
-use rig::{Appliance, openssl, signer, verifies};
+use rig::{Appliance, Running, openssl, signer, verifies};
 
 #[test]
 fn a_ceremony_makes_certificates_that_strangers_verify() {
@@ -178,7 +180,10 @@ fn policy_is_asked_on_the_console_too() {
         )
     };
     let unknown = issue("colour", "web.example.test", &csr);
-    assert!(unknown.code == 1 && unknown.err.contains("there is no profile \"colour\": there are"), "{unknown:?}");
+    assert!(
+        unknown.code == 1 && unknown.err.contains("there is no profile `colour`: there are client, server, shortlived"),
+        "{unknown:?}"
+    );
     let name = issue("server", "not a name", &csr);
     assert!(name.code == 1 && name.err.contains("is not a DNS name"), "{name:?}");
     let outside = issue("server", "8.8.8.8", &csr);
@@ -208,18 +213,44 @@ fn an_administrator_is_enrolled_on_the_console() {
 fn the_console_waits_until_the_signer_is_stopped() {
     let appliance = Appliance::initialised();
     let at = |name: &str| appliance.path(name).display().to_string();
-    let lock = std::fs::OpenOptions::new().write(true).open(appliance.path("var/ca/journal/lock")).unwrap();
-    let held = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+    let tls = Running::start(&appliance, "tls");
+    let ca = Running::start(&appliance, "ca");
     let csr = appliance.csr("bob");
     let (pin, out) = (at("ca.pin"), at("bob.pem"));
-    let add =
-        || appliance.console(&["admin", "add"], &["--name", "bob", "--csr", &csr, "--out", &out, "--pin-file", &pin]);
-    let refused = add();
+    let more = ["--name", "bob", "--csr", &csr, "--out", &out, "--pin-file", &pin];
+    let refused = appliance.console(&["admin", "add"], &more);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("systemctl stop signet-signer@ca"), "{refused:?}");
     assert!(!appliance.path("bob.pem").exists());
-    drop(held);
-    assert_eq!(add().code, 0);
+    assert!(ca.stop().success());
+    let added = appliance.console(&["admin", "add"], &more);
+    assert_eq!(added.code, 0, "{added:?}");
+    // And the signer takes the journal up where the console left it.
+    assert!(Running::start(&appliance, "ca").stop().success());
+    assert!(tls.stop().success());
+    assert_eq!(appliance.console(&["journal", "verify"], &[]).code, 0);
+}
+
+#[test]
+fn a_signer_that_serves_has_given_up_what_it_can() {
+    let appliance = Appliance::initialised();
+    let tls = Running::start(&appliance, "tls");
+    let status = tls.proc("status");
+    let value = |name: &str| {
+        let line = status.lines().find(|line| line.split(':').next() == Some(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(value("NoNewPrivs"), "1");
+    assert_eq!(value("Seccomp"), "2");
+    assert_eq!(value("CapEff"), "0000000000000000");
+    assert_eq!(value("CapPrm"), "0000000000000000");
+    assert!(value("Threads").parse::<u32>().unwrap() > 1);
+    // Every thread, not only the first one.
+    for thread in std::fs::read_dir(format!("/proc/{}/task", value("Pid"))).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        assert!(status.contains("Seccomp:\t2\n"), "{status}");
+    }
+    assert!(tls.proc("limits").lines().any(|line| line.starts_with("Max core file size        0 ")));
 }
 
 #[test]
@@ -233,6 +264,8 @@ fn a_wrong_pin_is_one_sentence_and_an_entry() {
     assert!(!appliance.path("bob.pem").exists());
     let shown = appliance.console(&["journal", "show"], &[]).out;
     assert_eq!(shown.matches("\"unseal_failed\"").count(), 1);
+    // The token was asked once, and the service will know.
+    assert_eq!(appliance.text("var/ca/wrong-pins"), "1\n");
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! An appliance in a temporary folder, and the programs that look at it.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 pub(crate) const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
@@ -144,9 +149,58 @@ pub(crate) fn openssl(arguments: &[&str]) -> Said {
 }
 
 pub(crate) fn said(command: &mut Command) -> Said {
-    let Output { status, stdout, stderr } = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     Said { code: status.code().unwrap_or(-1), out: text(&stdout), err: text(&stderr) }
+}
+
+/// A signer that runs until it is dropped.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Starts a signer and waits until it says that it is ready.
+    pub(crate) fn start(appliance: &Appliance, name: &str) -> Self {
+        let config = appliance.path(&format!("etc/signer-{name}.toml"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_signet-signer"));
+        command.arg("run").arg("--config").arg(config).env("RUST_LOG", "info").env_remove("JOURNAL_STREAM");
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let running = Self(child);
+        let (ready, told) = std::sync::mpsc::channel();
+        // The pipe is read to its end, so that the signer never writes into a closed one.
+        std::thread::spawn(move || {
+            let mut said = Vec::new();
+            for line in lines.map_while(Result::ok) {
+                if line.contains(" ready ") {
+                    let _ = ready.send(());
+                }
+                said.push(line);
+            }
+            drop(ready);
+            eprintln!("{}", said.join("\n"));
+        });
+        told.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("the signer {name} is not ready"));
+        running
+    }
+
+    /// A file of /proc.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.0.id())).unwrap()
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        let pid = Pid::from_raw(self.0.id().try_into().unwrap());
+        kill(pid, Signal::SIGTERM).unwrap();
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Verifies the first certificate of `leaf` the way that strangers do.

@@ -1,0 +1,127 @@
+//! A signer without its sockets and threads, for one command on the console while the service is
+//! stopped: the same token, keys, profiles, count of attempts and checks.
+
+use std::sync::Mutex;
+
+use policy::effects::{Entropy, UnixTime};
+use policy::evidence::AuthorizationRecord;
+use policy::key::PublicKey;
+use policy::name::Name;
+use policy::profile::{Decision, Profile};
+use policy::tbs::{self, Issuer};
+
+use super::issue::{Bench, NotIssued};
+use super::keys::{self, Keys};
+use super::profiles::Profiles;
+use super::serials::Serials;
+use super::unseal::{self, NotOpen};
+use super::{StartError, token_config};
+use crate::config::Config;
+use crate::journal::{Event, Writer};
+use crate::pkcs11::{LoginError, Pin, Token, TokenKey};
+use crate::seal::Attempts;
+use crate::wire::{CertificateRequest, Purpose};
+
+/// An open token and what goes with it.
+pub(crate) struct Console {
+    token: Token,
+    keys: Keys,
+    profiles: Profiles,
+    issuer: String,
+}
+
+/// What one certificate is asked for with.
+pub(crate) struct Wish<'a> {
+    pub(crate) profile: &'a str,
+    pub(crate) key: &'a PublicKey,
+    pub(crate) names: &'a [Name],
+    pub(crate) common_name: Option<&'a str>,
+    pub(crate) record: AuthorizationRecord,
+}
+
+impl Console {
+    /// Reads profiles and certificates, opens the token, and logs in: one attempt, counted, and
+    /// journalled when the token says no.
+    pub(crate) fn open(config: &Config, writer: &mut Writer, pin: &Pin) -> Result<Self, StartError> {
+        let configured = keys::configured(&config.keys)?;
+        let issuer = config.keys.iter().find(|key| key.purpose == Purpose::Issue).ok_or_else(|| {
+            let name = &config.name;
+            StartError(format!("the signer {name} has no key that issues: name the configuration of the CA signer"))
+        })?;
+        let profiles = config.profiles.as_deref().map_or_else(|| Ok(Profiles::none()), Profiles::read)?;
+        profiles.record(writer, &config.state);
+        let attempts = Attempts::open(&config.state).map_err(|error| StartError(error.to_string()))?;
+        let token = Token::open(&token_config(config)).map_err(|error| StartError(error.to_string()))?;
+        let keys = unseal::open(&token, &attempts, &configured, pin).map_err(|error| {
+            let why = error.to_string();
+            let judged = matches!(error, NotOpen::Login(LoginError::WrongPin | LoginError::Locked));
+            match judged.then(|| writer.append(Event::UnsealFailed { why: why.clone() }, ACTOR, "")) {
+                Some(Err(error)) => StartError(format!("{why}, and that could not be journalled: {error}")),
+                _ => StartError(why),
+            }
+        })?;
+        Ok(Self { token, keys, profiles, issuer: issuer.label.clone() })
+    }
+
+    /// The token, the issuing key in it, and that key's certificate.
+    pub(crate) fn issuing(&self) -> Result<(&Token, &TokenKey, &Issuer), StartError> {
+        let key = self.keys.get(&self.issuer).and_then(|key| Some((&self.token, &key.token, key.issuer.as_ref()?)));
+        key.ok_or_else(|| StartError(format!("the key `{}` has no certificate to issue under", self.issuer)))
+    }
+
+    /// Whether `key` is one of the signer's own.
+    pub(crate) fn holds(&self, key: &PublicKey) -> bool {
+        self.keys.holds(key)
+    }
+
+    /// Decides as `signetd` would, and then asks the signer's own bench, which decides again. The
+    /// certificate is in the event, which must be durable before anybody sees it (J1).
+    pub(crate) fn issue(
+        &self,
+        wish: Wish<'_>,
+        now: UnixTime,
+        latest: UnixTime,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Event, StartError> {
+        let Wish { profile, key, names, common_name, record } = wish;
+        let profile = self.profile(profile)?;
+        let terms = match profile.decide(key, names, common_name, &record, now) {
+            Decision::Issue(terms) => terms,
+            Decision::Refuse(refusal) => return Err(StartError(refusal.to_string())),
+        };
+        let (_, _, issuer) = self.issuing()?;
+        let mut serials = Serials::default();
+        let serial = serials.reserve(1, entropy)?[0];
+        let tbs =
+            tbs::leaf(profile, &terms, issuer, key, serial, now).map_err(|error| StartError(error.to_string()))?;
+        let request = CertificateRequest {
+            issuer: self.issuer.clone(),
+            profile: profile.name().to_owned(),
+            common_name: common_name.map(str::to_owned),
+            tbs: tbs.as_bytes().to_vec(),
+            record,
+        };
+        let (token, keys, profiles) = (&self.token, &self.keys, &self.profiles);
+        let bench = Bench { token, keys, profiles, serials: &Mutex::new(serials), now, latest };
+        bench.issue(request).map_err(|error| match error {
+            NotIssued::Refused(refusal) => StartError(refusal.to_string()),
+            NotIssued::Token(error) => StartError(error.to_string()),
+        })
+    }
+
+    fn profile(&self, name: &str) -> Result<&Profile, StartError> {
+        self.profiles.get(name).ok_or_else(|| {
+            let known = self.profiles.names().join(", ");
+            StartError(format!("there is no profile `{name}`: there are {known}"))
+        })
+    }
+}
+
+/// Reads what a configuration names: its profiles, and the certificates of its keys.
+pub(crate) fn check(config: &Config) -> Result<(), StartError> {
+    keys::configured(&config.keys)?;
+    config.profiles.as_deref().map(Profiles::read).transpose()?;
+    Ok(())
+}
+
+const ACTOR: &str = "console";
