@@ -14,5 +14,7 @@ pub mod problem;
 pub mod revocation;
 pub mod service;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod validation;

@@ -185,7 +185,7 @@ fn rules(config: &Config, file: &Path) -> Rules {
     let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root].into_iter().filter_map(directory);
     let system = ["/etc/hosts", "/etc/resolv.conf", "/run/systemd/journal"].map(PathBuf::from);
     Rules {
-        user: None,
+        user: config.user.clone(),
         read: read.chain([config.ca.profiles.clone()]).chain(system).collect(),
         write: sockets
             .chain([config.store.path.clone()])

@@ -3,6 +3,8 @@
 mod networks;
 mod parse;
 mod raw;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -41,6 +43,8 @@ pub struct Config {
     pub store: Store,
     /// `[tls]`
     pub tls: Tls,
+    /// User to become when started as root.
+    pub user: Option<String>,
     /// `[validation]`
     pub validation: Validation,
 }

@@ -40,7 +40,7 @@ impl Config {
     pub fn from_toml(file: &str, text: &str) -> Result<Self, ConfigError> {
         let parsed = match toml::from_str::<raw::File>(text) {
             Ok(raw) => check(raw, Path::new(file).parent().unwrap_or(Path::new(""))),
-            Err(error) => Err(Wrong { at: error.span().unwrap_or(0..0), problem: error.message().replace('\n', ", ") }),
+            Err(error) => Err(Wrong { at: error.span().unwrap_or(0..0), problem: sentence(error.message()) }),
         };
         parsed.map_err(|wrong| ConfigError {
             file: file.to_owned(),
@@ -48,6 +48,14 @@ impl Config {
             problem: wrong.problem,
         })
     }
+}
+
+/// The words of the TOML reader, with what to do where they do not say it.
+fn sentence(words: &str) -> String {
+    let words = words.replace('\n', ", ");
+    let words =
+        words.replace("expected u64", "expected a whole number").replace("expected u16", "expected a whole number");
+    if words.starts_with("missing field") { format!("{words}: add it") } else { words }
 }
 
 /// What is wrong, and at which bytes of the file.
@@ -69,7 +77,7 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
         acme: acme(raw.acme)?,
         ca: Ca {
             issuer: base.join(raw.ca.issuer),
-            key: raw.ca.key,
+            key: label(raw.ca.key)?,
             profiles: base.join(raw.ca.profiles),
             root: base.join(raw.ca.root),
         },
@@ -84,9 +92,22 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
             tls: base.join(raw.signers.tls),
         },
         store: Store { engine: raw.store.engine, path: base.join(raw.store.path) },
-        tls: Tls { chain: base.join(raw.tls.chain), key: raw.tls.key, oldest: oldest(raw.tls.versions.as_ref())? },
+        tls: Tls {
+            chain: base.join(raw.tls.chain),
+            key: label(raw.tls.key)?,
+            oldest: oldest(raw.tls.versions.as_ref())?,
+        },
+        user: raw.user,
         validation: validation(raw.validation)?,
     })
+}
+
+/// The label of a key in a token.
+fn label(raw: Spanned<String>) -> Result<String, Wrong> {
+    match raw.get_ref().is_empty() {
+        true => wrong(&raw, "a key has a label: write the one that the ceremony gave it, such as \"issuing-1\""),
+        false => Ok(raw.into_inner()),
+    }
 }
 
 fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
@@ -215,7 +236,7 @@ fn surface_fits(surface: &Spanned<Surface>, others: &[Surface], transport: Trans
 }
 
 /// A path that both lists claim: the same, or one below the other.
-fn shared_path<'a>(left: &[&'a str], right: &[&'a str]) -> Option<&'a str> {
+pub(super) fn shared_path<'a>(left: &[&'a str], right: &[&'a str]) -> Option<&'a str> {
     let below =
         |path: &str, root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     left.iter().find_map(|left| {
@@ -335,4 +356,4 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-const YEAR: Duration = Duration::from_secs(366 * 86_400);
+const YEAR: Duration = Duration::from_secs(31_557_600);

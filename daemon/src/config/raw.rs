@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) signers: Signers,
     pub(super) store: Store,
     pub(super) tls: Tls,
+    pub(super) user: Option<String>,
     #[serde(default)]
     pub(super) validation: Validation,
 }
@@ -45,7 +46,7 @@ pub(super) struct Acme {
 #[serde(deny_unknown_fields)]
 pub(super) struct Ca {
     pub(super) issuer: PathBuf,
-    pub(super) key: String,
+    pub(super) key: Spanned<String>,
     pub(super) profiles: PathBuf,
     pub(super) root: PathBuf,
 }
@@ -90,7 +91,7 @@ pub(super) struct Store {
 #[serde(deny_unknown_fields)]
 pub(super) struct Tls {
     pub(super) chain: PathBuf,
-    pub(super) key: String,
+    pub(super) key: Spanned<String>,
     pub(super) versions: Option<Spanned<Vec<String>>>,
 }
 

@@ -4,6 +4,8 @@ mod connection;
 mod listener;
 mod request;
 mod routes;
+#[cfg(test)]
+mod tests;
 mod write_timeout;
 
 use std::sync::Arc;

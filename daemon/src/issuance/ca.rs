@@ -45,7 +45,7 @@ struct View {
 
 /// Proof that the store has caught up with the journal in this life of the connection.
 #[derive(Clone, Debug)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     pub(super) epoch: Epoch,
     pub(super) journal: JournalId,
 }
@@ -229,7 +229,7 @@ impl Ca {
     }
 
     /// Takes over everything that is journalled now.
-    pub(super) async fn catch_up(&self) -> Result<Ready, CaError> {
+    pub(crate) async fn catch_up(&self) -> Result<Ready, CaError> {
         let reader = self.inner.reading.lock().await;
         self.read_journal(reader).await
     }

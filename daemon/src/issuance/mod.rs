@@ -13,6 +13,8 @@
 pub mod ca;
 mod catch_up;
 pub mod orders;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

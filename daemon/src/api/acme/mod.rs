@@ -99,3 +99,6 @@ fn rfc3339(time: UnixTime) -> String {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(time.0);
     humantime::format_rfc3339_seconds(time).to_string()
 }
+
+#[cfg(test)]
+mod tests;

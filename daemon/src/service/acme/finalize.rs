@@ -86,6 +86,7 @@ impl Acme {
                 record,
             })
             .await?;
+        self.services.metrics.certificate_issued();
         order.record.certificate = Some(released.serial);
         order.status = OrderStatus::Valid;
         Ok(order)

@@ -10,6 +10,8 @@ pub mod nonce;
 pub mod orders;
 pub mod revoke;
 mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -5,7 +5,9 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
 use policy::effects::UnixTime;
+use policy::evidence::Method;
 use policy::name::{DnsName, Name};
+use policy::profile::{Profile, Refusal};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::accounts::Account;
@@ -242,13 +244,19 @@ impl Acme {
                     Rejection::Rejected,
                     "a wildcard cannot be validated with http-01, the only method of this server".into(),
                 );
-            } else if let Err(refusal) = profile.allows_name(&Name::Dns(name.clone())) {
+            } else if let Err(refusal) = allowed(profile, &Name::Dns(name.clone())) {
                 reject(Rejection::Rejected, refusal.why);
             }
             names.push(name);
         }
         if rejected.is_empty() { Ok(names) } else { Err(AcmeError::RejectedIdentifiers(rejected)) }
     }
+}
+
+/// Whether a certificate for `name` can come of the order, before any work is spent on it.
+fn allowed(profile: &Profile, name: &Name) -> Result<(), Refusal> {
+    profile.allows_name(name)?;
+    profile.allows_method(name, Method::Http01)
 }
 
 /// Holds an order; while it is there, nobody else finalizes it.

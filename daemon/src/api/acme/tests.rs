@@ -1,0 +1,5 @@
+//! The surface through its router, with a real store and a signer on a socket.
+
+mod client;
+mod contract;
+mod flow;

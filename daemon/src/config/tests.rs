@@ -1,0 +1,183 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../packaging/signetd.toml");
+
+const GOOD: &str = r#"version = 1
+public_url = "https://ca.example.com/"
+log = "info"
+
+[acme]
+profiles = ["server", "shortlived"]
+default_profile = "shortlived"
+
+[ca]
+issuer = "ca/issuing-1.pem"
+key = "issuing-1"
+profiles = "profiles"
+root = "/etc/ca/root.pem"
+
+[signers]
+ca = "/run/signet/ca.sock"
+tls = "/run/signet/tls.sock"
+
+[store]
+engine = "sqlite"
+path = "/var/lib/signet"
+
+[tls]
+chain = "ca/tls-1.pem"
+key = "tls-1"
+versions = ["1.3"]
+
+[[listener]]
+address = "0.0.0.0:443"
+tls = true
+surfaces = ["acme", "admin"]
+client_certificates = "optional"
+
+[[listener]]
+path = "/run/signet/pki.sock"
+tls = false
+surfaces = ["pki", "health"]
+
+[limits]
+body = 4096
+
+[validation]
+allowed_networks = ["10.0.0.0/8"]
+resolvers = ["192.0.2.53", "[2001:db8::1]:5353"]
+timeout = "5s"
+"#;
+
+#[test]
+fn a_good_file_is_read_with_its_defaults() {
+    let config = Config::from_toml("/etc/signet/signetd.toml", GOOD).unwrap();
+    assert_eq!(config.public_url, "https://ca.example.com");
+    assert_eq!(config.acme.default_profile, "shortlived");
+    assert_eq!(config.ca.issuer, Path::new("/etc/signet/ca/issuing-1.pem"));
+    assert_eq!(config.ca.root, Path::new("/etc/ca/root.pem"));
+    assert_eq!(config.limits.body, 4096);
+    assert_eq!(config.limits.connections, 1024);
+    assert_eq!(config.tls.oldest, TlsVersion::Tls13);
+    assert_eq!(config.listeners[0].client_certificates, ClientCertificates::Optional);
+    assert_eq!(config.listeners[1].address, Address::Unix("/run/signet/pki.sock".into()));
+    assert_eq!(config.listeners[1].transport, Transport::Plain);
+    assert_eq!(config.validation.resolvers[0], "192.0.2.53:53".parse().unwrap());
+    assert_eq!(config.validation.resolvers[1], "[2001:db8::1]:5353".parse().unwrap());
+    assert_eq!(config.validation.timeout, Duration::from_secs(5));
+    assert_eq!(config.validation.http01_port, 80);
+}
+
+#[test]
+fn the_documented_file_is_good_and_shows_the_defaults() {
+    let shown = Config::from_toml("/etc/signet/signetd.toml", EXAMPLE).unwrap();
+    // Every commented line that sets something, but those that stand for nothing by default.
+    let optional = ["user", "terms_of_service", "website", "allowed_networks", "resolvers", "client_certificates"];
+    let written: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(setting)
+                if setting.split_once(" = ").is_some_and(|(name, _)| {
+                    !optional.contains(&name)
+                        && name
+                            .chars()
+                            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+                }) =>
+            {
+                format!("{setting}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert_ne!(written, EXAMPLE);
+    assert_eq!(Config::from_toml("/etc/signet/signetd.toml", &written).unwrap(), shown);
+}
+
+/// Each pair replaces the first text, which must be there, by the second.
+const MISTAKES: &[(&str, &str)] = &[
+    ("version = 1", "version = 2"),
+    ("version = 1\n", ""),
+    ("log = \"info\"", "log = \"a=b=c\""),
+    ("log = \"info\"", "loglevel = \"info\""),
+    ("https://ca.example.com/", "http://ca.example.com"),
+    ("https://ca.example.com/", "https://ca.example.com/acme"),
+    ("https://ca.example.com/", "https://me@ca.example.com"),
+    ("https://ca.example.com/", "ca.example.com"),
+    ("default_profile = \"shortlived\"", "default_profile = \"client\""),
+    ("profiles = [\"server\", \"shortlived\"]", "profiles = []"),
+    ("default_profile = \"shortlived\"", "website = \"here\""),
+    ("default_profile = \"shortlived\"", "order_lifetime = \"1s\""),
+    ("key = \"issuing-1\"", "key = \"\""),
+    ("root = \"/etc/ca/root.pem\"\n", ""),
+    ("engine = \"sqlite\"", "engine = \"postgres\""),
+    ("path = \"/var/lib/signet\"", "path = 7"),
+    ("versions = [\"1.3\"]", "versions = [\"1.1\"]"),
+    ("versions = [\"1.3\"]", "versions = [\"1.2\"]"),
+    ("0.0.0.0:443", "localhost:443"),
+    ("address = \"0.0.0.0:443\"", "path = \"/run/signet/pki.sock\""),
+    ("address = \"0.0.0.0:443\"\n", ""),
+    ("path = \"/run/signet/pki.sock\"", "path = \"/run/signet/pki.sock\"\naddress = \"0.0.0.0:80\""),
+    ("[\"acme\", \"admin\"]", "[\"acme\", \"upki\"]"),
+    ("[\"acme\", \"admin\"]", "[\"acme\", \"acme\"]"),
+    ("[\"acme\", \"admin\"]", "[]"),
+    ("client_certificates = \"optional\"\n", ""),
+    ("client_certificates = \"optional\"", "client_certificates = \"maybe\""),
+    ("surfaces = [\"pki\", \"health\"]", "surfaces = [\"pki\", \"acme\"]"),
+    ("surfaces = [\"pki\", \"health\"]", "surfaces = [\"pki\"]\nclient_certificates = \"required\""),
+    ("body = 4096", "body = 12"),
+    ("body = 4096", "body = -1"),
+    ("body = 4096", "body = \"4k\""),
+    ("body = 4096", "header_timeout = \"soon\""),
+    ("body = 4096", "idle_timeout = \"5s\""),
+    ("[\"10.0.0.0/8\"]", "[\"10.0.0.0\"]"),
+    ("[\"10.0.0.0/8\"]", "[]"),
+    ("\"192.0.2.53\"", "\"dns.example.com\""),
+    ("timeout = \"5s\"", "timeout = \"5d\""),
+    ("timeout = \"5s\"", "http01_port = 0"),
+];
+
+#[test]
+fn every_mistake_is_answered_with_its_line_and_what_to_write() {
+    let said: String = MISTAKES
+        .iter()
+        .map(|(right, wrong)| {
+            assert!(GOOD.contains(right), "{right}");
+            let text = GOOD.replacen(right, wrong, 1);
+            format!("{}\n", Config::from_toml("signetd.toml", &text).expect_err(wrong))
+        })
+        .collect();
+    assert!(said == include_str!("golden.txt"), "the messages changed; if that is right, golden.txt is now:\n{said}");
+}
+
+#[test]
+fn a_configuration_that_listens_nowhere_is_refused() {
+    let text = &GOOD[..GOOD.find("[[listener]]").unwrap()];
+    assert!(Config::from_toml("f", text).unwrap_err().problem.contains("listens nowhere"));
+}
+
+#[test]
+fn surfaces_that_share_a_path_are_found() {
+    let shared = super::parse::shared_path;
+    assert_eq!(shared(&["/api/v1"], &["/api/v1/public"]), Some("/api/v1/public"));
+    assert_eq!(shared(&["/status", "/api/v1/private"], &["/login", "/api/v1"]), Some("/api/v1/private"));
+    assert_eq!(shared(&["/ca"], &["/ca"]), Some("/ca"));
+    assert_eq!(shared(&["/ca"], &["/cas"]), None);
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in ".{0,200}") {
+        let _ = Config::from_toml("f", &text);
+    }
+
+    #[test]
+    fn no_damage_to_a_good_file_panics(at in 0..GOOD.len(), length in 0..40usize, new in "[ -~\n]{0,8}") {
+        let mut text = GOOD.to_owned();
+        text.replace_range(at..(at + length).min(GOOD.len()), &new);
+        let _ = Config::from_toml("f", &text);
+    }
+}

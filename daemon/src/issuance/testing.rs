@@ -1,0 +1,288 @@
+//! A CA signer for tests: the real frames on a real socket, keys in software, a journal in memory,
+//! and faults on demand.
+
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use hsm::client::Client;
+use hsm::journal::{Entry, Event, FORMAT, JournalId};
+use hsm::wire::{self, Act, Actor, Call, MAX_FRAME, Refusal, Reply, Request, Response, SealStatus, Status};
+use nix::sys::socket::{AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use policy::effects::{Clock, Entropy, EntropyError, UnixTime};
+use policy::key::{PublicKey, SignatureScheme};
+use policy::serial::Serial;
+use policy::tbs::{self, Certificate, Issuer, TbsCertificate};
+use policy::validity::Validity;
+
+use super::hexadecimal;
+
+/// 2026-11-23T00:00:00Z
+pub(crate) const NOW: UnixTime = UnixTime(1_795_392_000);
+
+/// A clock that moves when it is told to.
+pub(crate) struct TestClock(Mutex<UnixTime>);
+
+impl TestClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(NOW)))
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        let mut now = self.0.lock().unwrap();
+        *now = now.plus(seconds);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> UnixTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// The system's generator.
+pub(crate) struct TestEntropy;
+
+impl Entropy for TestEntropy {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), EntropyError> {
+        aws_lc_rs::rand::fill(out).map_err(|_| EntropyError)
+    }
+}
+
+/// What goes wrong at the next certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is journalled, and the connection ends before the answer.
+    LoseAnswer,
+    /// The connection ends before anything is done.
+    LoseRequest,
+    /// Other bytes are signed.
+    OtherBytes,
+    /// One bit of the signature is wrong.
+    WrongSignature,
+    /// The token fails.
+    Token,
+    /// The signer has restarted: the serial is unknown.
+    Serial,
+}
+
+/// The state that tests look at and change.
+pub(crate) struct Inner {
+    pub(crate) lines: Vec<String>,
+    pub(crate) seal: SealStatus,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) signed: usize,
+    reserved: Vec<Serial>,
+    connections: Vec<Arc<UnixStream>>,
+    hash: Vec<u8>,
+}
+
+pub(crate) struct TestSigner {
+    pub(crate) path: PathBuf,
+    pub(crate) issuer: Arc<Issuer>,
+    key: EcdsaKeyPair,
+    inner: Mutex<Inner>,
+}
+
+pub(crate) const JOURNAL: &str = "000102030405060708090a0b0c0d0e0f";
+pub(crate) const KEY: &str = "issuing-1";
+
+impl TestSigner {
+    /// Listens in `directory`, unsealed, with a journal of one entry.
+    pub(crate) fn start(directory: &Path) -> Arc<Self> {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let public = PublicKey::from_spki(&p256_spki(key.public_key().as_ref())).unwrap();
+        let validity = Validity::new(NOW.minus(86_400), NOW.plus(3650 * 86_400)).unwrap();
+        let serial = Serial::generate(&mut TestEntropy).unwrap();
+        let root = tbs::root("Test CA", "Test", &public, serial, validity).unwrap().lint(None).unwrap();
+        let signature = key.sign(&SystemRandom::new(), root.tbs().as_bytes()).unwrap();
+        let root = root.assemble(&public, SignatureScheme::EcdsaP256Sha256, signature.as_ref()).unwrap();
+        let path = directory.join("ca.sock");
+        let signer = Arc::new(Self {
+            issuer: Arc::new(Issuer::from_der(root.der()).unwrap()),
+            key,
+            inner: Mutex::new(Inner {
+                lines: Vec::new(),
+                seal: SealStatus::Unsealed,
+                faults: Vec::new(),
+                signed: 0,
+                reserved: Vec::new(),
+                connections: Vec::new(),
+                hash: vec![0; 32],
+            }),
+            path: path.clone(),
+        });
+        signer.journal("signer", Event::Opened { journal: JournalId(JOURNAL.into()), format: FORMAT });
+        let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        listen(&listener, Backlog::new(16).unwrap()).unwrap();
+        let serving = signer.clone();
+        std::thread::spawn(move || {
+            // Packets, although the standard library calls it a stream.
+            let listener = UnixListener::from(listener);
+            while let Ok((connection, _)) = listener.accept() {
+                let connection = Arc::new(connection);
+                serving.inner().connections.push(connection.clone());
+                let serving = serving.clone();
+                std::thread::spawn(move || serving.serve(&connection));
+            }
+        });
+        signer
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.path.clone(), Duration::from_secs(2))
+    }
+
+    pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    /// Ends every connection and forgets every reservation, as a restart does.
+    pub(crate) fn restart(&self) {
+        let mut inner = self.inner();
+        inner.reserved.clear();
+        for connection in inner.connections.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Writes an entry.
+    pub(crate) fn journal(&self, actor: &str, event: Event) -> u64 {
+        let mut inner = self.inner();
+        let seq = inner.lines.len() as u64 + 1;
+        let entry = Entry { seq, at: NOW, actor: actor.into(), request_id: String::new(), event };
+        let json = serde_json::to_string(&entry).unwrap();
+        inner.write(&json);
+        seq
+    }
+
+    fn serve(&self, connection: &UnixStream) {
+        let mut buffer = vec![0; MAX_FRAME];
+        while let Ok(call) = wire::receive(connection, &mut buffer, MsgFlags::empty()).and_then(wire::decode::<Call>) {
+            let Some(result) = self.answer(call.request) else { break };
+            let mut frame = Vec::new();
+            wire::encode(&Reply { id: call.id, result }, &mut frame).unwrap();
+            if wire::send(connection, &frame, MsgFlags::empty()).is_err() {
+                break;
+            }
+        }
+        let _ = connection.shutdown(Shutdown::Both);
+    }
+
+    /// `None` ends the connection.
+    fn answer(&self, request: Request) -> Option<Result<Response, Refusal>> {
+        let unsealed = self.inner().seal == SealStatus::Unsealed;
+        Some(match request {
+            Request::Status => {
+                let inner = self.inner();
+                Ok(Response::Status(Status {
+                    name: "ca".into(),
+                    version: "0".into(),
+                    seal: inner.seal.clone(),
+                    journal: JournalId(JOURNAL.into()),
+                    last: inner.lines.len() as u64,
+                    journal_fault: None,
+                    wrong_pins: 0,
+                    keys: Vec::new(),
+                    started: NOW,
+                    unconfined: Vec::new(),
+                }))
+            }
+            Request::Journal { after } => {
+                let inner = self.inner();
+                let lines = inner.lines.iter().skip(after as usize).take(10).cloned().collect();
+                Ok(Response::Journal { lines, last: inner.lines.len() as u64 })
+            }
+            Request::Record { act: Act::Revoke { serial, reason, at }, actor } => {
+                Ok(Response::Recorded { seq: self.journal(&actor.who, Event::Revoked { serial, reason, at }) })
+            }
+            Request::Record { act: Act::RemoveAdministrator { fingerprint }, actor: Actor { who, .. } } => {
+                Ok(Response::Recorded { seq: self.journal(&who, Event::AdministratorRemoved { fingerprint }) })
+            }
+            _ if !unsealed => Err(Refusal::Sealed),
+            Request::Reserve { count } => {
+                let serials: Vec<Serial> = (0..count).map(|_| Serial::generate(&mut TestEntropy).unwrap()).collect();
+                self.inner().reserved.extend(&serials);
+                Ok(Response::Reserved(serials))
+            }
+            Request::Certificate(request) => return self.certificate(*request),
+            other => Err(Refusal::Forbidden(format!("{other:?}"))),
+        })
+    }
+
+    fn certificate(&self, request: wire::CertificateRequest) -> Option<Result<Response, Refusal>> {
+        let fault = self.inner().faults.pop();
+        let tbs = TbsCertificate::from_der(&request.tbs).unwrap();
+        let serial = tbs.serial().unwrap();
+        match fault {
+            Some(Fault::LoseRequest) => return None,
+            Some(Fault::Token) => return Some(Err(Refusal::Token("CKR_DEVICE_ERROR".into()))),
+            Some(Fault::Serial) => self.inner().reserved.clear(),
+            _ => {}
+        }
+        {
+            let mut inner = self.inner();
+            let Some(at) = inner.reserved.iter().position(|reserved| *reserved == serial) else {
+                return Some(Err(Refusal::Serial));
+            };
+            inner.reserved.remove(at);
+            inner.signed += 1;
+        }
+        let signature = self.key.sign(&SystemRandom::new(), &request.tbs).unwrap();
+        let linted = tbs.lint(Some(&self.issuer)).unwrap();
+        let certificate =
+            linted.assemble(self.issuer.key(), SignatureScheme::EcdsaP256Sha256, signature.as_ref()).unwrap();
+        let mut der = certificate.der().to_vec();
+        let seq = self.journal(
+            &request.record.actor.clone(),
+            Event::Certificate {
+                certificate: der.clone(),
+                profile: request.profile,
+                profile_sha256: String::new(),
+                issuer: request.issuer,
+                record: request.record,
+            },
+        );
+        match fault {
+            Some(Fault::LoseAnswer) => return None,
+            Some(Fault::WrongSignature) => *der.last_mut().unwrap() ^= 1,
+            Some(Fault::OtherBytes) => der = self.issuer.certificate().to_vec(),
+            _ => {}
+        }
+        Some(Ok(Response::Certificate { certificate: der, seq }))
+    }
+
+    /// Every certificate in the journal.
+    pub(crate) fn certificates(&self) -> Vec<Certificate> {
+        let entry = |line: &String| serde_json::from_str::<Entry>(&line[65..]).unwrap().event;
+        let certificate = |event| match event {
+            Event::Certificate { certificate, .. } => Some(Certificate::from_der(&certificate).unwrap()),
+            _ => None,
+        };
+        self.inner().lines.iter().map(entry).filter_map(certificate).collect()
+    }
+}
+
+impl Inner {
+    /// Appends a line with the right hash.
+    pub(crate) fn write(&mut self, json: &str) {
+        self.hash = digest(&SHA256, &[self.hash.as_slice(), json.as_bytes()].concat()).as_ref().to_vec();
+        self.lines.push(format!("{} {json}", hexadecimal(&self.hash)));
+    }
+}
+
+/// SubjectPublicKeyInfo of an uncompressed P-256 point.
+pub(crate) fn p256_spki(point: &[u8]) -> Vec<u8> {
+    const PREFIX: [u8; 26] = [
+        0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7,
+        3, 0x42, 0,
+    ];
+    [&PREFIX, point].concat()
+}

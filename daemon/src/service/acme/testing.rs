@@ -1,0 +1,222 @@
+//! A whole ACME service for tests: a store on disk, a signer on a socket, a resolver and a web
+//! server on loopback.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use policy::profile::Profile;
+use tempfile::TempDir;
+
+use super::Acme;
+use crate::config;
+use crate::issuance::ca::Ca;
+use crate::issuance::testing::{KEY, TestClock, TestEntropy, TestSigner, p256_spki};
+use crate::service::{Random, Services};
+use crate::store::{self, EngineKind, Store};
+
+pub(crate) const BASE: &str = "https://ca.test";
+
+pub(crate) struct World {
+    pub(crate) directory: TempDir,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) signer: Arc<TestSigner>,
+    pub(crate) store: Store,
+    pub(crate) services: Arc<Services>,
+    pub(crate) acme: Arc<Acme>,
+    pub(crate) web: Web,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let signer = TestSigner::start(directory.path());
+        let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
+        Self::over(directory, TestClock::new(), signer, store, Web::start()).await
+    }
+
+    /// The daemon crashes and starts again over the same store and signer. The old tasks are still
+    /// there, but nobody asks them any more.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { directory, clock, signer, store, services, acme, web } = self;
+        drop((services, acme));
+        Self::over(directory, clock, signer, store, web).await
+    }
+
+    async fn over(directory: TempDir, clock: Arc<TestClock>, signer: Arc<TestSigner>, store: Store, web: Web) -> Self {
+        let ca = Ca::new(signer.client(), store.clone());
+        let _ = ca.catch_up().await;
+        let profiles = ["server", "shortlived"].map(|name| {
+            let file = format!("{}/../packaging/profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            (name.to_owned(), Profile::from_toml(&file, &std::fs::read_to_string(&file).unwrap()).unwrap())
+        });
+        let services = Arc::new(Services {
+            acme: config::Acme {
+                authorization_lifetime: Duration::from_secs(7 * 86_400),
+                default_profile: "server".into(),
+                order_lifetime: Duration::from_secs(86_400),
+                profiles: vec!["server".into(), "shortlived".into()],
+                terms_of_service: None,
+                website: Some("https://example.test".into()),
+            },
+            ca,
+            clock: clock.clone(),
+            issuer: signer.issuer.clone(),
+            issuer_key: KEY.into(),
+            metrics: Default::default(),
+            profiles: Arc::new(BTreeMap::from(profiles)),
+            public_url: BASE.into(),
+            random: Random::new(Box::new(TestEntropy)),
+            root: signer.issuer.certificate().to_vec(),
+            store: store.clone(),
+            validation: web.validation(),
+            vitals: Default::default(),
+        });
+        let acme = Acme::start(services.clone()).await.unwrap();
+        Self { directory, clock, signer, store, services, acme, web }
+    }
+}
+
+/// A web server on loopback, and a resolver that knows every name to be there.
+#[derive(Clone)]
+pub(crate) struct Web {
+    pub(crate) http: SocketAddr,
+    pub(crate) dns: SocketAddr,
+    /// Whole answers, by path. What is not there is 404.
+    pub(crate) answers: Arc<Mutex<HashMap<String, String>>>,
+}
+
+impl Web {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let answers: Arc<Mutex<HashMap<String, String>>> = Arc::default();
+        let web = Self {
+            http: listener.local_addr().unwrap(),
+            dns: resolver([(".", vec![Ipv4Addr::LOCALHOST])].into()),
+            answers: answers.clone(),
+        };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, answers) = (stream.unwrap(), answers.clone());
+                std::thread::spawn(move || {
+                    let mut request = Vec::new();
+                    let mut chunk = [0; 1024];
+                    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                        match stream.read(&mut chunk) {
+                            Ok(length) if length > 0 => request.extend(&chunk[..length]),
+                            _ => return,
+                        }
+                    }
+                    let request = String::from_utf8(request).unwrap();
+                    let path = request.split(' ').nth(1).unwrap();
+                    let answer = answers.lock().unwrap().get(path).cloned();
+                    let missing = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned();
+                    let _ = stream.write_all(answer.unwrap_or(missing).as_bytes());
+                });
+            }
+        });
+        web
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &str) {
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        self.answers.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    pub(crate) fn validation(&self) -> config::Validation {
+        config::Validation {
+            allowed_networks: config::AllowedNetworks::Only(vec!["127.0.0.0/8".parse().unwrap()]),
+            attempts: 3,
+            http01_port: self.http.port(),
+            max_body: 4096,
+            max_redirects: 10,
+            resolvers: vec![self.dns],
+            retry_after: Duration::from_millis(20),
+            timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// A DNS server with A records: the name's own, or those of `.`; a name with none does not exist.
+pub(crate) fn resolver(records: HashMap<&'static str, Vec<Ipv4Addr>>) -> SocketAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, peer)) = socket.recv_from(&mut query) {
+            let query = &query[..length];
+            let mut labels = Vec::new();
+            let mut at = 12;
+            while query[at] != 0 {
+                let end = at + 1 + usize::from(query[at]);
+                labels.push(String::from_utf8_lossy(&query[at + 1..end]).to_lowercase());
+                at = end;
+            }
+            let question = &query[12..at + 5];
+            let name = labels.join(".");
+            let known = records.get(name.as_str()).or(records.get(".")).cloned().unwrap_or_default();
+            let found = if query[at + 1..at + 3] == [0, 1] { known.clone() } else { Vec::new() };
+            let code = if known.is_empty() { 3 } else { 0 };
+            let mut reply = vec![query[0], query[1], 0x81, 0x80 | code, 0, 1, 0, found.len() as u8, 0, 0, 0, 0];
+            reply.extend(question);
+            for address in found {
+                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+                reply.extend(address.octets());
+            }
+            let _ = socket.send_to(&reply, peer);
+        }
+    });
+    address
+}
+
+/// A certification request for these DNS names, with a fresh P-256 key.
+pub(crate) fn csr(names: &[&str]) -> Vec<u8> {
+    csr_with(&fresh_key(), names)
+}
+
+pub(crate) fn fresh_key() -> EcdsaKeyPair {
+    EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap()
+}
+
+pub(crate) fn csr_with(key: &EcdsaKeyPair, names: &[&str]) -> Vec<u8> {
+    const EXTENSION_REQUEST: [u8; 11] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
+    const SUBJECT_ALT_NAME: [u8; 5] = [6, 3, 0x55, 0x1d, 0x11];
+    const ECDSA_SHA256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let names: Vec<u8> = names.iter().flat_map(|name| tlv(0x82, &[name.as_bytes()])).collect();
+    let san = tlv(0x30, &[&SUBJECT_ALT_NAME, &tlv(4, &[&tlv(0x30, &[&names])])]);
+    let attribute = tlv(0x30, &[&EXTENSION_REQUEST, &tlv(0x31, &[&tlv(0x30, &[&san])])]);
+    let spki = p256_spki(key.public_key().as_ref());
+    let info = tlv(0x30, &[&[2, 1, 0], &tlv(0x30, &[]), &spki, &tlv(0xa0, &[&attribute])]);
+    let signature = key.sign(&SystemRandom::new(), &info).unwrap();
+    tlv(0x30, &[&info, &tlv(0x30, &[&ECDSA_SHA256]), &tlv(3, &[&[0], signature.as_ref()])])
+}
+
+fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let mut out = vec![tag];
+    match content.len() {
+        short @ 0..=0x7f => out.push(short as u8),
+        long => out.extend([0x82, (long >> 8) as u8, long as u8]),
+    }
+    if out[1] == 0x82 && content.len() < 0x100 {
+        out.truncate(1);
+        out.extend([0x81, content.len() as u8]);
+    }
+    out.extend(content);
+    out
+}
+
+/// Leaves an authorization as a crash in the middle of its validation does.
+pub(crate) async fn interrupt(store: &Store, id: &str) {
+    use super::tables::{AUTHORIZATIONS, AuthorizationState, VALIDATING};
+    let mut row = store.get(&AUTHORIZATIONS, id).unwrap().unwrap();
+    row.value.state = AuthorizationState::Processing { error: None };
+    let mut change = store::Change::new();
+    change.update(&AUTHORIZATIONS, id, row.version, &row.value);
+    change.put(&VALIDATING, id, &());
+    store.commit(change).await.unwrap();
+}
