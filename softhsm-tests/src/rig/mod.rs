@@ -15,9 +15,12 @@ use std::time::{Duration, Instant};
 
 pub use environment::Environment;
 pub use layout::Layout;
-pub use record::{Engine, Options, Record, Start};
+pub use record::{Engine, Module, Options, Record, Start};
 
+use crate::acme::load::{Load, Plan};
+use crate::acme::{self, Responder};
 use crate::supervisor::{self, Health};
+use crate::verify::Verified;
 use crate::wait::{wait_for, wait_until};
 
 /// Longest wait for the daemons to be ready, on a machine that does much else.
@@ -38,14 +41,14 @@ pub fn up(layout: &Layout, options: &Options, programs: &Path, owner: Option<u32
     kill_leftovers(layout)?;
     for program in ["rig", "signet-signer", "signetctl", "signetd"] {
         if !programs.join(program).is_file() {
-            return Err(format!("{} has no {program}: run `cargo build --workspace --bins` first", programs.display()));
+            return Err(format!("{} has no {program}: run `cargo build --workspace` first", programs.display()));
         }
     }
     let record = Record::decide(layout, options)?;
     for directory in [layout.logs(), layout.run(), layout.store()] {
         std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
-    ceremony::hold(layout, &record, programs)?;
+    ceremony::hold(layout, &record, options.ca_module, programs)?;
     write(&layout.signetd(), &settings::signetd(layout, &record))?;
     record.save(layout)?;
     let result = start(layout, programs, owner)
@@ -82,6 +85,11 @@ pub fn supervise(layout: &Layout, programs: &Path, owner: Option<u32>) -> Result
     }
     let owner = owner.and_then(|pid| i32::try_from(pid).ok());
     supervisor::run(settings::services(layout, programs), &layout.run(), owner).map_err(|error| error.to_string())
+}
+
+/// What `signetd.toml` of such a rig would say.
+pub fn example_settings(layout: &Layout, options: &Options) -> String {
+    settings::signetd(layout, &Record::decide(layout, options).expect("free ports"))
 }
 
 /// The logs of a rig that are not empty.
@@ -254,6 +262,37 @@ impl Rig {
     pub fn wait_until_ready(&self) {
         wait_until("the rig is ready", READY, || health(&self.layout).is_ok_and(|health| health["ready"] == true))
             .unwrap_or_else(|error| panic!("{error}: {:?}", health(&self.layout)));
+    }
+
+    /// `clients` that order certificates as fast as they can, and try each step again for a minute
+    /// while the service is away.
+    pub fn load(&self, clients: usize) -> Load {
+        Load::start(&self.plan(clients))
+    }
+
+    /// What [`Rig::load`] does. Takes the rig's http-01 port: one plan a rig.
+    pub fn plan(&self, clients: usize) -> Plan {
+        let environment = &self.environment;
+        let port = environment.get("SIGNET_HTTP01_PORT").parse().expect("a port in rig.env");
+        Plan {
+            directory: environment.get("SIGNET_DIRECTORY").to_owned(),
+            tls: acme::tls_config(Path::new(environment.get("SIGNET_CA_FILE"))).expect("a root certificate"),
+            responder: Responder::start(port).expect("the http-01 port"),
+            clients,
+            patience: READY,
+        }
+    }
+
+    /// Takes the rig down and looks at what it has left, with what clients hold.
+    pub fn verify(&self, clients: &[acme::Issued]) -> Verified {
+        down(&self.layout).expect("down");
+        let record = Record::load(&self.layout).expect("rig.json").expect("rig.json");
+        crate::verify::verify(&self.layout, record.engine, clients).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    /// Brings the rig up again after [`down`].
+    pub fn up(&self, options: &Options) {
+        up(&self.layout, options, &crate::programs::directory(), Some(std::process::id())).expect("up");
     }
 
     /// The temporary directory.

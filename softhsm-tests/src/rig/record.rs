@@ -28,6 +28,16 @@ pub enum Start {
     Unsealed,
 }
 
+/// Which PKCS#11 module the CA's signer loads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Module {
+    /// The module between that counts calls, and fails when told to, and then SoftHSM.
+    Counting,
+    /// SoftHSM.
+    #[default]
+    SoftHsm,
+}
+
 /// What `up` is asked for. What is not given is as it was, or chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -45,6 +55,8 @@ pub struct Options {
     pub profile: Option<String>,
     /// Whether to unseal.
     pub start: Start,
+    /// Which module the CA's signer loads. Decided by the ceremony.
+    pub ca_module: Module,
 }
 
 /// Decisions of one rig.
