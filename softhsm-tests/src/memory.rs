@@ -34,7 +34,7 @@ pub fn count(pid: i32, needle: &[u8]) -> std::io::Result<usize> {
             at += length as u64;
             read += length;
             window.extend_from_slice(&chunk[..length]);
-            found += window.windows(needle.len()).filter(|bytes| bytes == &needle).count();
+            found += memchr::memmem::find_iter(&window, needle).count();
             window.drain(..window.len().saturating_sub(needle.len() - 1));
         }
     }

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use x509_cert::der::Decode;
 
 use crate::acme::Issued;
-use crate::rig::{Engine, Layout};
+use crate::rig::{Engine, Layout, Record};
 
 /// What was looked at; it says that the check was not empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,18 +35,13 @@ pub struct Verified {
 }
 
 /// Checks everything; the error is one fault a line.
-pub fn verify(layout: &Layout, engine: Engine, clients: &[Issued]) -> Result<Verified, String> {
-    verify_at(&layout.journal("ca"), &layout.store().join(engine.file()), engine, clients)
-}
-
-/// [`verify`] over a journal and a store that lie elsewhere, such as on a copy of a disk.
-pub fn verify_at(journal: &Path, store: &Path, engine: Engine, clients: &[Issued]) -> Result<Verified, String> {
-    let entries = read_journal(journal)?;
-    let kind = match engine {
+pub fn verify(layout: &Layout, record: &Record, clients: &[Issued]) -> Result<Verified, String> {
+    let entries = read_journal(&record.ca_state(layout).join("journal"))?;
+    let kind = match record.engine {
         Engine::Sled => EngineKind::Sled,
         Engine::Sqlite => EngineKind::Sqlite,
     };
-    let store = Store::new(store::open(kind, store).map_err(|error| error.to_string())?);
+    let store = Store::new(store::open(kind, &record.store(layout)).map_err(|error| error.to_string())?);
     let contents = Contents::read(&entries, &store)?;
     let mut faults = Vec::new();
     contents.check_certificates(clients, &mut faults);

@@ -48,6 +48,10 @@ fn judge(rig: &Rig, leaf: &Path, chain: &Path) {
     openssl_verify(&root, chain, leaf).success();
     certtool_verify(&root, chain, leaf).success();
     let exceptions = pkilint_exceptions();
+    // lego's file holds the chain too, and pkilint reads one certificate.
+    let alone = leaf.with_extension("alone");
+    run(Command::new("openssl").args(["x509", "-in"]).arg(leaf).arg("-out").arg(&alone)).success();
+    let leaf = alone.as_path();
     for certificate in [leaf, &issuer, &root] {
         let findings = pkilint("lint_pkix_cert", &[certificate], &exceptions);
         assert_eq!(findings, Vec::<String>::new(), "pkilint on {}", certificate.display());

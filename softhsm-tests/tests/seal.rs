@@ -38,7 +38,7 @@ fn a_sealed_ca_says_so_everywhere_and_only_the_right_pin_opens_it() {
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("PIN"), "{said}");
     assert_eq!(logins(&rig), before + 1, "one wrong PIN is one attempt on the token");
-    assert_eq!(wrong_pins(&mut admin), 1);
+    wait_until("the wrong PIN is counted", PATIENCE, || wrong_pins(&mut admin) == 1).expect("the count");
 
     // The right one, in a box that somebody keeps a copy of.
     let pin = pin(&rig);
@@ -46,7 +46,7 @@ fn a_sealed_ca_says_so_everywhere_and_only_the_right_pin_opens_it() {
     let answer = admin.post("unseal", &captured);
     assert_eq!(answer.status, 204, "{}", answer.text());
     rig.wait_until_ready();
-    assert_eq!(wrong_pins(&mut admin), 0);
+    wait_until("the right PIN ends the count", PATIENCE, || wrong_pins(&mut admin) == 0).expect("the count");
     let certbot = Certbot::new(&rig, "certbot");
     certbot.obtain("first.example.test").success();
 
@@ -72,7 +72,9 @@ fn a_sealed_ca_says_so_everywhere_and_only_the_right_pin_opens_it() {
         assert_eq!((head.status, head.header("retry-after").is_some()), (503, true), "HEAD {path}");
     }
 
-    // The captured box is of no use.
+    // The captured box is of no use to the process that comes after.
+    wait_until("the signer is back", PATIENCE, || rig.service("signer-ca").restarts == 1 && rig.service("signer-ca").ready)
+        .expect("a signer");
     let before = logins(&rig);
     let replayed = admin.post("unseal", &captured);
     assert!((400..500).contains(&replayed.status), "{} {}", replayed.status, replayed.text());
@@ -143,7 +145,7 @@ fn pin(rig: &Rig) -> Vec<u8> {
     std::fs::read(rig.environment.get("SIGNET_PIN_FILE")).expect("the PIN file")
 }
 
-/// What the CA's signer says of itself, asked anew.
+/// What the status says of the CA's signer; the daemon asks it every now and then.
 fn wrong_pins(admin: &mut Admin) -> u64 {
     let status = admin.get("status").json();
     let signers = status["signers"].as_array().cloned().unwrap_or_default();

@@ -77,11 +77,6 @@ impl Layout {
         self.state().join(name).join("tokens")
     }
 
-    /// The journal of a signer.
-    pub fn journal(&self, name: &str) -> PathBuf {
-        self.state().join(name).join("journal")
-    }
-
     /// What the module that counts calls is told.
     pub fn faults(&self) -> PathBuf {
         self.0.join("faults").join("control")
