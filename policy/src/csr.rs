@@ -171,3 +171,134 @@ fn name_in_common_name(text: &str, alternative_names: &[Name]) -> Option<Name> {
     let is_title = matches!(&name, Name::Dns(name) if !name.as_str().contains('.')) && !alternative_names.is_empty();
     (!is_title).then_some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use der::asn1::{Any, Ia5String, OctetString, SetOfVec};
+    use proptest::prelude::*;
+    use x509_cert::attr::Attribute;
+    use x509_cert::ext::pkix::{KeyUsage, KeyUsages, SubjectAltName};
+    use x509_cert::request::ExtensionReq;
+
+    use super::*;
+    use crate::key::KeyAlgorithm;
+    use crate::testing::{KeyPair, names};
+
+    fn extension(oid: const_oid::ObjectIdentifier, value: &impl Encode) -> Extension {
+        Extension { extn_id: oid, critical: false, extn_value: OctetString::new(value.to_der().unwrap()).unwrap() }
+    }
+
+    fn dns(texts: &[&str]) -> Extension {
+        let name = |text: &&str| GeneralName::DnsName(Ia5String::new(*text).unwrap());
+        extension(ID_CE_SUBJECT_ALT_NAME, &SubjectAltName(texts.iter().map(name).collect()))
+    }
+
+    fn parse(subject: &str, extensions: Vec<Extension>) -> Result<Csr, CsrError> {
+        Csr::from_der(&KeyPair::generate(KeyAlgorithm::P256).request(subject, extensions))
+    }
+
+    #[test]
+    fn a_request_of_every_kind_of_key_is_read() {
+        for algorithm in [KeyAlgorithm::Ed25519, KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Rsa] {
+            let pair = KeyPair::generate(algorithm);
+            let csr = Csr::from_der(&pair.request("", vec![dns(&["B.example.test", "a.example.test"])])).unwrap();
+            assert_eq!(csr.key(), &pair.public());
+            assert_eq!(csr.names(), names(&["a.example.test", "b.example.test"]));
+            assert_eq!(csr.common_name(), None);
+        }
+    }
+
+    #[test]
+    fn a_common_name_that_is_a_name_counts_as_one() {
+        let ask = |subject: &str, alternative: &[&str]| {
+            let extensions = if alternative.is_empty() { vec![] } else { vec![dns(alternative)] };
+            parse(subject, extensions).unwrap().names().to_vec()
+        };
+        assert_eq!(ask("CN=A.example.test", &[]), names(&["a.example.test"]));
+        assert_eq!(ask("CN=a.example.test", &["a.example.test"]), names(&["a.example.test"]));
+        assert_eq!(ask("CN=b.test", &["a.test"]), names(&["a.test", "b.test"]));
+        assert_eq!(ask("CN=10.0.0.1", &["a.test"]), names(&["a.test", "10.0.0.1"]));
+        assert_eq!(ask("CN=localhost", &[]), names(&["localhost"]));
+        assert_eq!(ask("CN=backup", &["a.test"]), names(&["a.test"]));
+        assert_eq!(ask("CN=Jane Doe", &[]), []);
+        assert_eq!(parse("CN=Jane Doe", vec![]).unwrap().common_name(), Some("Jane Doe"));
+    }
+
+    #[test]
+    fn extensions_that_the_profile_decides_are_passed_over() {
+        let usage = extension(ID_CE_KEY_USAGE, &KeyUsage(KeyUsages::KeyCertSign.into()));
+        let no_ca = extension(ID_CE_BASIC_CONSTRAINTS, &BasicConstraints { ca: false, path_len_constraint: None });
+        let csr = parse("", vec![usage, no_ca, dns(&["a.test"])]).unwrap();
+        assert_eq!(csr.names(), names(&["a.test"]));
+    }
+
+    #[test]
+    fn wishes_that_would_be_forgotten_are_refused() {
+        let ca = extension(ID_CE_BASIC_CONSTRAINTS, &BasicConstraints { ca: true, path_len_constraint: None });
+        assert!(matches!(parse("", vec![ca]), Err(CsrError::Extension(_))));
+        let must_staple = extension("1.3.6.1.5.5.7.1.24".parse().unwrap(), &vec![5u8]);
+        assert!(matches!(parse("", vec![must_staple]), Err(CsrError::Extension(_))));
+        let mail = GeneralName::Rfc822Name(Ia5String::new("jane@example.test").unwrap());
+        let mail = extension(ID_CE_SUBJECT_ALT_NAME, &SubjectAltName(vec![mail]));
+        assert!(matches!(parse("", vec![mail]), Err(CsrError::Extension(_))));
+    }
+
+    #[test]
+    fn names_that_are_none_and_repetitions_are_refused() {
+        assert!(matches!(parse("", vec![dns(&["a_b.test"])]), Err(CsrError::Name(_))));
+        let address = GeneralName::IpAddress(OctetString::new([10, 0, 0]).unwrap());
+        let address = extension(ID_CE_SUBJECT_ALT_NAME, &SubjectAltName(vec![address]));
+        assert!(matches!(parse("", vec![address]), Err(CsrError::Malformed(_))));
+        assert!(matches!(parse("", vec![dns(&["a.test"]), dns(&["b.test"])]), Err(CsrError::Malformed(_))));
+        assert!(matches!(parse("CN=a.test,CN=b.test", vec![]), Err(CsrError::Malformed(_))));
+        let request = Any::encode_from(&vec![dns(&["a.test"])]).unwrap();
+        let other = Any::encode_from(&vec![dns(&["b.test"])]).unwrap();
+        let two = Attribute { oid: ID_EXTENSION_REQ, values: SetOfVec::try_from(vec![request, other]).unwrap() };
+        let der = KeyPair::generate(KeyAlgorithm::P256).request_with("", vec![two]);
+        assert!(matches!(Csr::from_der(&der), Err(CsrError::Malformed(_))));
+        let one: Attribute = ExtensionReq(vec![dns(&["a.test"])]).try_into().unwrap();
+        let other: Attribute = ExtensionReq(vec![dns(&["b.test"])]).try_into().unwrap();
+        let der = KeyPair::generate(KeyAlgorithm::P256).request_with("", vec![one, other]);
+        assert!(matches!(Csr::from_der(&der), Err(CsrError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_request_signed_by_another_key_is_refused() {
+        let (mine, yours) = (KeyPair::generate(KeyAlgorithm::P256), KeyPair::generate(KeyAlgorithm::P256));
+        let (mine, yours) = (mine.request("CN=a.test", vec![]), yours.public());
+        // The victim's point in my request, under my signature: both have 65 octets.
+        let at = mine.windows(4).position(|window| window == [0x03, 0x42, 0x00, 0x04]).unwrap() + 3;
+        let mut stolen = mine;
+        stolen[at..at + 65].copy_from_slice(&yours.spki()[yours.spki().len() - 65..]);
+        assert_eq!(Csr::from_der(&stolen).unwrap_err(), CsrError::Signature);
+    }
+
+    #[test]
+    fn trailing_bytes_and_large_requests_are_refused() {
+        let mut der = KeyPair::generate(KeyAlgorithm::P256).request("CN=a.test", vec![]);
+        der.push(0);
+        assert!(matches!(Csr::from_der(&der), Err(CsrError::Malformed(_))));
+        assert!(matches!(Csr::from_der(&vec![0x30; Csr::MAX_LEN + 1]), Err(CsrError::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert!(Csr::from_der(&bytes).is_err());
+        }
+
+        #[test]
+        fn a_changed_request_never_panics_and_proves_nothing(
+            at in any::<prop::sample::Index>(), flip in 1u8..=255,
+        ) {
+            static DER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+                KeyPair::generate(KeyAlgorithm::Ed25519).request("CN=a.example.test", vec![dns(&["a.example.test", "b.test"])])
+            });
+            let mut der = DER.clone();
+            let at = at.index(der.len());
+            der[at] ^= flip;
+            // Ed25519 signatures have one form, so no change can pass.
+            prop_assert!(Csr::from_der(&der).is_err());
+        }
+    }
+}

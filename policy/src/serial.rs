@@ -90,3 +90,108 @@ impl From<Serial> for String {
         serial.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A generator of known quality (SplitMix64), so that the test of balance never fails by chance.
+    struct SplitMix(u64);
+
+    impl Entropy for SplitMix {
+        fn fill(&mut self, out: &mut [u8]) -> Result<(), EntropyError> {
+            for chunk in out.chunks_mut(8) {
+                self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut word = self.0;
+                word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                chunk.copy_from_slice(&(word ^ (word >> 31)).to_be_bytes()[..chunk.len()]);
+            }
+            Ok(())
+        }
+    }
+
+    struct Broken;
+
+    impl Entropy for Broken {
+        fn fill(&mut self, _: &mut [u8]) -> Result<(), EntropyError> {
+            Err(EntropyError)
+        }
+    }
+
+    #[test]
+    fn every_bit_below_the_first_octet_is_balanced() {
+        const SERIALS: u32 = 100_000;
+        let mut entropy = SplitMix(2);
+        let mut ones = [0u32; 160];
+        for _ in 0..SERIALS {
+            let serial = Serial::generate(&mut entropy).unwrap();
+            for (bit, count) in ones.iter_mut().enumerate() {
+                *count += u32::from(serial.as_bytes()[bit / 8] >> (7 - bit % 8) & 1);
+            }
+        }
+        assert_eq!(ones[0], 0, "a serial was negative");
+        // Six standard deviations of a fair coin; the first octet leans by 1/254 because it is not zero.
+        for (bit, count) in ones.iter().enumerate().skip(1) {
+            let bias = if bit < 8 { f64::from(SERIALS) / 254.0 } else { 0.0 };
+            let distance = (f64::from(*count) - f64::from(SERIALS) / 2.0 - bias).abs();
+            assert!(distance < 6.0 * (f64::from(SERIALS) / 4.0).sqrt(), "bit {bit} was set {count} times");
+        }
+    }
+
+    #[test]
+    fn a_broken_generator_gives_no_serial() {
+        assert!(Serial::generate(&mut Broken).is_err());
+    }
+
+    #[test]
+    fn a_first_octet_of_zero_is_drawn_again() {
+        struct ZeroFirst(u8);
+        impl Entropy for ZeroFirst {
+            fn fill(&mut self, out: &mut [u8]) -> Result<(), EntropyError> {
+                out.fill(self.0);
+                self.0 += 1;
+                Ok(())
+            }
+        }
+        assert_eq!(Serial::generate(&mut ZeroFirst(0)).unwrap().as_bytes(), &[1; 20]);
+        assert_eq!(Serial::generate(&mut ZeroFirst(0x80)).unwrap().as_bytes()[..2], [0x01, 0x81]);
+    }
+
+    #[test]
+    fn only_twenty_positive_octets_are_a_serial() {
+        assert!(Serial::from_slice(&[1; 20]).is_ok());
+        for bytes in [&[1; 19][..], &[1; 21], &[0; 20], &[0x80; 20], &[]] {
+            assert_eq!(Serial::from_slice(bytes), Err(SerialError));
+        }
+        let text = "01".repeat(20);
+        for bad in [
+            &text[2..],
+            "0x",
+            "",
+            &format!("{text}00"),
+            &text.replacen("01", "+1", 1),
+            &text.replacen("01", "\u{e9}", 1),
+        ] {
+            assert_eq!(bad.parse::<Serial>(), Err(SerialError), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_serial_survives_its_text_with_and_without_colons(seed: u64) {
+            let serial = Serial::generate(&mut SplitMix(seed)).unwrap();
+            let text = serial.to_string();
+            prop_assert_eq!(text.parse(), Ok(serial));
+            let colons: Vec<&str> = (0..20).map(|i| &text[2 * i..2 * i + 2]).collect();
+            prop_assert_eq!(colons.join(":").to_uppercase().parse(), Ok(serial));
+        }
+
+        #[test]
+        fn any_text_is_judged_without_panic(text in "\\PC{0,60}") {
+            let _ = text.parse::<Serial>();
+        }
+    }
+}

@@ -96,7 +96,7 @@ impl KeyPair {
         }
         let info = CertReqInfo {
             version: Version::V1,
-            subject: subject.parse().unwrap(),
+            subject: if subject.is_empty() { Default::default() } else { subject.parse().unwrap() },
             public_key: der::Decode::from_der(&self.spki()).unwrap(),
             attributes: SetOfVec::try_from(attributes).unwrap(),
         };

@@ -214,3 +214,152 @@ fn edwards_bits(parameters: Option<AnyRef<'_>>, key: &[u8]) -> Result<u16, KeyEr
         Err(KeyError::Weak("the Ed25519 key is no point of the curve or of small order"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use der::asn1::Any;
+    use proptest::prelude::*;
+    use spki::AlgorithmIdentifierOwned;
+
+    use super::*;
+    use crate::testing::{KeyPair, spki};
+
+    const ALGORITHMS: [KeyAlgorithm; 4] =
+        [KeyAlgorithm::Ed25519, KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Rsa];
+
+    fn weakness(der: &[u8]) -> &'static str {
+        match PublicKey::from_spki(der) {
+            Err(KeyError::Weak(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn curve(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
+        AlgorithmIdentifierOwned { oid: ID_EC_PUBLIC_KEY, parameters: Some(Any::from(oid)) }
+    }
+
+    #[test]
+    fn keys_of_every_kind_are_read_and_verify() {
+        for (algorithm, bits) in ALGORITHMS.into_iter().zip([256, 256, 384, 2048]) {
+            let pair = KeyPair::generate(algorithm);
+            let key = pair.public();
+            assert_eq!((key.algorithm(), key.bits()), (algorithm, bits));
+            assert_eq!(key.spki(), pair.spki());
+            let scheme = key.certificate_scheme();
+            let signature = pair.sign(scheme, b"message");
+            assert_eq!(key.verify(scheme, b"message", &signature), Ok(()));
+            assert_eq!(key.verify(scheme, b"massage", &signature), Err(BadSignature));
+            assert_eq!(key.verify(scheme, b"message", &signature[1..]), Err(BadSignature));
+            let other = KeyPair::generate(algorithm).public();
+            assert_eq!(other.verify(scheme, b"message", &signature), Err(BadSignature));
+        }
+    }
+
+    #[test]
+    fn rsa_also_verifies_pss_and_no_key_another_scheme() {
+        let pair = KeyPair::generate(KeyAlgorithm::Rsa);
+        let signature = pair.sign(SignatureScheme::RsaPssSha256, b"message");
+        assert_eq!(pair.public().verify(SignatureScheme::RsaPssSha256, b"message", &signature), Ok(()));
+        assert_eq!(pair.public().verify(SignatureScheme::RsaPkcs1Sha256, b"message", &signature), Err(BadSignature));
+        assert_eq!(pair.public().verify(SignatureScheme::Ed25519, b"message", &signature), Err(BadSignature));
+    }
+
+    #[test]
+    fn identifiers_are_those_of_the_standards() {
+        let pair = KeyPair::generate(KeyAlgorithm::P256);
+        let (key, der) = (pair.public(), pair.spki());
+        // The BIT STRING's octets are the last 65 of a P-256 key.
+        assert_eq!(key.key_identifier(), sha256(&der[der.len() - 65..])[..20]);
+        assert_eq!(key.spki_sha256(), sha256(&der));
+    }
+
+    #[test]
+    fn points_that_are_compressed_infinite_or_off_the_curve_are_refused() {
+        let pair = KeyPair::generate(KeyAlgorithm::P256);
+        let der = pair.spki();
+        let point = &der[der.len() - 65..];
+        let mut compressed = point[..33].to_vec();
+        compressed[0] = 2 + (point[64] & 1);
+        assert!(weakness(&spki(curve(SECP_256_R_1), &compressed)).contains("uncompressed"));
+        assert!(weakness(&spki(curve(SECP_256_R_1), &[0])).contains("infinity"));
+        let mut off = point.to_vec();
+        off[64] ^= 1;
+        assert!(weakness(&spki(curve(SECP_256_R_1), &off)).contains("not on its curve"));
+        let mut zero = [0; 65];
+        zero[0] = 4;
+        assert!(weakness(&spki(curve(SECP_256_R_1), &zero)).contains("not on its curve"));
+        // A coordinate above p: invalid-curve attacks begin with such carelessness.
+        let mut large = point.to_vec();
+        large[1..33].fill(0xff);
+        assert!(weakness(&spki(curve(SECP_256_R_1), &large)).contains("not on its curve"));
+        assert_eq!(PublicKey::from_spki(&spki(curve(SECP_384_R_1), point)), Err(KeyError::Malformed));
+        // A hybrid point (X9.62) is neither of the two forms of RFC 5480.
+        let mut hybrid = point.to_vec();
+        hybrid[0] = 6 + (point[64] & 1);
+        assert_eq!(PublicKey::from_spki(&spki(curve(SECP_256_R_1), &hybrid)), Err(KeyError::Malformed));
+    }
+
+    #[test]
+    fn bad_parameters_are_refused() {
+        let pair = KeyPair::generate(KeyAlgorithm::P256);
+        let der = pair.spki();
+        let point = &der[der.len() - 65..];
+        for parameters in [None, Some(Any::null()), Some(Any::new(der::Tag::Sequence, [2, 1, 1]).unwrap())] {
+            let explicit = AlgorithmIdentifierOwned { oid: ID_EC_PUBLIC_KEY, parameters };
+            assert!(weakness(&spki(explicit, point)).contains("names its curve"));
+        }
+        let secp256k1 = curve("1.3.132.0.10".parse().unwrap());
+        assert_eq!(PublicKey::from_spki(&spki(secp256k1, point)), Err(KeyError::UnknownAlgorithm));
+        let missing = AlgorithmIdentifierOwned { oid: RSA_ENCRYPTION, parameters: None };
+        assert!(weakness(&spki(missing, &[0x30, 0])).contains("NULL"));
+        let superfluous = AlgorithmIdentifierOwned { oid: ID_ED_25519, parameters: Some(Any::null()) };
+        assert!(weakness(&spki(superfluous, &[1; 32])).contains("no parameters"));
+        let edwards = AlgorithmIdentifierOwned { oid: ID_ED_25519, parameters: None };
+        assert!(weakness(&spki(edwards.clone(), &[1; 31])).contains("32 octets"));
+        assert!(weakness(&spki(edwards, &[0; 32])).contains("small order"));
+        let dsa = AlgorithmIdentifierOwned { oid: "1.2.840.10040.4.1".parse().unwrap(), parameters: None };
+        assert_eq!(PublicKey::from_spki(&spki(dsa, &[1])), Err(KeyError::UnknownAlgorithm));
+    }
+
+    #[test]
+    fn weak_rsa_keys_are_refused_by_name() {
+        let rsa = AlgorithmIdentifierOwned { oid: RSA_ENCRYPTION, parameters: Some(Any::null()) };
+        let modulus = [0xffu8; 128];
+        let key =
+            RsaPublicKey { modulus: UintRef::new(&modulus).unwrap(), exponent: UintRef::new(&[1, 0, 1]).unwrap() };
+        assert!(weakness(&spki(rsa.clone(), &key.to_der().unwrap())).contains("2048"));
+        assert_eq!(PublicKey::from_spki(&spki(rsa, b"\x30\x03\x02\x01\x05")), Err(KeyError::Malformed));
+    }
+
+    #[test]
+    fn trailing_and_missing_bytes_are_refused() {
+        let mut der = KeyPair::generate(KeyAlgorithm::P256).spki();
+        der.push(0);
+        assert_eq!(PublicKey::from_spki(&der), Err(KeyError::Malformed));
+        der.truncate(der.len() - 2);
+        assert_eq!(PublicKey::from_spki(&der), Err(KeyError::Malformed));
+        assert_eq!(PublicKey::from_spki(&[0x30; 2000]), Err(KeyError::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = PublicKey::from_spki(&bytes);
+        }
+
+        #[test]
+        fn a_changed_key_never_panics(kind in 0usize..4, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+            static KEYS: std::sync::LazyLock<Vec<Vec<u8>>> =
+                std::sync::LazyLock::new(|| ALGORITHMS.iter().map(|algorithm| KeyPair::generate(*algorithm).spki()).collect());
+            let mut der = KEYS[kind].clone();
+            for (at, value) in changes {
+                let at = at.index(der.len());
+                der[at] = value;
+            }
+            if let Ok(key) = PublicKey::from_spki(&der) {
+                prop_assert_eq!(PublicKey::from_spki(key.spki()), Ok(key.clone()));
+                let _ = key.verify(key.certificate_scheme(), b"message", b"signature");
+            }
+        }
+    }
+}

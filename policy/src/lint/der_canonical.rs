@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn a_criticality_of_false_written_out_fails() {
         // 2.5.29.14 is the first extension but one and not critical: OID, then BOOLEAN FALSE, then the value.
-        fixture::root().fails_with_bytes(&LINT, "not the DER", |der| spell_out_false(der));
+        fixture::root().fails_with_bytes(&LINT, "not the DER", spell_out_false);
     }
 
     /// Inserts BOOLEAN FALSE into the subject key identifier's extension and corrects all lengths around.

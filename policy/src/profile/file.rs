@@ -187,7 +187,7 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
     let excluded_span = excluded.span();
     let excluded = patterns(excluded)?;
     if let Some(pattern) = excluded.iter().find(|pattern| permitted.contains(pattern)) {
-        return Err((excluded_span, format!("{pattern:?} is permitted and excluded; write it in one of the two")));
+        return Err((excluded_span, format!("`{pattern}` is permitted and excluded; write it in one of the two")));
     }
     if excluded.contains(&Pattern::AnyDns) {
         return Err((
@@ -360,4 +360,118 @@ fn duration(text: &Spanned<String>, least: u64, most: u64) -> Result<u64, Compla
 
 fn in_words(seconds: u64) -> String {
     if seconds > 0 && seconds % DAY == 0 { format!("{}d", seconds / DAY) } else { format!("{seconds}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SERVER: &str = include_str!("../../../packaging/profiles/server.toml");
+
+    /// The complaint about the server profile with one change.
+    fn complaint(from: &str, to: &str) -> ProfileError {
+        assert!(SERVER.contains(from), "{from}");
+        read("etc/server.toml", &SERVER.replace(from, to)).unwrap_err()
+    }
+
+    #[test]
+    fn a_fault_is_reported_with_file_line_and_what_to_write_instead() {
+        for (from, to, at, advice) in [
+            ("version = 1", "version = 2", "version = 2", "write `version = 1`"),
+            ("version = 1", "version = \"1\"", "version = \"1\"", "write `version = 1`"),
+            ("version = 1", "", "# TLS servers", "write `version = 1`"),
+            ("description = \"TLS servers, 90 days\"", "description = \" \"", "description", "one line"),
+            ("validity = \"90d\"", "", "# TLS servers", "validity = \"90d\""),
+            ("validity = \"90d\"", "validity = \"90\"", "validity = \"90\"", "as in `90d`"),
+            ("validity = \"90d\"", "validity = \"0d\"", "validity = \"0d\"", "write 60s to 3653d"),
+            ("validity = \"90d\"", "validity = \"4000d\"", "validity = \"4000d\"", "write 60s to 3653d"),
+            ("validity = \"90d\"", "validity = \"99999999999999999999d\"", "validity", "as in `90d`"),
+            ("validity = \"90d\"", "validity = \"+9d\"", "validity", "as in `90d`"),
+            ("validity = \"90d\"", "validity = 90", "validity = 90", "expected a string"),
+            ("validity = \"90d\"", "validity = \"1h\"", "backdate", "shorter than the validity"),
+            ("backdate = \"1h\"", "backdate = \"3d\"", "backdate = \"3d\"", "write 0s to 2d"),
+            ("backdate = \"1h\"", "backdat = \"1h\"", "backdat = \"1h\"", "expected one of"),
+            ("\"p384\", \"rsa\"]", "\"dsa\"]", "algorithms", "expected one of"),
+            ("\"p384\", \"rsa\"]", "\"p256\", \"rsa\"]", "algorithms", "write it once"),
+            ("algorithms = [\"p256\", \"p384\", \"rsa\"]", "algorithms = []", "algorithms", "at least one"),
+            ("algorithms = [\"p256\", \"p384\", \"rsa\"]", "", "[keys]", "algorithms = "),
+            ("\"p384\", \"rsa\"]", "\"p384\"]", "rsa_bits", "remove `rsa_bits`"),
+            ("rsa_bits = [2048, 3072, 4096]", "", "algorithms", "rsa_bits = ["),
+            ("rsa_bits = [2048,", "rsa_bits = [1024,", "rsa_bits", "2048, 3072 or 4096"),
+            ("extended = [\"serverAuth\"]", "extended = [\"OCSPSigning\"]", "extended", "expected"),
+            ("key = [\"digitalSignature\", ", "key = [", "key = [", "add it"),
+            ("wildcards = \"allow\"", "wildcards = \"yes\"", "wildcards = \"yes\"", "expected"),
+            ("maximum = 100", "maximum = 0", "maximum = 0", "from 1 to 1000"),
+            ("maximum = 100", "maximum = -1", "maximum = -1", "expected"),
+            ("excluded = []", "excluded = [\"A.test\"]", "excluded", "lower case"),
+            ("excluded = []", "excluded = [\"10.0.0.0/8\"]", "excluded", "`10.0.0.0/8` is permitted and excluded"),
+            ("excluded = []", "excluded = [\n  \"a.test\",\n  \"10.0.0.1/8\",\n]", "  \"10.0.0.1/8\"", "first address"),
+            ("common_name = \"first-dns-name\"", "common_name = \"email\"", "common_name", "expected"),
+            ("max_age = \"30d\"", "max_age = \"399d\"", "max_age = \"399d\"", "write 60s to 398d"),
+            (
+                "methods = [\"http-01\", \"dns-01\", \"tls-alpn-01\", \"administrator\", \"console\"]",
+                "methods = [\"http-01\"]",
+                "wildcards",
+                "add \"dns-01\"",
+            ),
+            ("# [urls]", "[urls]\ncrl = \"https://pki.example.test/a.crl\"", "crl = \"https", "http://pki"),
+            ("# [urls]", "[urls]\ncrl = \"http:///a.crl\"", "crl = \"http:///", "http://pki"),
+            ("# [urls]", "[urls]\ncrls = \"http://pki.example.test/a.crl\"", "crls", "expected one of"),
+            ("# [urls]", "[url]", "[url]", "expected one of"),
+            ("[subject]", "[subject", "[subject", "]"),
+            ("maximum = 100", "maximum = 100\nmaximum = 100", "maximum = 100\n\n", "duplicate"),
+        ] {
+            let error = complaint(from, to);
+            let text = SERVER.replace(from, to);
+            let line = 1 + text[..text.find(at).unwrap()].matches('\n').count();
+            assert_eq!((error.file.as_str(), error.line), ("etc/server.toml", line), "{to}: {error}");
+            assert!(error.problem.contains(advice), "{to}: {error}");
+            assert!(!error.problem.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_section_is_named() {
+        let text = &SERVER[..SERVER.find("[evidence]").unwrap()];
+        assert!(read("server.toml", text).unwrap_err().problem.contains("[evidence]"));
+    }
+
+    #[test]
+    fn the_files_name_is_the_profiles_name() {
+        assert_eq!(read("a/b/my-servers.toml", SERVER).unwrap().name, "my-servers");
+        for file in ["Server.toml", "my servers.toml", ".toml", ""] {
+            assert!(read(file, SERVER).unwrap_err().problem.contains("`server.toml`"), "{file}");
+        }
+    }
+
+    #[test]
+    fn every_shipped_file_explains_each_field() {
+        for text in [
+            SERVER,
+            include_str!("../../../packaging/profiles/shortlived.toml"),
+            include_str!("../../../packaging/profiles/client.toml"),
+        ] {
+            let lines: Vec<&str> = text.lines().collect();
+            for (index, line) in lines.iter().enumerate().skip(1) {
+                let is_field = line.contains(" = ") && !line.starts_with(['#', ' ']);
+                assert!(!is_field || lines[index - 1].starts_with('#'), "line {} has no comment above", index + 1);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_mutilated_file_never_panics(at in any::<prop::sample::Index>(), length in 0usize..40, insert in "\\PC{0,6}") {
+            let mut text: Vec<char> = SERVER.chars().collect();
+            let start = at.index(text.len());
+            let end = (start + length).min(text.len());
+            text.splice(start..end, insert.chars());
+            let text: String = text.into_iter().collect();
+            if let Err(error) = read("server.toml", &text) {
+                prop_assert!((1..=text.lines().count() + 1).contains(&error.line));
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Patterns of names that a profile permits or excludes.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::name::{DnsName, Name};
@@ -65,6 +66,17 @@ impl Pattern {
             _ => false,
         };
         speaks_for || self.covers(name)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AnyDns => f.write_str("*"),
+            Self::Exact(name) => name.fmt(f),
+            Self::Network { address, prefix } => write!(f, "{address}/{prefix}"),
+            Self::Suffix(suffix) => f.write_str(suffix),
+        }
     }
 }
 

@@ -241,14 +241,39 @@ pub(crate) fn subject_key(raw: &RawTbs) -> Result<PublicKey, crate::key::KeyErro
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::evidence::Method;
     use crate::key::KeyAlgorithm;
     use crate::profile::Decision;
-    use crate::testing::{self, Hierarchy, KeyPair, NOW, evidence, names, serial};
+    use crate::testing::{self, DAY, Hierarchy, KeyPair, NOW, evidence, names, serial};
 
     const ALGORITHMS: [KeyAlgorithm; 4] =
         [KeyAlgorithm::Ed25519, KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Rsa];
+
+    /// One hierarchy and one subject's key for all properties: making keys is what takes time.
+    static CAS: LazyLock<Hierarchy> = LazyLock::new(|| Hierarchy::new(KeyAlgorithm::P256));
+    static KEY: LazyLock<PublicKey> = LazyLock::new(|| KeyPair::generate(KeyAlgorithm::P256).public());
+
+    fn terms(profile: &str, names: &[Name], now: UnixTime) -> Terms {
+        let mut record = evidence(names, Method::Console);
+        record.names.iter_mut().for_each(|proof| proof.at = now);
+        match testing::profile(profile).decide(&KEY, names, None, &record, now) {
+            Decision::Issue(terms) => terms,
+            Decision::Refuse(refusal) => panic!("refused: {refusal}"),
+        }
+    }
+
+    fn build(profile: &str, terms: &Terms, seed: u8, now: UnixTime) -> Result<TbsCertificate, TbsError> {
+        leaf(&testing::profile(profile), terms, &CAS.issuing, &KEY, serial(seed), now)
+    }
+
+    fn role_certificate<'a>(role: Role, common_name: &'a str, names: &'a [Name]) -> RoleCertificate<'a> {
+        RoleCertificate { role, common_name, organization: None, names, pki_url: None, seconds: 30 * DAY }
+    }
 
     #[test]
     fn every_kind_of_ca_key_signs_a_chain_that_verifies() {
@@ -257,20 +282,166 @@ mod tests {
             let issuing = Certificate::from_der(cas.issuing.certificate()).unwrap();
             issuing.verify(cas.root.key()).unwrap();
             assert_eq!(issuing.verify(cas.issuing.key()), Err(BadSignature));
-            let key = KeyPair::generate(KeyAlgorithm::P256).public();
             let names = names(&["a.example.test", "10.0.0.1"]);
-            let profile = testing::profile("server");
-            let record = evidence(&names, Method::Http01);
-            let Decision::Issue(terms) = profile.decide(&key, &names, None, &record, NOW) else { panic!("refused") };
-            let tbs = leaf(&profile, &terms, &cas.issuing, &key, serial(9), NOW).unwrap();
-            let leaf = cas.issuing_key.certify(tbs.lint(Some(&cas.issuing)).unwrap());
+            let terms = terms("server", &names, NOW);
+            let tbs = leaf(&testing::profile("server"), &terms, &cas.issuing, &KEY, serial(9), NOW).unwrap();
+            let leaf = cas.issuing_key.certify(tbs.clone().lint(Some(&cas.issuing)).unwrap());
             leaf.verify(cas.issuing.key()).unwrap();
+            assert_eq!(leaf.tbs(), tbs.as_bytes());
             assert_eq!(leaf.names(), names);
             assert_eq!(leaf.subject(), "CN=a.example.test");
             assert_eq!(leaf.issuer(), "CN=Example Issuing 1,O=Example");
             assert_eq!(leaf.serial(), serial(9).as_bytes());
-            assert_eq!(leaf.validity().seconds(), 90 * testing::DAY);
-            assert!(leaf.to_pem().starts_with("-----BEGIN CERTIFICATE-----\n"));
+            assert_eq!(leaf.validity().seconds(), 90 * DAY);
+            assert_eq!(leaf.key().as_ref(), Ok(&*KEY));
+            assert_eq!(leaf.sha256(), crate::key::sha256(leaf.der()));
+            let pem = leaf.to_pem();
+            let (label, der) = der::pem::decode_vec(pem.as_bytes()).unwrap();
+            assert_eq!((label, der.as_slice()), ("CERTIFICATE", leaf.der()));
+        }
+    }
+
+    #[test]
+    fn every_role_passes_the_lints() {
+        for role_kind in [Role::Administrator, Role::OcspResponder, Role::TlsServer] {
+            let is_server = matches!(role_kind, Role::TlsServer);
+            let names = if is_server { names(&["signet.example.test", "127.0.0.1"]) } else { vec![] };
+            let mut what = role_certificate(role_kind, "signet.example.test", &names);
+            what.pki_url = Some("http://pki.example.test/");
+            let tbs = role(&what, &CAS.issuing, &KEY, serial(5), NOW).unwrap();
+            assert_eq!(tbs.names().unwrap(), names);
+            assert_eq!(tbs.common_name().unwrap().as_deref(), Some("signet.example.test"));
+            let _ = tbs.lint(Some(&CAS.issuing)).unwrap();
+        }
+    }
+
+    #[test]
+    fn roles_with_names_that_do_not_belong_are_refused() {
+        let names = names(&["signet.example.test"]);
+        let what = role_certificate(Role::Administrator, "Jane Doe", &names);
+        assert!(matches!(role(&what, &CAS.issuing, &KEY, serial(5), NOW), Err(TbsError::Der(_))));
+        let what = role_certificate(Role::TlsServer, "other.example.test", &names);
+        let tbs = role(&what, &CAS.issuing, &KEY, serial(5), NOW).unwrap();
+        let Err(TbsError::Lint(findings)) = tbs.lint(Some(&CAS.issuing)) else { panic!("passed") };
+        assert_eq!(findings[0].lint, "common_name_in_names");
+        for name in ["", " a", "a\nb", &"a".repeat(65)] {
+            let what = role_certificate(Role::Administrator, name, &[]);
+            assert!(matches!(role(&what, &CAS.issuing, &KEY, serial(5), NOW), Err(TbsError::Der(_))));
+        }
+    }
+
+    #[test]
+    fn only_a_ca_is_an_issuer() {
+        let what = role_certificate(Role::Administrator, "Jane Doe", &[]);
+        let tbs = role(&what, &CAS.issuing, &KEY, serial(5), NOW).unwrap();
+        let administrator = CAS.issuing_key.certify(tbs.lint(Some(&CAS.issuing)).unwrap());
+        let error = Issuer::from_der(administrator.der()).unwrap_err();
+        assert!(error.to_string().contains("not a CA certificate"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_for_the_issuers_own_key_is_never_signed() {
+        let what = role_certificate(Role::Administrator, "Jane Doe", &[]);
+        let tbs = role(&what, &CAS.issuing, CAS.issuing.key(), serial(5), NOW).unwrap();
+        let Err(TbsError::Lint(findings)) = tbs.lint(Some(&CAS.issuing)) else { panic!("passed") };
+        assert!(findings.iter().any(|finding| finding.lint == "key_differs_from_issuer"));
+    }
+
+    #[test]
+    fn a_wrong_signature_is_never_assembled() {
+        let what = role_certificate(Role::Administrator, "Jane Doe", &[]);
+        let linted = role(&what, &CAS.issuing, &KEY, serial(5), NOW).unwrap().lint(Some(&CAS.issuing)).unwrap();
+        let scheme = CAS.issuing.key().certificate_scheme();
+        let mut signature = CAS.issuing_key.sign(scheme, linted.tbs().as_bytes());
+        let assemble = |scheme, signature: &[u8]| linted.clone().assemble(CAS.issuing.key(), scheme, signature);
+        assert!(assemble(scheme, &signature).is_ok());
+        assert!(matches!(assemble(SignatureScheme::EcdsaP384Sha384, &signature), Err(TbsError::Der(_))));
+        *signature.last_mut().unwrap() ^= 1;
+        assert_eq!(assemble(scheme, &signature), Err(TbsError::Signature(BadSignature)));
+        assert_eq!(assemble(scheme, b""), Err(TbsError::Signature(BadSignature)));
+    }
+
+    #[test]
+    fn nothing_is_signed_after_the_issuers_end() {
+        let after = CAS.issuing.validity().not_after().plus(2 * DAY);
+        let terms = terms("server", &names(&["a.test"]), after);
+        assert_eq!(build("server", &terms, 1, after), Err(TbsError::Validity(ValidityError)));
+    }
+
+    #[test]
+    fn times_change_their_form_in_2050() {
+        let last = UnixTime(2_524_607_999); // 2049-12-31T23:59:59Z
+        let validity = Validity::new(last, last.plus(1)).unwrap();
+        let tbs = root("Root", "Example", &KEY, serial(3), validity).unwrap();
+        let bytes = tbs.as_bytes();
+        assert!(bytes.windows(15).any(|window| window == b"\x17\x0d491231235959Z"));
+        assert!(bytes.windows(17).any(|window| window == b"\x18\x0f20500101000000Z"));
+        assert_eq!(tbs.validity(), Ok(validity));
+        assert!(tbs.lint(None).is_ok());
+        assert!(matches!(
+            root("Root", "Example", &KEY, serial(3), Validity::new(last, UnixTime(u64::MAX)).unwrap()),
+            Err(TbsError::Der(_))
+        ));
+    }
+
+    fn some_names() -> impl Strategy<Value = Vec<Name>> {
+        let dns = "(\\*\\.)?[a-z0-9]{1,10}\\.[a-z]{2,10}\\.test".prop_map(|text| Name::parse(&text).unwrap());
+        let ip = any::<[u8; 3]>().prop_map(|[a, b, c]| Name::Ip([10, a, b, c].into()));
+        prop::collection::vec(prop_oneof![3 => dns, 1 => ip], 1..20)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_approved_is_what_is_read_back_and_made_again(
+            requested in some_names(), seed: u8, days in 0u64..3700, short: bool,
+        ) {
+            let profile = if short { "shortlived" } else { "server" };
+            // Also before the issuer begins, where notBefore is moved, and near its end.
+            let now = CAS.issuing.validity().not_before().plus(days * DAY);
+            let terms = terms(profile, &requested, now);
+            let Ok(tbs) = build(profile, &terms, seed, now) else {
+                prop_assert!(now.minus(terms.backdate) > CAS.issuing.validity().not_after());
+                return Ok(());
+            };
+            prop_assert_eq!(tbs.serial(), Ok(serial(seed)));
+            prop_assert_eq!(tbs.key(), Ok(KEY.clone()));
+            prop_assert_eq!(tbs.names(), Ok(terms.names.clone()));
+            prop_assert_eq!(tbs.common_name().unwrap(), terms.common_name.clone());
+            prop_assert!(tbs.validity().unwrap().seconds() <= terms.seconds);
+            prop_assert_eq!(TbsCertificate::from_der(tbs.as_bytes()), Ok(tbs.clone()));
+            // J4: the signer needs nothing but the bytes to make them again.
+            let again = build(profile, &terms, seed, tbs.signed_at(&terms).unwrap()).unwrap();
+            prop_assert_eq!(&again, &tbs);
+            prop_assert!(tbs.lint(Some(&CAS.issuing)).is_ok());
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert!(TbsCertificate::from_der(&bytes).is_err());
+            prop_assert!(Certificate::from_der(&bytes).is_err());
+            prop_assert!(Issuer::from_der(&bytes).is_err());
+        }
+
+        #[test]
+        fn changed_bytes_never_panic_and_never_verify(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), 1u8..=255), 1..4),
+        ) {
+            let mut der = CAS.issuing.certificate().to_vec();
+            for (at, flip) in changes {
+                let at = at.index(der.len());
+                der[at] ^= flip;
+            }
+            if der == CAS.issuing.certificate() {
+                return Ok(()); // two changes that cancel each other
+            }
+            let _ = Issuer::from_der(&der);
+            if let Ok(certificate) = Certificate::from_der(&der) {
+                prop_assert_eq!(certificate.verify(CAS.root.key()), Err(BadSignature));
+                if let Ok(tbs) = TbsCertificate::from_der(certificate.tbs()) {
+                    let _ = (tbs.serial(), tbs.validity(), tbs.key(), tbs.names(), tbs.common_name());
+                    let _ = tbs.lint(Some(&CAS.root));
+                }
+            }
         }
     }
 }
