@@ -28,7 +28,7 @@ lint:
 
 bench:
 	@tools/setup build run test
-	cargo build --release --workspace --bins
+	cargo build --release --workspace
 	cargo run --release -p softhsm-tests --bin bench
 
 torture:

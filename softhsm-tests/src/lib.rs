@@ -2,12 +2,17 @@
 #![forbid(unsafe_code)]
 
 pub mod acme;
+pub mod admin;
+
 pub mod clients;
 pub mod dns;
 pub mod files;
+pub mod fuzz;
+pub mod memory;
 pub mod ports;
 pub mod powercut;
 pub mod programs;
 pub mod rig;
 pub mod supervisor;
+pub mod verify;
 pub mod wait;

@@ -19,7 +19,7 @@ fn find() -> PathBuf {
     };
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--workspace", "--bins"]);
+        build.args(["build", "--quiet", "--workspace"]);
         if target.ends_with("release") {
             build.arg("--release");
         }

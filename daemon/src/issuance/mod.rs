@@ -365,3 +365,6 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
         .map(|digit| char::from(DIGITS[usize::from(digit)]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -269,3 +269,6 @@ fn shown(bytes: &[u8]) -> String {
     let rest = if bytes.len() > LENGTH { " and more" } else { "" };
     format!("\"{text}\"{rest}")
 }
+
+#[cfg(test)]
+mod tests;

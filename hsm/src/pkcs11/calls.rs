@@ -30,7 +30,7 @@ impl Calls {
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(answer) => answer.map_err(|e| TokenError::from_cryptoki(function, e)),
             Err(_) => {
-                Err(TokenError::new(function, ErrorClass::Restart, "the module answered with an impossible length"))
+                Err(TokenError::new(function, ErrorClass::Transient, "the module answered with an impossible length"))
             }
         }
     }

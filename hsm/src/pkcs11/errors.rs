@@ -7,8 +7,7 @@ use super::{ErrorClass, TokenError};
 /// The class of an answer, and what the administrator is told.
 ///
 /// Rows of classes that recover were put there by what tokens do, not by what the name promises:
-/// after a new login SoftHSM answers CKR_OBJECT_HANDLE_INVALID for handles of the old one, and a
-/// stale handle that now means another object shows as a key that may not sign.
+/// after a new login SoftHSM answers CKR_OBJECT_HANDLE_INVALID for handles of the old one.
 pub(super) fn row(rv: RvError) -> (ErrorClass, &'static str) {
     use ErrorClass::{Operator, Permanent, Relogin, Reopen, Restart, Transient};
     match rv {
@@ -27,9 +26,6 @@ pub(super) fn row(rv: RvError) -> (ErrorClass, &'static str) {
         }
 
         RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid => (Reopen, "the key's handle was lost"),
-        RvError::KeyFunctionNotPermitted | RvError::KeyTypeInconsistent => {
-            (Reopen, "the handle does not mean a key that signs so")
-        }
         RvError::OperationActive | RvError::OperationNotInitialized => (Reopen, "the session is in disorder"),
         RvError::SessionClosed | RvError::SessionHandleInvalid => (Reopen, "the session was lost"),
         RvError::SessionExists | RvError::SessionReadOnlyExists | RvError::SessionReadWriteSoExists => {
@@ -79,11 +75,13 @@ pub(super) fn row(rv: RvError) -> (ErrorClass, &'static str) {
         | RvError::FunctionNotSupported
         | RvError::InformationSensitive
         | RvError::KeyChanged
+        | RvError::KeyFunctionNotPermitted
         | RvError::KeyIndigestible
         | RvError::KeyNeeded
         | RvError::KeyNotNeeded
         | RvError::KeyNotWrappable
         | RvError::KeySizeRange
+        | RvError::KeyTypeInconsistent
         | RvError::KeyUnextractable
         | RvError::MechanismInvalid
         | RvError::MechanismParamInvalid
@@ -156,12 +154,13 @@ impl TokenError {
                 format!("the library has no {symbol}, so it is no PKCS#11 module: correct `module`"),
             ),
             Error::NotSupported | Error::NullFunctionPointer => {
-                Self::new(function, ErrorClass::Permanent, "the module does not have this function: use another module")
+                Self::new(function, ErrorClass::Permanent, "the module cannot do this: use another module")
             }
-            // The module answered, but with values that are none: nothing it says can be trusted.
-            other => Self::new(function, ErrorClass::Restart, format!("the module answered with nonsense: {other}")),
+            // One wrong answer is an error for its request only.
+            other => Self::new(function, ErrorClass::Transient, format!("the module answered with nonsense: {other}")),
         }
     }
+
     /// The same trouble, after what its class asks for was done and did not help.
     pub(super) fn beyond_recovery(self) -> Self {
         match self.class {

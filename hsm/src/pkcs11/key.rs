@@ -263,11 +263,16 @@ fn spki(attributes: &[Attribute]) -> Option<Vec<u8>> {
         }
         KeyType::EC => {
             let curve: ObjectIdentifier = ObjectIdentifier::from_der(params?).ok()?;
+            let size = match curve {
+                P256 => 65,
+                P384 => 97,
+                _ => return None,
+            };
             let parameters = Some((&curve).into());
-            (AlgorithmIdentifierOwned { oid: EC_PUBLIC_KEY, parameters }, unwrapped(point?).to_vec())
+            (AlgorithmIdentifierOwned { oid: EC_PUBLIC_KEY, parameters }, bare(point?, size)?.to_vec())
         }
         KeyType::EC_EDWARDS => {
-            (AlgorithmIdentifierOwned { oid: ED25519, parameters: None }, unwrapped(point?).to_vec())
+            (AlgorithmIdentifierOwned { oid: ED25519, parameters: None }, bare(point?, 32)?.to_vec())
         }
         _ => return None,
     };
@@ -275,7 +280,63 @@ fn spki(attributes: &[Attribute]) -> Option<Vec<u8>> {
     SubjectPublicKeyInfoOwned { algorithm, subject_public_key }.to_der().ok()
 }
 
-/// CKA_EC_POINT is the point in an OCTET STRING, but some tokens give the bare point.
-fn unwrapped(point: &[u8]) -> &[u8] {
-    <&OctetStringRef>::from_der(point).map_or(point, |wrapped| wrapped.as_bytes())
+/// CKA_EC_POINT is the point in an OCTET STRING, but some tokens give the bare point. Its length
+/// decides: a bare point begins like an OCTET STRING, and once in a while has its length too.
+fn bare(point: &[u8], size: usize) -> Option<&[u8]> {
+    if point.len() == size {
+        return Some(point);
+    }
+    let wrapped = <&OctetStringRef>::from_der(point).ok()?.as_bytes();
+    (wrapped.len() == size).then_some(wrapped)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ec(curve: ObjectIdentifier, point: &[u8]) -> Vec<Attribute> {
+        let curve = curve.to_der().expect("encodes");
+        vec![Attribute::KeyType(KeyType::EC), Attribute::EcParams(curve), Attribute::EcPoint(point.to_vec())]
+    }
+
+    #[test]
+    fn a_bare_point_and_a_wrapped_one_are_the_same_key() {
+        // 63 is the length that makes the bare point look like an OCTET STRING.
+        for first in [0, 63, 64, 255] {
+            let mut point = vec![4, first];
+            point.resize(65, 7);
+            let wrapped = [&[4, 65][..], &point].concat();
+            let key = spki(&ec(P256, &point));
+            assert!(key.as_ref().is_some_and(|key| key.ends_with(&point)), "{first}");
+            assert_eq!(spki(&ec(P256, &wrapped)), key, "{first}");
+        }
+    }
+
+    #[test]
+    fn a_point_of_another_curve_or_length_is_no_key() {
+        assert_eq!(spki(&ec(P256, &[4; 97])), None);
+        assert_eq!(spki(&ec(P384, &[4; 65])), None);
+        assert_eq!(spki(&ec(EC_PUBLIC_KEY, &[4; 65])), None);
+        assert_eq!(spki(&[Attribute::KeyType(KeyType::RSA)]), None);
+        assert_eq!(spki(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_attributes_give_a_key_or_none(
+            kind in 0..4_usize,
+            values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 4),
+        ) {
+            let kinds = [KeyType::RSA, KeyType::EC, KeyType::EC_EDWARDS, KeyType::AES];
+            let _ = spki(&[
+                Attribute::KeyType(kinds[kind]),
+                Attribute::Modulus(values[0].clone()),
+                Attribute::PublicExponent(values[1].clone()),
+                Attribute::EcParams(values[2].clone()),
+                Attribute::EcPoint(values[3].clone()),
+            ]);
+        }
+    }
 }

@@ -23,6 +23,9 @@ const DISCOVERY_PAUSE: Duration = Duration::from_millis(100);
 /// Length of a token's label in CK_TOKEN_INFO.
 const MAX_LABEL: usize = 32;
 
+/// What a slot's token says about itself, or why that cannot be read.
+type Readable = Result<TokenInfo, TokenError>;
+
 /// A loaded and initialised module. Dropping it is C_Finalize, after which another one can be
 /// made, with another environment; every session must be closed before.
 pub(super) struct Module {
@@ -31,23 +34,23 @@ pub(super) struct Module {
 }
 
 impl Module {
-    /// Sets the environment, loads the module and initialises it.
-    pub(super) fn load(config: &TokenConfig<'_>) -> Result<Self, TokenError> {
-        set_environment(config);
-        let calls = Calls::default();
-        let pkcs11 = calls.make("dlopen", || Pkcs11::new(config.module))?;
-        let module = Self { pkcs11, calls };
-        module.initialize(config.arguments)?;
+    /// Initialises a library.
+    fn start(library: &Pkcs11, arguments: Option<&str>) -> Result<Self, TokenError> {
+        let module = Self { pkcs11: library.clone(), calls: Calls::default() };
+        module.initialize(arguments)?;
         Ok(module)
     }
 
     /// Loads the module and finds the token, for at most [`DISCOVERY`].
     pub(super) fn find(config: &TokenConfig<'_>) -> Result<(Self, Slot), TokenError> {
         let wanted = token_uri(config.uri)?;
+        let library = load(config)?;
         let started = Instant::now();
         loop {
-            // A module reads the list of tokens in C_Initialize, so each attempt is a fresh one.
-            let error = match Self::load(config).and_then(|module| Ok((module.slot(config.uri, &wanted)?, module))) {
+            // A module may read the list of tokens in C_Initialize alone, so each try is a new one.
+            let found = Self::start(&library, config.arguments)
+                .and_then(|module| Ok((module.slot(config.uri, &wanted)?, module)));
+            let error = match found {
                 Ok((slot, module)) => return Ok((module, slot)),
                 Err(error) => error,
             };
@@ -104,8 +107,8 @@ impl Module {
         self.call("C_Initialize", |pkcs11| pkcs11.initialize(arguments))
     }
 
-    /// Every slot with a token: its information, or why it has none to read.
-    fn tokens(&self) -> Result<Vec<(Slot, Result<TokenInfo, TokenError>)>, TokenError> {
+    /// Every slot with a token.
+    fn tokens(&self) -> Result<Vec<(Slot, Readable)>, TokenError> {
         let slots = self.call("C_GetSlotList", Pkcs11::get_slots_with_token)?;
         Ok(slots.into_iter().map(|slot| (slot, self.call("C_GetTokenInfo", |p| p.get_token_info(slot)))).collect())
     }
@@ -171,7 +174,7 @@ pub(crate) fn create_token(
         return Err(operator(format!("the label `{label}` must have 1 to {MAX_LABEL} octets: choose another")));
     }
     let (so_pin, user_pin) = (auth_pin(so_pin)?, auth_pin(user_pin)?);
-    let module = Module::load(config)?;
+    let module = Module::start(&load(config)?, config.arguments)?;
     let mut free = None;
     for (slot, info) in module.tokens()? {
         let info = info?;
@@ -219,8 +222,8 @@ fn auth_pin(pin: &Pin) -> Result<AuthPin, TokenError> {
     Ok(AuthPin::from(text))
 }
 
-/// Sets the variables that the module reads while it is loaded and initialised.
-fn set_environment(config: &TokenConfig<'_>) {
+/// Sets the variables that the module reads while it is loaded and initialised, and loads it.
+fn load(config: &TokenConfig<'_>) -> Result<Pkcs11, TokenError> {
     for (name, value) in config.environment {
         #[allow(unsafe_code, reason = "modules such as SoftHSM are configured by the environment alone")]
         // SAFETY: nothing else may read the environment of C at the same time. A signer opens its
@@ -230,4 +233,5 @@ fn set_environment(config: &TokenConfig<'_>) {
             std::env::set_var(name, value);
         }
     }
+    Calls::default().make("dlopen", || Pkcs11::new(config.module))
 }

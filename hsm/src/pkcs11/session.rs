@@ -8,6 +8,7 @@
 //! Lock order: `access`, then `pool`. No call into the module is made while `pool` is locked.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ pub(super) struct Sessions {
     access: Mutex<Access>,
     pool: Mutex<Pool>,
     returned: Condvar,
+    relogins: AtomicU32,
 }
 
 /// The login. Locked for as long as one is made or ended.
@@ -43,7 +45,6 @@ struct Access {
     anchor: Option<Session>,
     /// Present while unsealed: what a lost login is made good with.
     pin: Option<Pin>,
-    relogins: u32,
 }
 
 struct Pool {
@@ -61,6 +62,8 @@ struct Pool {
 enum State {
     LoggedIn,
     LoggedOut,
+    /// A lost login is being made good: nothing is lent until it is.
+    Recovering,
 }
 
 /// A session on loan. It goes back to the pool by [`Lease::keep`]; dropped otherwise, it is closed.
@@ -89,6 +92,7 @@ impl Sessions {
             access: Mutex::default(),
             pool: Mutex::new(pool),
             returned: Condvar::new(),
+            relogins: AtomicU32::new(0),
         }
     }
 
@@ -110,7 +114,7 @@ impl Sessions {
         self.end(&mut access);
         self.log_in(&mut access, pin)?;
         access.pin = Some(Pin(Zeroizing::new(pin.0.to_vec())));
-        access.relogins = 0;
+        self.proven();
         self.next_generation(State::LoggedIn);
         Ok(())
     }
@@ -128,11 +132,13 @@ impl Sessions {
             if pool.state == State::LoggedOut {
                 return Err(logged_out());
             }
+            let may_lend = pool.state == State::LoggedIn;
             let generation = pool.generation;
-            if let Some(session) = pool.idle.pop() {
+            let idle = if may_lend { pool.idle.pop() } else { None };
+            if let Some(session) = idle {
                 return Ok(Lease { sessions: self, session: Some(session), generation });
             }
-            if pool.open < pool.limit {
+            if may_lend && pool.open < pool.limit {
                 pool.open += 1;
                 drop(pool);
                 // From here on the lease answers for the count: dropped without a session, it gives
@@ -184,42 +190,61 @@ impl Sessions {
         if self.generation() != seen { Ok(()) } else { self.log_in_again(&mut access) }
     }
 
-    /// A signature was good, so the login before it was.
+    /// The login does what it is for: logins that are made from now on are counted anew.
     pub(super) fn proven(&self) {
-        if let Ok(mut access) = self.access.try_lock() {
-            access.relogins = 0;
-        }
+        self.relogins.store(0, Ordering::Relaxed);
     }
 
     fn log_in_again(&self, access: &mut Access) -> Result<(), TokenError> {
         let Some(pin) = access.pin.take() else {
             return Err(logged_out());
         };
-        if access.relogins >= MAX_RELOGINS {
+        let relogins = self.relogins.fetch_add(1, Ordering::Relaxed) + 1;
+        if relogins > MAX_RELOGINS {
             access.pin = Some(pin);
             let what = format!("the login was lost {MAX_RELOGINS} times in a row: a fresh start is needed");
             return Err(TokenError::new("C_Login", ErrorClass::Restart, what));
         }
-        access.relogins += 1;
-        tracing::warn!(relogins = access.relogins, "the token lost the login, logging in again");
+        tracing::warn!(relogins, "the token lost the login, logging in again");
+        if let Err(error) = self.quiesce() {
+            access.pin = Some(pin);
+            return Err(error);
+        }
         self.close_anchor(access);
-        match self.log_in(access, &pin) {
-            Ok(()) => {
-                access.pin = Some(pin);
-                self.next_generation(State::LoggedIn);
-                Ok(())
+        let answer = self.log_in(access, &pin);
+        let (state, answer) = match answer {
+            // The PIN is dropped: it is not the token's any more, and must never be tried again.
+            Err(refused @ (LoginError::Locked | LoginError::WrongPin)) => {
+                let what = format!("{refused}, which it took before: unseal with the new one");
+                (State::LoggedOut, Err(TokenError::new("C_Login", ErrorClass::Operator, what)))
             }
             Err(LoginError::Token(error)) => {
                 access.pin = Some(pin);
-                Err(error)
+                (State::LoggedIn, Err(error))
             }
-            // The PIN is dropped: it is not the token's any more, and must never be tried again.
-            Err(refused) => {
-                self.next_generation(State::LoggedOut);
-                let what = format!("{refused}, which it took before: unseal with the new one");
-                Err(TokenError::new("C_Login", ErrorClass::Operator, what))
+            Ok(()) => {
+                access.pin = Some(pin);
+                (State::LoggedIn, Ok(()))
             }
+        };
+        self.next_generation(state);
+        answer
+    }
+
+    /// Lends nothing more, and waits for what is lent: SoftHSM answers CKR_GENERAL_ERROR to a call
+    /// that a logout overtakes, which would look like a broken token.
+    fn quiesce(&self) -> Result<(), TokenError> {
+        let mut pool = self.pool();
+        pool.state = State::Recovering;
+        let busy = |pool: &mut Pool| pool.open > pool.idle.len();
+        let waited = self.returned.wait_timeout_while(pool, self.deadline, busy);
+        let (mut pool, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            pool.state = State::LoggedIn;
+            let what = format!("calls in progress did not end within {:?}: a fresh start is needed", self.deadline);
+            return Err(TokenError::new("C_Login", ErrorClass::Restart, what));
         }
+        Ok(())
     }
 
     /// A new anchor and one C_Login on it.
@@ -343,8 +368,12 @@ impl Drop for Lease<'_> {
         if let Some(session) = self.session.take() {
             self.sessions.module.close_session(session);
         }
-        self.sessions.pool().open -= 1;
-        self.sessions.returned.notify_one();
+        let mut pool = self.sessions.pool();
+        pool.open -= 1;
+        match pool.state {
+            State::Recovering => self.sessions.returned.notify_all(),
+            State::LoggedIn | State::LoggedOut => self.sessions.returned.notify_one(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Signatures: what the token is given to sign, and what becomes of its answer.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest::{self, SHA256, SHA384};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
@@ -16,22 +18,24 @@ const SHA256_INFO: [u8; 19] =
 /// Octets of the salt, as TLS 1.3 has it (RFC 8446 section 4.2.3).
 const PSS_SALT: Ulong = Ulong::new(32);
 
-/// What goes into the token for one signature. The digest is always made here: CKM_ECDSA takes
-/// input of any length, and a long message costs the token nothing.
-pub(super) struct Job {
+/// What goes into the token for one signature. A digest is always made here, so that it has the
+/// length it must have (CKM_ECDSA takes input of any), and a long message costs the token nothing.
+/// Ed25519 alone signs the message itself.
+pub(super) struct Job<'a> {
     scheme: SignatureScheme,
     pub(super) mechanism: Mechanism<'static>,
-    pub(super) input: Vec<u8>,
+    pub(super) input: Cow<'a, [u8]>,
 }
 
-impl Job {
-    pub(super) fn new(scheme: SignatureScheme, message: &[u8]) -> Self {
+impl<'a> Job<'a> {
+    pub(super) fn new(scheme: SignatureScheme, message: &'a [u8]) -> Self {
         let sha256 = || digest::digest(&SHA256, message).as_ref().to_vec();
         let (mechanism, input) = match scheme {
             SignatureScheme::EcdsaP256Sha256 => (Mechanism::Ecdsa, sha256()),
             SignatureScheme::EcdsaP384Sha384 => (Mechanism::Ecdsa, digest::digest(&SHA384, message).as_ref().to_vec()),
             SignatureScheme::Ed25519 => {
-                (Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)), message.to_vec())
+                let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
+                return Self { scheme, mechanism, input: Cow::Borrowed(message) };
             }
             SignatureScheme::RsaPkcs1Sha256 => (Mechanism::RsaPkcs, [&SHA256_INFO[..], &sha256()].concat()),
             SignatureScheme::RsaPssSha256 => {
@@ -40,7 +44,7 @@ impl Job {
                 (Mechanism::RsaPkcsPss(parameters), sha256())
             }
         };
-        Self { scheme, mechanism, input }
+        Self { scheme, mechanism, input: Cow::Owned(input) }
     }
 
     /// The signature in the form that X.509 and TLS want; `None` if the token's answer is none.

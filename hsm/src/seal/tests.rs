@@ -42,8 +42,10 @@ impl Identity {
 
     fn invitation(&self) -> Invitation {
         let journal = JournalId("0a".repeat(16));
-        Invitation::new::<EntropyError>(&journal, &mut Generator(0), |statement| Ok((self.spki(), self.sign(statement))))
-            .unwrap()
+        Invitation::new::<EntropyError>(&journal, &mut Generator(0), |statement| {
+            Ok((self.spki(), self.sign(statement)))
+        })
+        .unwrap()
     }
 }
 

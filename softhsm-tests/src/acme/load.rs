@@ -1,7 +1,7 @@
 //! Several clients at once, until they are told to stop.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct Plan {
 /// Clients at work.
 pub struct Load {
     stop: Arc<AtomicBool>,
-    issued: Arc<AtomicU64>,
+    issued: Arc<Mutex<Vec<Issued>>>,
     clients: Vec<JoinHandle<Report>>,
 }
 
@@ -46,7 +46,7 @@ impl Load {
     /// Starts; every order is for a name of its own.
     pub fn start(plan: &Plan) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let issued = Arc::new(AtomicU64::new(0));
+        let issued = Arc::<Mutex<Vec<Issued>>>::default();
         let clients = (0..plan.clients).map(|number| {
             let (plan, stop, issued) = (plan.clone(), stop.clone(), issued.clone());
             std::thread::spawn(move || run(&plan, number, &stop, &issued))
@@ -56,29 +56,39 @@ impl Load {
 
     /// Certificates that clients have downloaded so far.
     pub fn issued(&self) -> u64 {
-        self.issued.load(Ordering::Relaxed)
+        lock(&self.issued).len() as u64
+    }
+
+    /// The certificates that clients hold by now.
+    pub fn held(&self) -> Vec<Issued> {
+        lock(&self.issued).clone()
     }
 
     /// Lets every client finish its order, and collects what they saw.
     pub fn stop(self) -> Report {
         self.stop.store(true, Ordering::Relaxed);
         let mut whole = Report::default();
+        let issued = self.issued;
         for client in self.clients {
             let report = client
                 .join()
                 .unwrap_or_else(|_| Report { failed: vec!["a client panicked".into()], ..Report::default() });
-            whole.issued.extend(report.issued);
             whole.failed.extend(report.failed);
             whole.seen.unavailable += report.seen.unavailable;
             whole.seen.lost += report.seen.lost;
             whole.seen.bad_nonces += report.seen.bad_nonces;
             whole.seen.wrong.extend(report.seen.wrong);
         }
+        whole.issued = lock(&issued).clone();
         whole
     }
 }
 
-fn run(plan: &Plan, number: usize, stop: &AtomicBool, issued: &AtomicU64) -> Report {
+fn lock(issued: &Mutex<Vec<Issued>>) -> MutexGuard<'_, Vec<Issued>> {
+    issued.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run(plan: &Plan, number: usize, stop: &AtomicBool, issued: &Mutex<Vec<Issued>>) -> Report {
     let mut report = Report::default();
     let client = Client::new(&plan.directory, plan.tls.clone(), plan.responder.clone(), plan.patience);
     let mut client = match client.and_then(|mut client| client.register().map(|()| client)) {
@@ -93,10 +103,7 @@ fn run(plan: &Plan, number: usize, stop: &AtomicBool, issued: &AtomicU64) -> Rep
             break;
         }
         match client.obtain(&format!("order-{order}.client-{number}.example.test")) {
-            Ok(certificate) => {
-                issued.fetch_add(1, Ordering::Relaxed);
-                report.issued.push(certificate);
-            }
+            Ok(certificate) => lock(issued).push(certificate),
             Err(error) => report.failed.push(error),
         }
     }

@@ -76,6 +76,11 @@ pub fn tls_config(roots: &Path) -> Result<Arc<ClientConfig>, Failure> {
     Ok(Arc::new(builder.with_root_certificates(store).with_no_client_auth()))
 }
 
+/// The body of a newAccount or newOrder request, as some client would sign it.
+pub fn example_jws(payload: &str) -> Vec<u8> {
+    AccountKey::generate().jws(&Signer::Key, "https://ca.example.test/acme/new-account", "bm9uY2U", payload)
+}
+
 impl Client {
     /// A client of the directory at `directory`, which tries again for `patience` when the service
     /// is away, and no longer. Nothing is sent yet.

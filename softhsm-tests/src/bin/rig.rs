@@ -91,6 +91,7 @@ fn up(arguments: Up) -> Result<(), Failure> {
         dns: arguments.dns,
         profile: arguments.profile,
         start: if arguments.sealed { Start::Sealed } else { Start::Unsealed },
+        ..Options::default()
     };
     rig::up(&layout, &options, &programs()?, None).inspect_err(|_| {
         for log in rig::logs(&layout) {

@@ -93,6 +93,7 @@ pub fn unavailable() -> Option<String> {
 pub fn rounds(engine: EngineKind, rounds: u32, age: Age, fsync: Fsync) -> io::Result<Report> {
     let mut report = Report::default();
     let mut running: Option<(Writer, Disk)> = None;
+    let mut counted = 0;
     for round in 1..=rounds {
         // The old one's writer goes on; a young one is new. Writers go before their disks.
         let (mut writer, disk) = match running.take().filter(|_| age == Age::Old) {
@@ -101,6 +102,7 @@ pub fn rounds(engine: EngineKind, rounds: u32, age: Age, fsync: Fsync) -> io::Re
                 (writer, disk)
             }
             None => {
+                counted = 0;
                 let disk = Disk::create(DISK)?;
                 let writer = Writer::start(engine, &disk.path().join("store"), fsync)?;
                 (writer, disk)
@@ -120,13 +122,17 @@ pub fn rounds(engine: EngineKind, rounds: u32, age: Age, fsync: Fsync) -> io::Re
         let copied = copy.path().join("store");
         let acknowledged = writer.acknowledged.clone();
         report.rounds = round;
-        report.acknowledged += acknowledged.values().sum::<u64>();
+        let sum = acknowledged.values().sum();
+        report.acknowledged += sum - std::mem::replace(&mut counted, sum);
         // In a thread, so that an engine that panics has failed like one that says so.
         let verdict = std::thread::spawn(move || load::verify(engine, &copied, &acknowledged)).join();
         match verdict {
             Ok(Ok(())) => {}
             Ok(Err(why)) => report.failures.push(format!("round {round}: {why}")),
-            Err(_) => report.failures.push(format!("round {round}: the engine panicked")),
+            Err(panic) => {
+                let why = panic.downcast_ref::<String>().map_or("no text", String::as_str);
+                report.failures.push(format!("round {round}: the engine panicked: {why}"));
+            }
         }
         running = Some((writer, disk));
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Failure, Layout, Record};
+use super::{Failure, Layout, Module, Record};
 use crate::files;
 
 /// Where Debian has SoftHSM.
@@ -12,14 +12,23 @@ const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const PINS: [&str; 4] = ["root", "ca", "tls", "so"];
 
 /// Holds the ceremony, unless the rig had one. What a ceremony that failed has made is removed.
-pub(super) fn hold(layout: &Layout, record: &Record, programs: &Path) -> Result<(), Failure> {
+pub(super) fn hold(layout: &Layout, record: &Record, ca_module: Module, programs: &Path) -> Result<(), Failure> {
     if layout.config().exists() {
         return Ok(());
     }
     if !Path::new(MODULE).is_file() {
         return Err(format!("{MODULE} is missing: run `apt-get install softhsm2`"));
     }
-    let result = pins(layout).and_then(|()| init(layout, record, programs));
+    let result = pins(layout)
+        .and_then(|()| init(layout, record, programs))
+        .and_then(|()| match ca_module {
+            Module::Counting => count_calls(layout, programs),
+            Module::SoftHsm => Ok(()),
+        })
+        .and_then(|()| match record.disk {
+            Some(_) => move_state(layout, &record.ca_state(layout)),
+            None => Ok(()),
+        });
     if result.is_err() {
         for made in [layout.config(), layout.state(), layout.bundle(), layout.pin("")] {
             let _ = std::fs::remove_dir_all(made);
@@ -65,4 +74,65 @@ fn init(layout: &Layout, record: &Record, programs: &Path) -> Result<(), Failure
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(format!("the ceremony failed: {}", said.lines().last().unwrap_or("without a word")))
+}
+
+/// Puts the module that counts between the CA's signer and SoftHSM.
+fn count_calls(layout: &Layout, programs: &Path) -> Result<(), Failure> {
+    let control = layout.faults();
+    let folder = control.parent().unwrap_or(layout.directory());
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&control, ""))
+        .map_err(|error| format!("{}: {error}", control.display()))?;
+    change(&layout.signer("ca"), |config| {
+        config.insert("module".into(), string(&programs.join("libfault_module.so")));
+        if let Some(environment) = config.get_mut("environment").and_then(toml::Value::as_table_mut) {
+            environment.insert("FAULT_MODULE_TARGET".into(), string(Path::new(MODULE)));
+            environment.insert("FAULT_MODULE_CONTROL".into(), string(&control));
+        }
+        if let Some(writes) = config.get_mut("module_writes").and_then(toml::Value::as_array_mut) {
+            writes.push(string(folder));
+        }
+    })
+}
+
+/// Puts everything that the CA's signer keeps elsewhere, but for its token.
+fn move_state(layout: &Layout, to: &Path) -> Result<(), Failure> {
+    let from = layout.state().join("ca");
+    let fault = |error: std::io::Error| format!("{}: {error}", to.display());
+    std::fs::create_dir_all(to).map_err(fault)?;
+    for entry in std::fs::read_dir(&from).map_err(fault)?.flatten() {
+        if entry.path() != layout.token("ca") {
+            copy(&entry.path(), &to.join(entry.file_name())).map_err(fault)?;
+        }
+    }
+    change(&layout.signer("ca"), |config| {
+        config.insert("state".into(), string(to));
+    })
+}
+
+/// Copies a file, or a directory and what is in it, durably.
+pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if from.is_dir() {
+        std::fs::create_dir_all(to)?;
+        for entry in std::fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    } else if from.is_file() {
+        std::fs::copy(from, to)?;
+        std::fs::File::open(to)?.sync_all()?;
+    }
+    std::fs::File::open(to.parent().unwrap_or(to))?.sync_all()
+}
+
+fn change(path: &Path, edit: impl FnOnce(&mut toml::Table)) -> Result<(), Failure> {
+    let fault = |error: String| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    let mut config: toml::Table = toml::from_str(&text).map_err(|error| fault(error.to_string()))?;
+    edit(&mut config);
+    super::write(path, &config.to_string())
+}
+
+fn string(path: &Path) -> toml::Value {
+    toml::Value::String(path.display().to_string())
 }

@@ -27,6 +27,11 @@ impl Layout {
         Ok(Self(path))
     }
 
+    /// A rig that exists nowhere.
+    pub fn example() -> Self {
+        Self(PathBuf::from("/rig"))
+    }
+
     /// The directory itself.
     pub fn directory(&self) -> &Path {
         &self.0
@@ -72,9 +77,14 @@ impl Layout {
         self.state().join(name).join("tokens")
     }
 
-    /// The journal of a signer.
-    pub fn journal(&self, name: &str) -> PathBuf {
-        self.state().join(name).join("journal")
+    /// What the module that counts calls is told.
+    pub fn faults(&self) -> PathBuf {
+        self.0.join("faults").join("control")
+    }
+
+    /// The calls that it counted, a line each.
+    pub fn calls(&self) -> PathBuf {
+        self.0.join("faults").join("control.log")
     }
 
     /// The daemon's records.

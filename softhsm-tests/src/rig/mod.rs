@@ -15,9 +15,12 @@ use std::time::{Duration, Instant};
 
 pub use environment::Environment;
 pub use layout::Layout;
-pub use record::{Engine, Options, Record, Start};
+pub use record::{Engine, Module, Options, Record, Start, Watchdog};
 
+use crate::acme::load::{Load, Plan};
+use crate::acme::{self, Responder};
 use crate::supervisor::{self, Health};
+use crate::verify::Verified;
 use crate::wait::{wait_for, wait_until};
 
 /// Longest wait for the daemons to be ready, on a machine that does much else.
@@ -38,14 +41,15 @@ pub fn up(layout: &Layout, options: &Options, programs: &Path, owner: Option<u32
     kill_leftovers(layout)?;
     for program in ["rig", "signet-signer", "signetctl", "signetd"] {
         if !programs.join(program).is_file() {
-            return Err(format!("{} has no {program}: run `cargo build --workspace --bins` first", programs.display()));
+            return Err(format!("{} has no {program}: run `cargo build --workspace` first", programs.display()));
         }
     }
     let record = Record::decide(layout, options)?;
-    for directory in [layout.logs(), layout.run(), layout.store()] {
-        std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let store = record.store(layout);
+    for directory in [&layout.logs(), &layout.run(), store.parent().unwrap_or(layout.directory())] {
+        std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
-    ceremony::hold(layout, &record, programs)?;
+    ceremony::hold(layout, &record, options.ca_module, programs)?;
     write(&layout.signetd(), &settings::signetd(layout, &record))?;
     record.save(layout)?;
     let result = start(layout, programs, owner)
@@ -81,7 +85,13 @@ pub fn supervise(layout: &Layout, programs: &Path, owner: Option<u32>) -> Result
         std::thread::spawn(move || crate::dns::serve(&socket));
     }
     let owner = owner.and_then(|pid| i32::try_from(pid).ok());
-    supervisor::run(settings::services(layout, programs), &layout.run(), owner).map_err(|error| error.to_string())
+    let services = settings::services(layout, &record, programs);
+    supervisor::run(services, &layout.run(), owner).map_err(|error| error.to_string())
+}
+
+/// What `signetd.toml` of such a rig would say.
+pub fn example_settings(layout: &Layout, options: &Options) -> String {
+    settings::signetd(layout, &Record::decide(layout, options).expect("free ports"))
 }
 
 /// The logs of a rig that are not empty.
@@ -106,6 +116,7 @@ fn start(layout: &Layout, programs: &Path, owner: Option<u32>) -> Result<(), Fai
     }
     command.stdin(Stdio::null()).stdout(log.try_clone().map_err(fault)?).stderr(log);
     let mut child = command.spawn().map_err(fault)?;
+    write(&layout.pid_file("supervisor"), &format!("{}\n", child.id()))?;
     wait_for("the supervisor answers", GONE, || {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(Err(format!("the supervisor ended with {status}")));
@@ -254,6 +265,89 @@ impl Rig {
     pub fn wait_until_ready(&self) {
         wait_until("the rig is ready", READY, || health(&self.layout).is_ok_and(|health| health["ready"] == true))
             .unwrap_or_else(|error| panic!("{error}: {:?}", health(&self.layout)));
+    }
+
+    /// `clients` that order certificates as fast as they can, and try each step again for a minute
+    /// while the service is away.
+    pub fn load(&self, clients: usize) -> Load {
+        Load::start(&self.plan(clients))
+    }
+
+    /// What [`Rig::load`] does. Takes the rig's http-01 port: one plan a rig.
+    pub fn plan(&self, clients: usize) -> Plan {
+        let environment = &self.environment;
+        let port = environment.get("SIGNET_HTTP01_PORT").parse().expect("a port in rig.env");
+        Plan {
+            directory: environment.get("SIGNET_DIRECTORY").to_owned(),
+            tls: acme::tls_config(Path::new(environment.get("SIGNET_CA_FILE"))).expect("a root certificate"),
+            responder: Responder::start(port).expect("the http-01 port"),
+            clients,
+            patience: READY,
+        }
+    }
+
+    /// Takes the rig down and looks at what it has left, with what clients hold.
+    pub fn verify(&self, clients: &[acme::Issued]) -> Verified {
+        down(&self.layout).expect("down");
+        crate::verify::verify(&self.layout, &self.record(), clients).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    /// What was decided when it came up.
+    pub fn record(&self) -> Record {
+        Record::load(&self.layout).expect("rig.json").expect("rig.json")
+    }
+
+    /// Stops every process of the rig, its supervisor first, or lets them all go on.
+    pub fn signal_all(&self, signal: rustix::process::Signal) {
+        let supervisor = self.layout.pid_file("supervisor");
+        let pid = std::fs::read_to_string(supervisor).expect("the supervisor's pid").trim().parse().expect("a pid");
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a pid"), signal).expect("a process");
+        for service in ["signetd", "signer-ca", "signer-tls"] {
+            self.signal(service, signal);
+        }
+    }
+
+    /// The same rig as it would start after a power cut, with what a disk had then: its store and CA
+    /// journal in `disk`, the rest a copy, on other ports. Comes up unsealed, or says why not.
+    pub fn twin(&self, disk: &Path) -> Result<Self, Failure> {
+        let directory = tempfile::Builder::new().prefix("rig-").tempdir().map_err(|error| error.to_string())?;
+        let layout = Layout::new(directory.path())?;
+        let before = self.record();
+        let record = before.twin(disk).map_err(|error| error.to_string())?;
+        let replaced = [
+            (
+                before.disk.as_deref().unwrap_or(self.layout.directory()).display().to_string(),
+                disk.display().to_string(),
+            ),
+            (self.layout.directory().display().to_string(), layout.directory().display().to_string()),
+            (before.admin.to_string(), record.admin.to_string()),
+        ];
+        for part in [self.layout.config(), self.layout.state(), self.layout.bundle(), self.layout.pin("")] {
+            let to = layout.directory().join(part.strip_prefix(self.layout.directory()).unwrap_or(&part));
+            ceremony::copy(&part, &to).map_err(|error| format!("{}: {error}", part.display()))?;
+        }
+        let settings = ["signer-ca.toml", "signer-tls.toml", "softhsm-ca.conf", "softhsm-tls.conf"];
+        let settings = settings.map(|file| layout.config().join(file));
+        for file in settings.iter().chain([&layout.bundle().join("profile.toml")]) {
+            let mut text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            for (old, new) in &replaced {
+                text = text.replace(old, new);
+            }
+            write(file, &text)?;
+        }
+        record.save(&layout)?;
+        let options = Options { watchdog: record.watchdog, ..Options::default() };
+        let started = Instant::now();
+        let mut rig = Self { directory, layout, environment: self.environment.clone(), took: Duration::ZERO };
+        up(&rig.layout, &options, &crate::programs::directory(), Some(std::process::id()))?;
+        rig.environment = Environment::load(&rig.layout.env())?;
+        rig.took = started.elapsed();
+        Ok(rig)
+    }
+
+    /// Brings the rig up again after [`down`].
+    pub fn up(&self, options: &Options) {
+        up(&self.layout, options, &crate::programs::directory(), Some(std::process::id())).expect("up");
     }
 
     /// The temporary directory.

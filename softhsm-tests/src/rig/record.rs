@@ -1,6 +1,7 @@
 //! What a rig was asked to be, kept so that it comes up the same again.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,16 @@ pub enum Start {
     Unsealed,
 }
 
+/// Which PKCS#11 module the CA's signer loads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Module {
+    /// The module between that counts calls, and fails when told to, and then SoftHSM.
+    Counting,
+    /// SoftHSM.
+    #[default]
+    SoftHsm,
+}
+
 /// What `up` is asked for. What is not given is as it was, or chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -45,6 +56,23 @@ pub struct Options {
     pub profile: Option<String>,
     /// Whether to unseal.
     pub start: Start,
+    /// Which module the CA's signer loads. Decided by the ceremony.
+    pub ca_module: Module,
+    /// Where store and CA journal lie, instead of in the rig's directory. Decided by the ceremony.
+    pub disk: Option<PathBuf>,
+    /// Whether signers are watched.
+    pub watchdog: Watchdog,
+}
+
+/// Whether signers are watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Watchdog {
+    /// One that hangs is left alone: for tests that stop the world.
+    Off,
+    /// One that hangs is replaced.
+    #[default]
+    On,
 }
 
 /// Decisions of one rig.
@@ -68,6 +96,10 @@ pub struct Record {
     pub own_dns: bool,
     /// Profile of an order that names none.
     pub profile: Option<String>,
+    /// Where store and CA journal lie, if not in the rig's directory.
+    pub disk: Option<PathBuf>,
+    /// Whether signers are watched.
+    pub watchdog: Watchdog,
 }
 
 impl Engine {
@@ -94,7 +126,10 @@ impl Record {
     pub(super) fn decide(layout: &Layout, options: &Options) -> Result<Self, Failure> {
         let mut record = match Self::load(layout)? {
             Some(record) => record,
-            None => Self::fresh(options.engine.unwrap_or_default()).map_err(|error| error.to_string())?,
+            None => {
+                let engine = options.engine.unwrap_or_default();
+                Self::fresh(engine, options.disk.clone()).map_err(|error| error.to_string())?
+            }
         };
         if options.engine.is_some_and(|engine| engine != record.engine) {
             return Err(format!("this rig keeps its records in {}: use another directory", record.engine));
@@ -106,6 +141,7 @@ impl Record {
         record.http01_port = options.http01_port.unwrap_or(record.http01_port);
         record.tls01_port = options.tls01_port.unwrap_or(record.tls01_port);
         record.profile = options.profile.clone().or(record.profile);
+        record.watchdog = options.watchdog;
         Ok(record)
     }
 
@@ -120,12 +156,28 @@ impl Record {
         }
     }
 
+    /// The daemon's records.
+    pub fn store(&self, layout: &Layout) -> PathBuf {
+        self.disk.as_deref().map_or_else(|| layout.store(), |disk| disk.join("store")).join(self.engine.file())
+    }
+
+    /// State of the CA's signer: journal and attempts.
+    pub fn ca_state(&self, layout: &Layout) -> PathBuf {
+        self.disk.as_deref().map_or_else(|| layout.state(), Path::to_owned).join("ca")
+    }
+
+    /// The same rig on ports of its own, with its records on another disk.
+    pub(super) fn twin(&self, disk: &Path) -> std::io::Result<Self> {
+        let fresh = Self::fresh(self.engine, Some(disk.to_owned()))?;
+        Ok(Self { profile: self.profile.clone(), watchdog: self.watchdog, ..fresh })
+    }
+
     pub(super) fn save(&self, layout: &Layout) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         super::write(&layout.record(), &text)
     }
 
-    fn fresh(engine: Engine) -> std::io::Result<Self> {
+    fn fresh(engine: Engine, disk: Option<PathBuf>) -> std::io::Result<Self> {
         let mut taken = Vec::new();
         while taken.len() < 6 {
             let port = ports::free()?;
@@ -144,6 +196,8 @@ impl Record {
             dns: address(taken[5]),
             own_dns: true,
             profile: None,
+            disk,
+            watchdog: Watchdog::On,
         })
     }
 }

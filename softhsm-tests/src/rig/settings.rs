@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Layout, Record};
+use super::{Layout, Record, Watchdog};
 use crate::supervisor::Service;
 
 /// The issuing key and its certificate, as the ceremony names them.
@@ -18,7 +18,7 @@ const WATCHDOG_MS: u64 = 3000;
 pub(super) fn signetd(layout: &Layout, record: &Record) -> String {
     let Record { engine, listen, admin, pki, http01_port, dns, profile, .. } = record;
     let path = |path: &Path| toml::Value::String(path.display().to_string());
-    let store = path(&layout.store().join(engine.file()));
+    let store = path(&record.store(layout));
     let default_profile = match profile {
         Some(profile) => format!("default_profile = {}\n", toml::Value::String(profile.clone())),
         None => String::new(),
@@ -82,7 +82,7 @@ pub(super) fn signetd(layout: &Layout, record: &Record) -> String {
 }
 
 /// The services in the order in which they start.
-pub(super) fn services(layout: &Layout, programs: &Path) -> Vec<Service> {
+pub(super) fn services(layout: &Layout, record: &Record, programs: &Path) -> Vec<Service> {
     let service = |name: &str, program: &str, config: &Path, watchdog_ms, descriptors| Service {
         name: name.to_owned(),
         program: programs.join(program),
@@ -93,9 +93,10 @@ pub(super) fn services(layout: &Layout, programs: &Path) -> Vec<Service> {
         watchdog_ms,
         descriptors,
     };
+    let watchdog = (record.watchdog == Watchdog::On).then_some(WATCHDOG_MS);
     vec![
-        service("signer-tls", "signet-signer", &layout.signer("tls"), Some(WATCHDOG_MS), 0),
-        service("signer-ca", "signet-signer", &layout.signer("ca"), Some(WATCHDOG_MS), 1),
+        service("signer-tls", "signet-signer", &layout.signer("tls"), watchdog, 0),
+        service("signer-ca", "signet-signer", &layout.signer("ca"), watchdog, 1),
         service("signetd", "signetd", &layout.signetd(), None, 0),
     ]
 }

@@ -134,3 +134,77 @@ pub(super) fn decode(what: &str, text: &str) -> Result<Vec<u8>, AcmeError> {
 fn malformed(why: impl Into<String>) -> AcmeError {
     AcmeError::Malformed(why.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A flattened JWS over `header`, with a signature that nobody made.
+    fn body(header: &str) -> Vec<u8> {
+        let protected = URL_SAFE_NO_PAD.encode(header);
+        format!(r#"{{"protected":"{protected}","payload":"e30","signature":"AAAA"}}"#).into_bytes()
+    }
+
+    const GOOD: &str =
+        r#"{"alg":"ES256","nonce":"bm9uY2U","url":"https://ca.test/x","kid":"https://ca.test/acme/account/a"}"#;
+
+    #[test]
+    fn a_flattened_jws_is_parsed() {
+        let jws = parse(&body(GOOD)).unwrap();
+        assert_eq!(
+            (jws.algorithm, jws.nonce.as_str(), jws.payload.as_slice()),
+            (Algorithm::Es256, "bm9uY2U", &b"{}"[..])
+        );
+        assert!(matches!(jws.signer, Signer::Kid(kid) if kid == "https://ca.test/acme/account/a"));
+    }
+
+    #[test]
+    fn members_that_stand_twice_are_refused_and_unknown_ones_ignored() {
+        let twice = GOOD.replacen("\"alg\"", "\"alg\":\"none\",\"alg\"", 1);
+        assert!(matches!(parse(&body(&twice)), Err(AcmeError::Malformed(_))));
+        let unknown = GOOD.replacen("\"alg\"", "\"typ\":\"JWT\",\"alg\"", 1);
+        assert!(parse(&body(&unknown)).is_ok());
+        let outside = String::from_utf8(body(GOOD)).unwrap().replacen('{', "{\"x\":[{}],", 1);
+        assert!(parse(outside.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error() {
+        let deep = format!("{{\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(matches!(parse(deep.as_bytes()), Err(AcmeError::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_jws_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn any_change_of_a_good_one_gives_a_jws_or_an_error(
+            at in 0usize..400, octet in any::<u8>(), cut in 0usize..400
+        ) {
+            let mut bytes = body(GOOD);
+            let length = bytes.len();
+            bytes[at % length] = octet;
+            bytes.truncate(length - cut % 8);
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn any_header_gives_a_jws_or_an_error(
+            alg in "(ES256|RS256|EdDSA|none|.{0,8})", crv in "(P-256|P-384|Ed25519|.{0,5})", kty in "(EC|RSA|OKP|oct|.{0,4})",
+            x in "[A-Za-z0-9_=+-]{0,90}", y in "[A-Za-z0-9_-]{0,66}", nonce in ".{0,20}"
+        ) {
+            let jwk = serde_json::json!({"kty": kty, "crv": crv, "x": x, "y": y, "n": x, "e": y});
+            let header = serde_json::json!({"alg": alg, "nonce": nonce, "url": "u", "jwk": jwk});
+            if let Ok(jws) = parse(&body(&header.to_string()))
+                && let Signer::Jwk(key) = &jws.signer
+            {
+                prop_assert!(jws.verify(key).is_err());
+                let _ = (key.thumbprint(), key.check());
+            }
+        }
+    }
+}

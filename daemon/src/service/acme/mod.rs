@@ -32,7 +32,7 @@ use crate::issuance::Pipeline;
 use crate::store::Change;
 use crate::validation::Validator;
 
-pub use self::tables::{AccountRecord, AccountStatus, AuthorizationRecord, AuthorizationState};
+pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus, AuthorizationRecord, AuthorizationState};
 
 /// The ACME service: records in the store, and what is under way in memory.
 pub struct Acme {

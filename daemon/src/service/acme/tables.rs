@@ -20,7 +20,7 @@ pub(super) const ACCOUNT_KEYS: Table<String> = Table::new("acme_account_keys");
 pub(super) const ACCOUNT_ORDERS: Table<()> = Table::new("acme_account_orders");
 
 /// Authorizations. Key: authorization id.
-pub(super) const AUTHORIZATIONS: Table<AuthorizationRecord> = Table::new("acme_authorizations");
+pub const AUTHORIZATIONS: Table<AuthorizationRecord> = Table::new("acme_authorizations");
 
 /// The youngest valid authorization of an account for a name. Key: account id, `/`, name.
 /// Value: authorization id.

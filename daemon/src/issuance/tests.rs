@@ -1,0 +1,208 @@
+//! The pipeline and catching up, against a signer on a socket.
+
+use std::sync::Arc;
+
+use hsm::journal::{Event, FORMAT, JournalId};
+use hsm::wire::{Actor, SealStatus};
+use policy::effects::Clock as _;
+use tempfile::TempDir;
+
+use super::ca::{Ca, CaError, Done};
+use super::testing::{JOURNAL, TestClock, TestSigner};
+use crate::revocation;
+use crate::service::acme::testing::World;
+use crate::store::tables::{ADMINISTRATORS, CERTIFICATES, JOURNALS, JournalPosition};
+use crate::store::{self, Change, EngineKind, Store};
+
+struct Scene {
+    directory: TempDir,
+    signer: Arc<TestSigner>,
+    store: Store,
+    ca: Ca,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let signer = TestSigner::start(directory.path());
+        let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
+        let ca = Ca::new(signer.client(), store.clone());
+        Self { directory, signer, store, ca }
+    }
+
+    fn position(&self) -> Option<u64> {
+        self.store.get(&JOURNALS, JOURNAL).unwrap().map(|row| row.value.seq)
+    }
+
+    fn fault(result: Result<super::ca::Ready, CaError>) -> String {
+        match result {
+            Err(CaError::Faulted(why)) => why,
+            other => panic!("not faulted: {other:?}"),
+        }
+    }
+}
+
+fn enrolled(name: &str) -> Event {
+    Event::AdministratorEnrolled { name: name.into(), fingerprint: format!("{name}-fingerprint") }
+}
+
+fn actor() -> Actor {
+    Actor { who: "admin:x".into(), request_id: "r".into() }
+}
+
+#[tokio::test]
+async fn catching_up_takes_over_every_page_once_even_while_sealed() {
+    let scene = Scene::new();
+    scene.signer.inner().seal = SealStatus::Sealed;
+    for number in 0..35 {
+        scene.signer.journal("console", enrolled(&number.to_string()));
+    }
+    scene.ca.catch_up().await.unwrap();
+    assert_eq!(scene.position(), Some(36));
+    assert_eq!(scene.ca.seal(), Ok(SealStatus::Sealed));
+    let record = scene.store.get(&ADMINISTRATORS, "34-fingerprint").unwrap().unwrap().value;
+    assert_eq!((record.name.as_str(), record.removed), ("34", None));
+    scene.signer.journal("console", Event::AdministratorRemoved { fingerprint: "34-fingerprint".into() });
+    scene.signer.restart();
+    let _ = scene.ca.catch_up().await;
+    while scene.position() != Some(37) {
+        let _ = scene.ca.catch_up().await;
+    }
+    assert!(scene.store.get(&ADMINISTRATORS, "34-fingerprint").unwrap().unwrap().value.removed.is_some());
+}
+
+#[tokio::test]
+async fn a_store_ahead_of_the_journal_is_faulted() {
+    let scene = Scene::new();
+    let mut change = Change::new();
+    change.put(&JOURNALS, JOURNAL, &JournalPosition { seq: 9, hash: "0".repeat(64) });
+    scene.store.commit(change).await.unwrap();
+    let why = Scene::fault(scene.ca.catch_up().await);
+    assert!(why.contains("ahead of the journal"), "{why}");
+    assert!(scene.ca.seal().unwrap_err().contains("ahead of the journal"));
+}
+
+#[tokio::test]
+async fn a_store_from_another_journal_is_faulted() {
+    let scene = Scene::new();
+    scene.ca.catch_up().await.unwrap();
+    let other = Ca::new(scene.signer.client(), scene.store.clone());
+    let mut change = Change::new();
+    change.put(&JOURNALS, JOURNAL, &JournalPosition { seq: 1, hash: "f".repeat(64) });
+    scene.store.commit(change).await.unwrap();
+    let why = Scene::fault(other.catch_up().await);
+    assert!(why.contains("not the one that the store took over"), "{why}");
+}
+
+#[tokio::test]
+async fn a_broken_chain_a_gap_and_an_unknown_entry_are_faulted_and_change_nothing() {
+    for (what, expected) in [
+        ("changed", "breaks the hash chain"),
+        ("gap", "carries another number"),
+        ("unknown", "cannot be read by this version"),
+        ("newer", "newer than"),
+        ("garbage", "too short"),
+    ] {
+        let scene = Scene::new();
+        scene.signer.journal("console", enrolled("a"));
+        match what {
+            "changed" => {
+                let mut inner = scene.signer.inner();
+                let line = inner.lines[1].replace("a-fingerprint", "b-fingerprint");
+                inner.lines[1] = line;
+            }
+            "gap" => {
+                let json = scene.signer.inner().lines[1][65..].replace("\"seq\":2", "\"seq\":4");
+                scene.signer.inner().write(&json);
+            }
+            "unknown" => {
+                let json = r#"{"seq":3,"at":1,"actor":"x","request_id":"","event":{"type":"teleported"}}"#;
+                scene.signer.inner().write(json);
+            }
+            "newer" => {
+                scene.signer.journal("x", Event::Opened { journal: JournalId(JOURNAL.into()), format: FORMAT + 1 });
+            }
+            _ => scene.signer.inner().lines.push("x".into()),
+        }
+        let why = Scene::fault(scene.ca.catch_up().await);
+        assert!(why.contains(expected), "{what}: {why}");
+        assert_eq!(scene.position(), None, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn different_certificates_with_one_serial_are_faulted() {
+    let world = World::new().await;
+    let scene = Scene::new();
+    let issuer = world.signer.issuer.certificate().to_vec();
+    let event = |certificate| Event::Certificate {
+        certificate,
+        profile: "server".into(),
+        profile_sha256: String::new(),
+        issuer: "x".into(),
+        record: policy::evidence::AuthorizationRecord {
+            actor: "console".into(),
+            request_id: String::new(),
+            order: None,
+            names: Vec::new(),
+        },
+    };
+    scene.signer.journal("x", event(issuer.clone()));
+    scene.ca.catch_up().await.unwrap();
+    let mut changed = issuer;
+    *changed.last_mut().unwrap() ^= 1;
+    scene.signer.journal("x", event(changed));
+    let why = Scene::fault(scene.ca.catch_up().await);
+    assert!(why.contains("different certificates with serial"), "{why}");
+}
+
+#[tokio::test]
+async fn a_revocation_is_journalled_once_and_recorded_even_while_sealed_and_at_the_same_time() {
+    let scene = Scene::new();
+    let issuer = scene.signer.issuer.certificate().to_vec();
+    let serial = policy::tbs::Certificate::from_der(&issuer).unwrap();
+    let serial = policy::serial::Serial::from_slice(serial.serial()).unwrap();
+    let now = TestClock::new().now();
+    let revoke = || revocation::revoke(&scene.ca, &scene.store, serial, Some(1), now, actor());
+    assert!(matches!(revoke().await, Err(CaError::Unknown("certificate"))));
+    scene.signer.journal(
+        "x",
+        Event::Certificate {
+            certificate: issuer,
+            profile: "root".into(),
+            profile_sha256: String::new(),
+            issuer: "x".into(),
+            record: policy::evidence::AuthorizationRecord {
+                actor: "console".into(),
+                request_id: String::new(),
+                order: None,
+                names: Vec::new(),
+            },
+        },
+    );
+    scene.signer.inner().seal = SealStatus::Sealed;
+    let before = scene.signer.inner().lines.len();
+    let (first, second) = tokio::join!(revoke(), revoke());
+    let mut done = [first.unwrap(), second.unwrap()];
+    done.sort_by_key(|done| *done == Done::Now);
+    assert_eq!(done, [Done::Before, Done::Now]);
+    assert_eq!(scene.signer.inner().lines.len(), before + 1);
+    let record = scene.store.get(&CERTIFICATES, serial.as_bytes()).unwrap().unwrap().value;
+    let revocation = record.revoked.unwrap();
+    assert_eq!((revocation.at, revocation.reason, revocation.actor.as_str()), (now, Some(1), "admin:x"));
+}
+
+#[tokio::test]
+async fn what_was_caught_up_is_not_read_again() {
+    let scene = Scene::new();
+    for number in 0..200 {
+        scene.signer.journal("console", enrolled(&number.to_string()));
+    }
+    scene.ca.catch_up().await.unwrap();
+    // Everything but the last entry could be gone: a fresh daemon asks for that one alone.
+    for line in scene.signer.inner().lines.iter_mut().take(200) {
+        line.clear();
+    }
+    Ca::new(scene.signer.client(), scene.store.clone()).catch_up().await.unwrap();
+    assert!(scene.directory.path().exists());
+}

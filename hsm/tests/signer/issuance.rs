@@ -1,0 +1,249 @@
+//! Certificates: what is signed, and every way in which it is not.
+
+use std::collections::HashSet;
+use std::sync::mpsc;
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use hsm::client::Client;
+use hsm::journal::Event;
+use hsm::signer::os::SystemClock;
+use hsm::wire::{CertificateRequest, Refusal, Request, Response};
+use policy::effects::{Clock, UnixTime};
+use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
+use policy::key::PublicKey;
+use policy::name::Name;
+use policy::profile::{Decision, Profile};
+use policy::serial::Serial;
+use policy::tbs::{self, Certificate, Issuer};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::rig::{Appliance, PIN, Signer, actor, refusal};
+
+/// An unsealed CA, and what `signetd` would know of it.
+struct Ca {
+    appliance: Appliance,
+    client: Client,
+    profile: Profile,
+    issuer: Issuer,
+    key: PublicKey,
+    _signers: [Signer; 2],
+}
+
+impl Ca {
+    fn new() -> Self {
+        let appliance = Appliance::new();
+        let signers = [appliance.start("tls", None), appliance.start("ca", None)];
+        let client = appliance.client("ca");
+        assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
+        let text = std::fs::read_to_string(appliance.path("etc/profiles/server.toml")).unwrap();
+        let profile = Profile::from_toml("server.toml", &text).unwrap();
+        let issuer = CertificateDer::from_pem_file(appliance.path("etc/ca/issuing-1.pem")).unwrap();
+        let issuer = Issuer::from_der(&issuer).unwrap();
+        Self { appliance, client, profile, issuer, key: fresh_key(), _signers: signers }
+    }
+
+    fn reserve(&self, count: u16) -> Vec<Serial> {
+        match self.client.call(None, Request::Reserve { count }) {
+            Ok(Response::Reserved(serials)) => serials,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What `signetd` sends for these names.
+    fn request(&self, serial: Serial, names: &[&str], now: UnixTime) -> CertificateRequest {
+        let names: Vec<Name> = names.iter().map(|name| Name::parse(name).unwrap()).collect();
+        let record = record(&names, now);
+        let Decision::Issue(terms) = self.profile.decide(&self.key, &names, None, &record, now) else {
+            panic!("the profile refuses")
+        };
+        let tbs = tbs::leaf(&self.profile, &terms, &self.issuer, &self.key, serial, now).unwrap();
+        CertificateRequest {
+            issuer: "issuing-1".to_owned(),
+            profile: "server".to_owned(),
+            common_name: None,
+            tbs: tbs.as_bytes().to_vec(),
+            record,
+        }
+    }
+
+    fn ask(&self, request: &CertificateRequest) -> Result<Response, hsm::client::ClientError> {
+        super::patiently(&self.client, &Request::Certificate(Box::new(request.clone())))
+    }
+}
+
+fn now() -> UnixTime {
+    SystemClock.now()
+}
+
+fn fresh_key() -> PublicKey {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    PublicKey::from_spki(der.as_ref()).unwrap()
+}
+
+fn record(names: &[Name], at: UnixTime) -> AuthorizationRecord {
+    let evidence = |name: &Name| NameEvidence {
+        name: name.clone(),
+        method: Method::Http01,
+        at,
+        validator: "1".to_owned(),
+    };
+    AuthorizationRecord {
+        actor: "acme:1".to_owned(),
+        request_id: "r-7".to_owned(),
+        order: Some("o-1".to_owned()),
+        names: names.iter().map(evidence).collect(),
+    }
+}
+
+/// A request that needs no CA to be written.
+pub(crate) fn any_certificate(serial: Serial) -> Request {
+    Request::Certificate(Box::new(CertificateRequest {
+        issuer: "issuing-1".to_owned(),
+        profile: "server".to_owned(),
+        common_name: None,
+        tbs: serial.as_bytes().to_vec(),
+        record: record(&[], UnixTime(0)),
+    }))
+}
+
+#[test]
+fn a_certificate_is_signed_journalled_and_accepted_by_openssl() {
+    let ca = Ca::new();
+    let request = ca.request(ca.reserve(1)[0], &["www.example.test", "10.1.2.3"], now());
+    let Ok(Response::Certificate { certificate, seq }) = ca.ask(&request) else { panic!("not signed") };
+    let parsed = Certificate::from_der(&certificate).unwrap();
+    assert_eq!(parsed.tbs(), request.tbs);
+
+    let events = ca.appliance.events("ca");
+    let Some(Event::Certificate { certificate: journalled, record, issuer, .. }) = events.get(seq as usize - 1) else {
+        panic!("not journalled")
+    };
+    assert_eq!((journalled, record, issuer.as_str()), (&certificate, &request.record, "issuing-1"));
+
+    let leaf = ca.appliance.path("leaf.pem");
+    std::fs::write(&leaf, parsed.to_pem()).unwrap();
+    let verified = std::process::Command::new("openssl")
+        .args(["verify", "-x509_strict", "-CAfile"])
+        .arg(ca.appliance.path("etc/ca/root.pem"))
+        .arg("-untrusted")
+        .arg(ca.appliance.path("etc/ca/issuing-1.pem"))
+        .arg(leaf)
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+#[test]
+fn a_serial_is_used_once_and_only_if_this_process_reserved_it() {
+    let ca = Ca::new();
+    let serials = ca.reserve(2);
+    let request = ca.request(serials[0], &["www.example.test"], now());
+    assert!(ca.ask(&request).is_ok());
+    assert_eq!(refusal(ca.ask(&request)), Refusal::Serial);
+    let foreign = "41".repeat(20).parse().unwrap();
+    assert_eq!(refusal(ca.ask(&ca.request(foreign, &["www.example.test"], now()))), Refusal::Serial);
+}
+
+#[test]
+fn whatever_differs_from_profile_and_record_is_refused_and_its_serial_stays_good() {
+    let ca = Ca::new();
+    let serial = ca.reserve(1)[0];
+    let good = ca.request(serial, &["www.example.test"], now());
+    let refused = |change: &dyn Fn(&mut CertificateRequest), word: &str| {
+        let mut request = good.clone();
+        change(&mut request);
+        let refused = refusal(ca.ask(&request));
+        assert!(refused.to_string().contains(word), "{refused:?} does not say `{word}`");
+    };
+    let other = |names: &[&str], now| ca.request(serial, names, now).tbs;
+
+    refused(&|request| request.tbs = other(&["evil.example.test"], now()), "is not the one");
+    refused(&|request| request.tbs = other(&["www.example.test", "evil.example.test"], now()), "is not the one");
+    refused(&|request| request.record.names.clear(), "");
+    refused(&|request| request.record.names[0].name = Name::parse("evil.example.test").unwrap(), "is not the one");
+    refused(&|request| request.record.names[0].at = now().minus(60 * 86_400), "");
+    refused(&|request| request.record.names[0].at = now().plus(3_600), "future");
+    refused(&|request| request.profile = "client".to_owned(), "");
+    refused(&|request| request.profile = "nobody".to_owned(), "there is no profile");
+    refused(&|request| request.issuer = "nobody".to_owned(), "there is no key");
+    refused(&|request| request.issuer = "ocsp-1".to_owned(), "does not issue");
+    refused(&|request| request.common_name = Some("evil.example.test".to_owned()), "");
+    refused(&|request| drop(request.tbs.pop()), "");
+    refused(&|request| request.tbs.push(0), "");
+    refused(&|request| request.tbs.clear(), "");
+    let middle = good.tbs.len() / 2;
+    refused(&|request| request.tbs[middle] ^= 1, "");
+
+    // Nothing of this was signed, and nothing used up the serial.
+    let signed = |event: &&Event| matches!(event, Event::Certificate { profile, .. } if profile == "server");
+    assert_eq!(ca.appliance.events("ca").iter().filter(signed).count(), 0);
+    assert!(ca.ask(&good).is_ok());
+}
+
+#[test]
+fn the_time_of_signing_must_be_now() {
+    let ca = Ca::new();
+    // The issuer is minutes old, and notBefore would be cut to its beginning: a profile without
+    // backdating shows the time.
+    let text = std::fs::read_to_string(ca.appliance.path("etc/profiles/server.toml")).unwrap();
+    let plain = text.replace("backdate = \"1h\"", "backdate = \"0s\"");
+    assert_ne!(text, plain);
+    drop(ca);
+    let appliance = Appliance::new();
+    std::fs::write(appliance.path("etc/profiles/plain.toml"), &plain).unwrap();
+    let signers = [appliance.start("tls", None), appliance.start("ca", None)];
+    let client = appliance.client("ca");
+    assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
+    let issuer = CertificateDer::from_pem_file(appliance.path("etc/ca/issuing-1.pem")).unwrap();
+    let ca = Ca {
+        profile: Profile::from_toml("plain.toml", &plain).unwrap(),
+        issuer: Issuer::from_der(&issuer).unwrap(),
+        key: fresh_key(),
+        appliance,
+        client,
+        _signers: signers,
+    };
+    let ask = |at: UnixTime| {
+        let mut request = ca.request(ca.reserve(1)[0], &["www.example.test"], at);
+        request.profile = "plain".to_owned();
+        request.record = record(&[Name::parse("www.example.test").unwrap()], now());
+        ca.ask(&request)
+    };
+    assert!(ask(now().plus(30)).is_ok());
+    let refused = refusal(ask(now().plus(120)));
+    assert!(refused.to_string().contains("away from the time of signing"), "{refused:?}");
+}
+
+#[test]
+fn a_key_of_the_ca_itself_is_not_certified() {
+    let mut ca = Ca::new();
+    ca.key = ca.issuer.key().clone();
+    let request = ca.request(ca.reserve(1)[0], &["www.example.test"], now());
+    assert!(refusal(ca.ask(&request)).to_string().contains("this CA's own"));
+}
+
+#[test]
+fn many_certificates_in_flight_have_an_entry_each() {
+    let ca = Ca::new();
+    let (sender, receiver) = mpsc::channel();
+    for serial in ca.reserve(200) {
+        let sender = sender.clone();
+        let request = ca.request(serial, &["www.example.test"], now());
+        ca.client.send(None, Request::Certificate(Box::new(request)), move |answer| {
+            sender.send((serial, answer)).unwrap();
+        });
+    }
+    drop(sender);
+    let mut entries = HashSet::new();
+    for (serial, answer) in receiver {
+        let Ok(Response::Certificate { certificate, seq }) = answer else { panic!("{answer:?}") };
+        assert_eq!(Certificate::from_der(&certificate).unwrap().serial(), serial.as_bytes());
+        assert!(entries.insert(seq));
+    }
+    assert_eq!(entries.len(), 200);
+    hsm::journal::verify(&ca.appliance.path("var/ca/journal")).unwrap();
+    assert_eq!(ca.client.call(None, Request::Seal { actor: actor() }), Ok(Response::Sealing));
+}

@@ -1,0 +1,366 @@
+//! A signer with a SoftHSM token, started as systemd starts it and spoken to over its socket.
+
+mod issuance;
+mod rig;
+
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use hsm::journal::Event;
+use hsm::wire::{self, Act, Call, MAX_FRAME, Refusal, Reply, Request, Response, SealStatus};
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, socket};
+use policy::effects::UnixTime;
+use policy::key::SignatureScheme;
+
+use rig::{Appliance, PIN, actor, patiently, refusal, sealed, status};
+
+fn handshake(key: &str, message: &[u8]) -> Request {
+    Request::Handshake {
+        key: key.to_owned(),
+        scheme: SignatureScheme::EcdsaP256Sha256,
+        message: message.to_vec(),
+    }
+}
+
+fn certificate_verify() -> Vec<u8> {
+    [&[b' '; 64][..], b"TLS 1.3, server CertificateVerify\0", &[7; 32]].concat()
+}
+
+#[test]
+fn a_sealed_signer_refuses_to_sign_and_goes_on_with_the_rest() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let _ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    let before = status(&client);
+    assert!(sealed(&before));
+    assert_eq!(before.keys.iter().filter(|key| key.certificate.is_some()).count(), 2);
+
+    assert_eq!(refusal(client.call(None, Request::Reserve { count: 1 })), Refusal::Sealed);
+    assert_eq!(refusal(client.call(None, handshake("issuing-1", &certificate_verify()))), Refusal::Sealed);
+    assert_eq!(refusal(client.call(None, Request::Seal { actor: actor() })), Refusal::Sealed);
+    let serial = "01".repeat(20).parse().unwrap();
+    assert_eq!(refusal(client.call(None, issuance::any_certificate(serial))), Refusal::Sealed);
+
+    let act = Act::Revoke { serial, reason: Some(1), at: UnixTime(1) };
+    let recorded = client.call(None, Request::Record { act, actor: actor() }).unwrap();
+    assert_eq!(recorded, Response::Recorded { seq: before.last + 1 });
+    match client.call(None, Request::Journal { after: before.last }).unwrap() {
+        Response::Journal { lines, last } => {
+            assert_eq!((lines.len(), last), (1, before.last + 1));
+            assert!(lines[0].contains(r#""type":"revoked""#) && lines[0].contains("admin:alice"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(sealed(&status(&client)), "a refusal changed the state");
+}
+
+#[test]
+fn a_wrong_pin_is_one_attempt_and_its_count_outlives_the_process() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    assert_eq!(refusal(appliance.unseal(&client, "not-the-pin")), Refusal::Pin { wrong_pins: 1 });
+    assert_eq!(refusal(appliance.unseal(&client, "")), Refusal::Pin { wrong_pins: 2 });
+    assert!(ca.kept.is_none());
+    ca.signal(Signal::SIGKILL);
+    let (_, kept) = ca.end();
+    assert!(kept.is_none(), "a wrong PIN was kept");
+
+    let _ca = appliance.start("ca", None);
+    assert_eq!(patiently(&client, &Request::Status).map(|_| status(&client).wrong_pins), Ok(2));
+    assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
+    let after = status(&client);
+    assert_eq!((after.seal, after.wrong_pins), (SealStatus::Unsealed, 0));
+
+    let events = appliance.events("ca");
+    let attempts = events.iter().filter(|event| **event == Event::UnsealAttempted).count();
+    let failures = events.iter().filter(|event| matches!(event, Event::UnsealFailed { .. })).count();
+    assert_eq!((attempts, failures), (3, 2));
+    assert_eq!(events.last(), Some(&Event::Unsealed));
+}
+
+#[test]
+fn a_captured_box_is_refused_before_and_after_sealing() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let mut ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    let captured = appliance.boxed(&client, PIN);
+    let unseal = Request::Unseal { boxed: captured, actor: actor() };
+    assert_eq!(client.call(None, unseal.clone()), Ok(Response::Unsealed));
+    ca.wait_for("STATUS=Unsealed");
+
+    assert_eq!(client.call(None, Request::Seal { actor: actor() }), Ok(Response::Sealing));
+    let (ended, kept) = ca.end();
+    assert!(ended.success(), "{ended}");
+    assert!(kept.is_none(), "the descriptor store still holds the PIN");
+    assert!(appliance.events("ca").contains(&Event::Sealed));
+
+    let _ca = appliance.start("ca", kept);
+    assert!(patiently(&client, &Request::Status).is_ok());
+    assert_eq!(refusal(client.call(None, unseal.clone())), Refusal::Challenge);
+    // With a challenge open, too: the captured box answers another one.
+    rig::challenge(&client);
+    assert_eq!(refusal(client.call(None, unseal)), Refusal::Challenge);
+    let after = status(&client);
+    assert!(sealed(&after));
+    assert_eq!(after.wrong_pins, 0, "a replay reached the token");
+}
+
+#[test]
+fn a_signer_that_was_killed_comes_back_unsealed_until_it_is_sealed() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let mut ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
+    ca.wait_for("STATUS=Unsealed");
+    for _ in 0..2 {
+        ca.signal(Signal::SIGKILL);
+        let (_, kept) = ca.end();
+        let kept = kept.expect("the PIN was kept");
+        ca = appliance.start("ca", Some(kept));
+        assert!(patiently(&client, &Request::Reserve { count: 1 }).is_ok());
+    }
+    let kept = ca.kept.as_ref().unwrap().try_clone().unwrap();
+    assert_eq!(client.call(None, Request::Seal { actor: actor() }), Ok(Response::Sealing));
+    let (ended, left) = ca.end();
+    assert!(ended.success() && left.is_none());
+    let mut bytes = vec![1; 512];
+    kept.read_exact_at(&mut bytes, 0).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 0), "the PIN is still in the memfd");
+
+    // Zeroed but not removed, as after a crash in the middle of sealing: sealed.
+    let _ca = appliance.start("ca", Some(kept));
+    assert!(patiently(&client, &Request::Status).is_ok());
+    assert!(sealed(&status(&client)));
+}
+
+#[test]
+fn a_stored_pin_that_the_token_refuses_is_forgotten_at_once() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let mut ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
+    ca.wait_for("STATUS=Unsealed");
+    ca.signal(Signal::SIGKILL);
+    let kept = ca.end().1.unwrap();
+    kept.write_all_at(b"\x05wrong", 0).unwrap();
+    let copy = kept.try_clone().unwrap();
+
+    let (ended, left) = appliance.launch("ca", Some(kept)).end();
+    assert!(!ended.success() && left.is_none());
+    assert!(appliance.log("ca").contains("the token refused the stored PIN"));
+    let mut bytes = vec![1; 512];
+    copy.read_exact_at(&mut bytes, 0).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 0));
+
+    let _ca = appliance.start("ca", None);
+    assert!(patiently(&client, &Request::Status).is_ok());
+    let after = status(&client);
+    assert!(sealed(&after));
+    assert_eq!(after.wrong_pins, 1);
+}
+
+#[test]
+fn a_tls_key_signs_handshakes_and_nothing_else_and_they_are_counted() {
+    let appliance = Appliance::new();
+    let tls = appliance.start("tls", None);
+    let client = appliance.client("tls");
+    let certificate = status(&client).keys.into_iter().find(|key| key.label == "tls-1").unwrap();
+    let key = policy::key::PublicKey::from_spki(&certificate.spki).unwrap();
+    for _ in 0..3 {
+        let Ok(Response::Signature(signature)) = client.call(None, handshake("tls-1", &certificate_verify())) else {
+            panic!("no signature");
+        };
+        key.verify(SignatureScheme::EcdsaP256Sha256, &certificate_verify(), &signature).unwrap();
+    }
+    let mut others = vec![b"something".to_vec(), vec![0x30; 300]];
+    others.push([&[b' '; 64][..], b"TLS 1.3, client CertificateVerify\0", &[7; 32]].concat());
+    for message in others {
+        let refused = refusal(patiently(&client, &handshake("tls-1", &message)));
+        assert!(matches!(refused, Refusal::Forbidden(_)), "{refused:?}");
+    }
+    let refused = refusal(patiently(&client, &handshake("identity-1", &certificate_verify())));
+    assert!(matches!(refused, Refusal::Forbidden(_)), "{refused:?}");
+    let refused = refusal(patiently(&client, &Request::Seal { actor: actor() }));
+    assert!(matches!(refused, Refusal::Forbidden(_)), "{refused:?}");
+
+    tls.signal(Signal::SIGTERM);
+    let (ended, _) = tls.end();
+    assert!(ended.success());
+    assert_eq!(appliance.events("tls").last(), Some(&Event::Counted { handshakes: 3 }));
+}
+
+#[test]
+fn an_illegal_request_ends_its_connection_and_no_other() {
+    let appliance = Appliance::new();
+    let mut tls = appliance.start("tls", None);
+    let (good, bad, signer) = (appliance.client("tls"), appliance.client("tls"), appliance.client("identity"));
+    let (epoch, bad_epoch) = (good.epoch().unwrap(), bad.epoch().unwrap());
+    let statement = b"signet unseal key, version 1\0".to_vec();
+    let identify = Request::Identify { statement };
+    assert!(matches!(refusal(bad.call(None, identify.clone())), Refusal::Forbidden(_)));
+    assert!(patiently(&bad, &Request::Status).is_ok());
+    assert_ne!(bad.epoch(), Ok(bad_epoch), "the connection did not end");
+    assert!(good.call(Some(epoch), Request::Status).is_ok(), "another connection ended");
+
+    // On the identity socket: not a statement, and not another request either.
+    assert!(matches!(refusal(signer.call(None, identify)), Refusal::Forbidden(_)));
+    for request in [
+        Request::Journal { after: 0 },
+        Request::Reserve { count: 1 },
+        Request::Challenge,
+        handshake("tls-1", &certificate_verify()),
+    ] {
+        let refused = refusal(patiently(&signer, &request));
+        assert!(matches!(refused, Refusal::Forbidden(_)), "{request:?} {refused:?}");
+    }
+    assert!(tls.lives());
+}
+
+#[test]
+fn illegal_frames_never_crash_a_signer_and_yield_no_signature() {
+    let appliance = Appliance::new();
+    let mut tls = appliance.start("tls", None);
+    let address = UnixAddr::new(&appliance.path("run/tls.sock")).unwrap();
+    let open = || {
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        connect(socket.as_raw_fd(), &address).unwrap();
+        socket
+    };
+    let mut frames = written_by_hand();
+    let mut random = Random(0x5167_6e65_7400_0001);
+    let sample = {
+        let mut frame = Vec::new();
+        wire::encode(&Call { id: 1, request: handshake("tls-1", &certificate_verify()) }, &mut frame).unwrap();
+        frame
+    };
+    while frames.len() < 10_000 {
+        // Half random, half a good frame with a few octets changed.
+        frames.push(match random.next() % 2 {
+            0 => (0..random.next() % 300).map(|_| random.next() as u8).collect(),
+            _ => {
+                let mut frame = sample.clone();
+                for _ in 0..=random.next() % 3 {
+                    let at = random.next() as usize % 64.min(frame.len());
+                    frame[at] = random.next() as u8;
+                }
+                frame
+            }
+        });
+    }
+    let mut buffer = vec![0; MAX_FRAME];
+    let mut socket = open();
+    let (mut answers, mut closed) = (0, 0);
+    for frame in frames.iter().filter(|frame| !frame.is_empty()) {
+        if wire::send(&socket, frame, MsgFlags::empty()).is_err() {
+            socket = open();
+            wire::send(&socket, frame, MsgFlags::empty()).unwrap();
+        }
+        // Every frame is answered or ends the connection.
+        match wire::receive(&socket, &mut buffer, MsgFlags::empty()) {
+            Ok([wire::VERSION]) => {}
+            Ok(answer) => {
+                let reply: Reply = wire::decode(answer).unwrap();
+                if let Ok(Response::Signature(_)) = reply.result {
+                    // Only what is a whole handshake for the right key is signed.
+                    let call: Call = wire::decode(frame).unwrap();
+                    assert!(is_handshake(&call), "{call:?}");
+                }
+                answers += 1;
+                continue;
+            }
+            Err(_) => closed += 1,
+        }
+        socket = open();
+    }
+    assert!(answers > 0 && closed > 1000, "{answers} answers, {closed} connections closed");
+    assert!(tls.lives(), "{}", appliance.log("tls"));
+    let client = appliance.client("tls");
+    assert!(client.call(None, handshake("tls-1", &certificate_verify())).is_ok());
+}
+
+/// A changed frame may still be a handshake: other hash, other id.
+fn is_handshake(call: &Call) -> bool {
+    match &call.request {
+        Request::Handshake { key, message, .. } => {
+            let head = [&[b' '; 64][..], b"TLS 1.3, server CertificateVerify\0"].concat();
+            key == "tls-1" && message.starts_with(&head)
+        }
+        _ => false,
+    }
+}
+
+fn written_by_hand() -> Vec<Vec<u8>> {
+    let encoded = |request| {
+        let mut frame = Vec::new();
+        wire::encode(&Call { id: 1, request }, &mut frame).unwrap();
+        frame
+    };
+    let good = encoded(Request::Status);
+    let mut reply = Vec::new();
+    wire::encode(&Reply { id: 1, result: Ok(Response::Unsealed) }, &mut reply).unwrap();
+    let [mut version, mut trailing, mut largest] = [good.clone(), good.clone(), good.clone()];
+    version[0] = 99;
+    trailing.push(0);
+    largest.resize(MAX_FRAME, 0);
+    vec![
+        version,
+        trailing,
+        largest,
+        reply,
+        vec![wire::VERSION],
+        vec![0],
+        good[..good.len() - 1].to_vec(),
+        // A length that is larger than anything, in a string and in bytes.
+        [&[wire::VERSION, 1, 6][..], &[0xff; 9], &[0x01]].concat(),
+        [&[wire::VERSION, 1, 7][..], &[0xff; 9], &[0x01]].concat(),
+        // Text that is not UTF-8; a number with too many octets; an unknown request.
+        vec![wire::VERSION, 1, 6, 2, 0xc3, 0x28, 0, 0],
+        [&[wire::VERSION][..], &[0x80; 11], &[1, 0]].concat(),
+        vec![wire::VERSION, 1, 200],
+        encoded(Request::Reserve { count: u16::MAX }),
+        encoded(Request::Journal { after: u64::MAX }),
+        encoded(Request::Identify { statement: vec![0; 100] }),
+    ]
+}
+
+/// xorshift: the same frames in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 8
+    }
+}
+
+#[test]
+fn a_sealed_signer_without_the_identity_signer_does_not_start() {
+    let appliance = Appliance::new();
+    let mut ca = appliance.launch("ca", None);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(ca.lives(), "it did not wait");
+    let (ended, _) = ca.end();
+    assert!(!ended.success());
+    assert!(appliance.log("ca").contains("does not vouch for this signer"), "{}", appliance.log("ca"));
+}
+
+#[test]
+fn a_second_process_on_the_same_state_is_refused() {
+    let appliance = Appliance::new();
+    let mut tls = appliance.start("tls", None);
+    let (ended, _) = appliance.launch("tls", None).end();
+    assert!(!ended.success());
+    assert!(appliance.log("tls").contains("another process writes the journal"));
+    assert!(tls.lives());
+    assert!(status(&appliance.client("tls")).seal == SealStatus::Unsealed, "its socket was taken away");
+}
