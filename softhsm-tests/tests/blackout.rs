@@ -2,7 +2,7 @@
 //! books of that are checked against what clients held. Store and CA journal lie on the disk; the
 //! token does not, because SoftHSM does not promise to survive this.
 //!
-//! `SIGNET_POWER_CUTS` says how many for each engine; a few without it. Half of them meet a young
+//! `SIGNET_POWERCUT_ROUNDS` says how many for each engine; a few without it. Half of them meet a young
 //! rig each, the other half one rig that has been issuing all the while.
 
 use std::time::Duration;
@@ -35,8 +35,8 @@ fn cut(engine: Engine) {
         println!("skipped: {why}");
         return;
     }
-    let cuts = match std::env::var("SIGNET_POWER_CUTS") {
-        Ok(text) => text.parse().expect("SIGNET_POWER_CUTS is a number"),
+    let cuts = match std::env::var("SIGNET_POWERCUT_ROUNDS") {
+        Ok(text) => text.parse().expect("SIGNET_POWERCUT_ROUNDS is a number"),
         Err(_) => CUTS,
     };
     let young = cuts / 2;
