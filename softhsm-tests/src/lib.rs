@@ -5,6 +5,7 @@
 pub mod acme;
 pub mod admin;
 
+pub mod bench;
 pub mod clients;
 pub mod dns;
 pub mod files;
