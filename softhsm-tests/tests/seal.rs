@@ -73,8 +73,10 @@ fn a_sealed_ca_says_so_everywhere_and_only_the_right_pin_opens_it() {
     }
 
     // The captured box is of no use to the process that comes after.
-    wait_until("the signer is back", PATIENCE, || rig.service("signer-ca").restarts == 1 && rig.service("signer-ca").ready)
-        .expect("a signer");
+    wait_until("the signer is back", PATIENCE, || {
+        rig.service("signer-ca").restarts == 1 && rig.service("signer-ca").ready
+    })
+    .expect("a signer");
     let before = logins(&rig);
     let replayed = admin.post("unseal", &captured);
     assert!((400..500).contains(&replayed.status), "{} {}", replayed.status, replayed.text());
