@@ -143,7 +143,7 @@ impl Authority {
         let names = if matches!(role, Role::TlsServer) { &names[..] } else { &[] };
         let what = RoleCertificate {
             role,
-            common_name: "Somebody",
+            common_name: if names.is_empty() { "Somebody" } else { "localhost.example.test" },
             organization: None,
             names,
             pki_url: None,

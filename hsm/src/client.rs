@@ -285,7 +285,7 @@ impl Connection {
             std::mem::take(&mut in_flight.waiting)
         };
         // The reader thread wakes up and leaves. The other end may have closed first: no matter.
-        drop(shutdown(self.socket.as_raw_fd(), Shutdown::Both));
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
         for waiting in waiting.into_values() {
             (waiting.done)(Err(why.clone()));
         }

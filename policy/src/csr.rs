@@ -1,9 +1,18 @@
 //! Certification requests (PKCS#10, RFC 2986).
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,
+    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA512_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, VerificationAlgorithm,
+};
 use const_oid::db::rfc5280::{
     ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE, ID_CE_SUBJECT_ALT_NAME, ID_CE_SUBJECT_KEY_IDENTIFIER,
 };
-use const_oid::db::rfc5912::ID_EXTENSION_REQ;
+use const_oid::db::rfc5912::{
+    ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, ID_EXTENSION_REQ, SHA_256_WITH_RSA_ENCRYPTION,
+    SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
+};
+use const_oid::db::rfc8410::ID_ED_25519;
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Decode, Encode, Sequence};
 use spki::AlgorithmIdentifierOwned;
@@ -13,7 +22,7 @@ use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
 use x509_cert::request::CertReqInfo;
 
 use crate::asn1;
-use crate::key::{KeyError, PublicKey};
+use crate::key::{KeyAlgorithm, KeyError, PublicKey};
 use crate::name::{DnsName, Name, NameError};
 /// A certification request whose signature proves possession of its key.
 ///
@@ -62,9 +71,9 @@ impl Csr {
             .map_err(|_| CsrError::Malformed("its information does not decode, or its version is not v1"))?;
         let spki = info.public_key.to_der().map_err(|_| CsrError::Malformed("its key does not encode"))?;
         let key = PublicKey::from_spki(&spki)?;
-        let scheme = asn1::signature_scheme(&request.algorithm).ok_or(CsrError::Signature)?;
+        let algorithm = proof_algorithm(key.algorithm(), &request.algorithm).ok_or(CsrError::Signature)?;
         let signature = request.signature.as_bytes().ok_or(CsrError::Signature)?;
-        key.verify(scheme, &signed, signature).map_err(|_| CsrError::Signature)?;
+        key.verify_with(algorithm, &signed, signature).map_err(|_| CsrError::Signature)?;
 
         let mut names = requested_names(&info)?;
         let common_name = single_common_name(&info)?;
@@ -100,6 +109,30 @@ struct RawRequest<'a> {
     info: AnyRef<'a>,
     algorithm: AlgorithmIdentifierOwned,
     signature: BitStringRef<'a>,
+}
+
+/// How possession is proved: clients hash as they like, so more than what Signet itself signs with is
+/// read, though neither SHA-1 nor PSS. Parameters must be NULL or absent.
+fn proof_algorithm(
+    key: KeyAlgorithm,
+    identifier: &AlgorithmIdentifierOwned,
+) -> Option<&'static dyn VerificationAlgorithm> {
+    if identifier.parameters.as_ref().is_some_and(|parameters| !parameters.is_null()) {
+        return None;
+    }
+    Some(match (key, identifier.oid) {
+        (KeyAlgorithm::Ed25519, ID_ED_25519) => &ED25519,
+        (KeyAlgorithm::P256, ECDSA_WITH_SHA_256) => &ECDSA_P256_SHA256_ASN1,
+        (KeyAlgorithm::P256, ECDSA_WITH_SHA_384) => &ECDSA_P256_SHA384_ASN1,
+        (KeyAlgorithm::P256, ECDSA_WITH_SHA_512) => &ECDSA_P256_SHA512_ASN1,
+        (KeyAlgorithm::P384, ECDSA_WITH_SHA_256) => &ECDSA_P384_SHA256_ASN1,
+        (KeyAlgorithm::P384, ECDSA_WITH_SHA_384) => &ECDSA_P384_SHA384_ASN1,
+        (KeyAlgorithm::P384, ECDSA_WITH_SHA_512) => &ECDSA_P384_SHA512_ASN1,
+        (KeyAlgorithm::Rsa, SHA_256_WITH_RSA_ENCRYPTION) => &RSA_PKCS1_2048_8192_SHA256,
+        (KeyAlgorithm::Rsa, SHA_384_WITH_RSA_ENCRYPTION) => &RSA_PKCS1_2048_8192_SHA384,
+        (KeyAlgorithm::Rsa, SHA_512_WITH_RSA_ENCRYPTION) => &RSA_PKCS1_2048_8192_SHA512,
+        _ => return None,
+    })
 }
 
 /// The subject alternative names of the extension request; refuses extensions whose absence from
@@ -181,7 +214,6 @@ mod tests {
     use x509_cert::request::ExtensionReq;
 
     use super::*;
-    use crate::key::KeyAlgorithm;
     use crate::testing::{KeyPair, names};
 
     fn extension(oid: const_oid::ObjectIdentifier, value: &impl Encode) -> Extension {
@@ -260,6 +292,28 @@ mod tests {
         let other: Attribute = ExtensionReq(vec![dns(&["b.test"])]).try_into().unwrap();
         let der = KeyPair::generate(KeyAlgorithm::P256).request_with("", vec![one, other]);
         assert!(matches!(Csr::from_der(&der), Err(CsrError::Malformed(_))));
+    }
+
+    #[test]
+    fn possession_may_be_proved_with_a_longer_hash_but_not_with_sha_1() {
+        let pair = KeyPair::generate(KeyAlgorithm::Rsa);
+        let KeyPair::Rsa(rsa) = &pair else { panic!("asked for RSA") };
+        let sign = |padding: &'static dyn aws_lc_rs::signature::RsaEncoding, message: &[u8]| {
+            let mut signature = vec![0; rsa.public_modulus_len()];
+            rsa.sign(padding, &aws_lc_rs::rand::SystemRandom::new(), message, &mut signature).unwrap();
+            signature
+        };
+        let request = |oid, padding| {
+            let algorithm = AlgorithmIdentifierOwned { oid, parameters: Some(Any::null()) };
+            pair.request_signed("CN=a.test", vec![], algorithm, |message| sign(padding, message))
+        };
+        let sha512 = request(SHA_512_WITH_RSA_ENCRYPTION, &aws_lc_rs::signature::RSA_PKCS1_SHA512);
+        assert_eq!(Csr::from_der(&sha512).unwrap().names(), names(&["a.test"]));
+        let sha1 = const_oid::db::rfc5912::SHA_1_WITH_RSA_ENCRYPTION;
+        for (oid, why) in [(SHA_384_WITH_RSA_ENCRYPTION, "another hash than it names"), (sha1, "SHA-1")] {
+            let der = request(oid, &aws_lc_rs::signature::RSA_PKCS1_SHA512);
+            assert_eq!(Csr::from_der(&der).unwrap_err(), CsrError::Signature, "{why}");
+        }
     }
 
     #[test]

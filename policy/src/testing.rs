@@ -88,6 +88,19 @@ impl KeyPair {
 
     /// A certification request with this subject (RFC 4514 text), these attributes and this key.
     pub(crate) fn request_with(&self, subject: &str, attributes: Vec<Attribute>) -> Vec<u8> {
+        let scheme = self.public().certificate_scheme();
+        let algorithm = asn1::signature_algorithm(scheme).unwrap();
+        self.request_signed(subject, attributes, algorithm, |message| self.sign(scheme, message))
+    }
+
+    /// The same with a signature made in another way.
+    pub(crate) fn request_signed(
+        &self,
+        subject: &str,
+        attributes: Vec<Attribute>,
+        algorithm: AlgorithmIdentifierOwned,
+        sign: impl FnOnce(&[u8]) -> Vec<u8>,
+    ) -> Vec<u8> {
         #[derive(Sequence)]
         struct Request {
             info: CertReqInfo,
@@ -100,9 +113,8 @@ impl KeyPair {
             public_key: der::Decode::from_der(&self.spki()).unwrap(),
             attributes: SetOfVec::try_from(attributes).unwrap(),
         };
-        let scheme = self.public().certificate_scheme();
-        let signature = BitString::from_bytes(&self.sign(scheme, &info.to_der().unwrap())).unwrap();
-        Request { info, algorithm: asn1::signature_algorithm(scheme).unwrap(), signature }.to_der().unwrap()
+        let signature = BitString::from_bytes(&sign(&info.to_der().unwrap())).unwrap();
+        Request { info, algorithm, signature }.to_der().unwrap()
     }
 
     /// A certification request that asks for these extensions.

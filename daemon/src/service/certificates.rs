@@ -22,6 +22,8 @@ pub struct Certificate {
     pub at: UnixTime,
     /// DER.
     pub der: Vec<u8>,
+    /// Issuer, RFC 4514 text.
+    pub issuer: String,
     /// The names in it.
     pub names: Vec<Name>,
     /// Last second of its validity.
@@ -66,6 +68,9 @@ pub const MOST: usize = 500;
 /// Why a certificate was not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
+    /// It was signed by another CA, whose CRL would have to name it.
+    #[error("the certificate was issued by {0}, which alone can revoke it: that is a ceremony")]
+    NotOurs(String),
     /// It was revoked before, and keeps the reason that it has.
     #[error("the certificate is revoked already")]
     Already,
@@ -103,6 +108,12 @@ impl Services {
     /// Revokes a certificate: durable in the journal and in the store when this returns. Works
     /// while sealed.
     pub async fn revoke(&self, permitted: &Permitted, serial: Serial, reason: Option<u8>) -> Result<(), RevokeError> {
+        if let Some(known) = self.certificate(permitted, serial).map_err(CaError::from)? {
+            let issuer = tbs::Certificate::from_der(self.issuer.certificate());
+            if issuer.is_ok_and(|issuer| issuer.subject() != known.issuer) {
+                return Err(RevokeError::NotOurs(known.issuer));
+            }
+        }
         let now = self.clock.now();
         match revocation::revoke(&self.ca, &self.store, serial, reason, now, permitted.actor()).await? {
             Done::Before => Err(RevokeError::Already),
@@ -136,6 +147,7 @@ fn read(record: CertificateRecord) -> Result<Certificate, StoreError> {
         .map_err(|_| StoreError::Damaged { tree: "certificates", key: record.serial.to_string() })?;
     Ok(Certificate {
         at: record.at,
+        issuer: parsed.issuer(),
         names: parsed.names().to_vec(),
         not_after: parsed.validity().not_after(),
         not_before: parsed.validity().not_before(),

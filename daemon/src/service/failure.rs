@@ -80,7 +80,7 @@ impl From<RevokeError> for Failure {
     fn from(error: RevokeError) -> Self {
         let words = error.to_string();
         match error {
-            RevokeError::Already => Self::Conflict(words),
+            RevokeError::Already | RevokeError::NotOurs(_) => Self::Conflict(words),
             RevokeError::Ca(error) => error.into(),
         }
     }

@@ -125,41 +125,10 @@ impl Objects<'_> {
                 AttributeType::Derive,
             ],
         )?;
-        let refuse = |why: &str| {
+        verdict(&has, origin, label).map_err(|why| {
             let what = format!("the key `{label}` {why}: use a key that the ceremony generated");
-            Err(TokenError::new("C_GetAttributeValue", ErrorClass::Operator, what))
-        };
-        if !has.contains(&Attribute::Sensitive(true)) {
-            return refuse("is not sensitive, its value can be read");
-        }
-        if !has.contains(&Attribute::Extractable(false)) {
-            return refuse("is extractable");
-        }
-        if !has.contains(&Attribute::Sign(true)) {
-            return refuse("may not sign");
-        }
-        let born_here =
-            has.contains(&Attribute::AlwaysSensitive(true)) && has.contains(&Attribute::NeverExtractable(true));
-        let signs_only = ![Attribute::Decrypt(true), Attribute::Unwrap(true), Attribute::Derive(true)]
-            .iter()
-            .any(|use_| has.contains(use_));
-        match origin {
-            Origin::Generated if !born_here => refuse("was not always sensitive and never extractable"),
-            Origin::Generated if !signs_only => refuse("may do more than sign"),
-            Origin::Generated => Ok(()),
-            Origin::Found => {
-                if !born_here {
-                    tracing::warn!(
-                        label,
-                        "the token does not say that this key was always sensitive and never extractable"
-                    );
-                }
-                if !signs_only {
-                    tracing::warn!(label, "the token lets this key do more than sign");
-                }
-                Ok(())
-            }
-        }
+            TokenError::new("C_GetAttributeValue", ErrorClass::Operator, what)
+        })
     }
 
     /// The public half: from the public key object, or for RSA from the private key's own
@@ -196,6 +165,37 @@ impl Objects<'_> {
             let what = format!("the key `{label}` cannot be used, generate another: {refused}");
             TokenError::new("C_GetAttributeValue", ErrorClass::Operator, what)
         })
+    }
+}
+
+/// Why a key with these attributes is refused. An attribute that the token does not show is not
+/// taken for what it should be.
+fn verdict(has: &[Attribute], origin: Origin, label: &str) -> Result<(), &'static str> {
+    let is = |attribute| has.contains(&attribute);
+    if !is(Attribute::Sensitive(true)) {
+        return Err("is not sensitive, its value can be read");
+    }
+    if !is(Attribute::Extractable(false)) {
+        return Err("is extractable");
+    }
+    if !is(Attribute::Sign(true)) {
+        return Err("may not sign");
+    }
+    let born_here = is(Attribute::AlwaysSensitive(true)) && is(Attribute::NeverExtractable(true));
+    let does_more = is(Attribute::Decrypt(true)) || is(Attribute::Unwrap(true)) || is(Attribute::Derive(true));
+    match origin {
+        Origin::Generated if !born_here => Err("was not always sensitive and never extractable"),
+        Origin::Generated if does_more => Err("may do more than sign"),
+        Origin::Generated => Ok(()),
+        Origin::Found => {
+            if !born_here {
+                tracing::warn!(label, "the token does not say that this key was never readable outside it");
+            }
+            if does_more {
+                tracing::warn!(label, "the token lets this key do more than sign");
+            }
+            Ok(())
+        }
     }
 }
 
@@ -295,6 +295,34 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What a key that was generated well shows.
+    const GOOD: [Attribute; 8] = [
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Sign(true),
+        Attribute::AlwaysSensitive(true),
+        Attribute::NeverExtractable(true),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+    ];
+
+    #[test]
+    fn a_key_is_refused_for_each_attribute_that_is_wrong_or_missing() {
+        assert_eq!(verdict(&GOOD, Origin::Generated, "key"), Ok(()));
+        // The first three bind every key, the next two one that was generated now.
+        for (index, attribute) in GOOD[..5].iter().enumerate() {
+            let missing: Vec<_> = GOOD.iter().filter(|one| *one != attribute).cloned().collect();
+            assert!(verdict(&missing, Origin::Generated, "key").is_err(), "{attribute:?}");
+            assert_eq!(verdict(&missing, Origin::Found, "key").is_err(), index < 3, "{attribute:?}");
+        }
+        for more in [Attribute::Decrypt(true), Attribute::Unwrap(true), Attribute::Derive(true)] {
+            let has = [&GOOD[..5], &[more]].concat();
+            assert!(verdict(&has, Origin::Generated, "key").is_err());
+            assert_eq!(verdict(&has, Origin::Found, "key"), Ok(()));
+        }
+    }
 
     fn ec(curve: ObjectIdentifier, point: &[u8]) -> Vec<Attribute> {
         let curve = curve.to_der().expect("encodes");

@@ -57,7 +57,7 @@ impl Service for Signer {
             let state = self.state();
             match permitted(state.kind(), ticket.peer(), RequestKind::from(&request)) {
                 Verdict::Allowed => Ok(()),
-                Verdict::Faulted => Err(Refusal::Token(state.sentence())),
+                Verdict::Faulted => Err(Refusal::Token(state.fault().unwrap_or_default().to_owned())),
                 Verdict::Forbidden(why) => Err(Refusal::Forbidden(why.to_owned())),
                 Verdict::Sealed => Err(Refusal::Sealed),
             }

@@ -54,6 +54,7 @@ use serials::Serials;
 use server::Server;
 use state::SealState;
 use unseal::NotOpen;
+use watchdog::Starting;
 
 /// How long a sealed signer waits at its start for the signer that holds the identity key.
 const IDENTITY: Duration = Duration::from_secs(15);
@@ -230,6 +231,8 @@ impl Prepared {
     pub fn load(self) -> Result<Loaded, StartError> {
         let Self { opening, mut base } = self;
         let config = &base.config;
+        let _starting = Starting::watch(config.deadline)
+            .map_err(|error| StartError(format!("the signer's threads cannot be started: {error}")))?;
         let token = Token::open(&token_config(config))
             .map_err(|error| StartError(format!("the token {} cannot be opened: {error}", config.token)))?;
         let unsealed = !matches!(opening, Opening::Invite(_));
@@ -356,7 +359,7 @@ impl Loaded {
 
         let ended = wait.recv().unwrap_or(Ended::Stopped);
         signer.supervisor.tell("STOPPING=1");
-        drop(server.close());
+        let _ = server.close();
         signer.count_handshakes(|| {});
         // What waits is written; what comes later is refused. Nothing is cut off in the middle.
         signer.journal.close();

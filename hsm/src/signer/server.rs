@@ -182,11 +182,11 @@ impl Server {
             Ok(frame) => {
                 let call = wire::decode::<Call>(frame);
                 // From here on another thread may receive from this connection.
-                drop(self.epoll.modify(&connection.stream, &mut once(number)));
+                let _ = self.epoll.modify(&connection.stream, &mut once(number));
                 call
             }
             Err(FrameError::Io(Errno::EAGAIN)) => {
-                drop(self.epoll.modify(&connection.stream, &mut once(number)));
+                let _ = self.epoll.modify(&connection.stream, &mut once(number));
                 return;
             }
             Err(error) => Err(error),
@@ -206,13 +206,13 @@ impl Server {
                     FrameError::Version(_) => {
                         tracing::warn!(%error, "a connection ends");
                         // Our own version, and nothing else, for the other end to report.
-                        drop(wire::send(&connection.stream, &[wire::VERSION], MsgFlags::MSG_DONTWAIT));
+                        let _ = wire::send(&connection.stream, &[wire::VERSION], MsgFlags::MSG_DONTWAIT);
                     }
                     _ => tracing::warn!(%error, "a connection ends"),
                 }
                 self.connections().remove(&number);
                 connection.end();
-                drop(self.epoll.delete(&connection.stream));
+                let _ = self.epoll.delete(&connection.stream);
             }
         }
     }
@@ -231,7 +231,7 @@ impl Connection {
     /// Ends it for both sides; what was answered before can still be read.
     fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
-        drop(self.stream.shutdown(Shutdown::Both));
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 

@@ -41,6 +41,14 @@ impl SealState {
         }
     }
 
+    /// Why the token cannot be used, if it cannot.
+    pub(super) fn fault(&self) -> Option<&str> {
+        match self {
+            Self::Faulted { why } => Some(why),
+            _ => None,
+        }
+    }
+
     /// What systemd shows beside the unit's name.
     pub(super) fn sentence(&self) -> String {
         match self {

@@ -1,6 +1,7 @@
 //! Ends a process whose token hangs, and tells systemd that this one works.
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,28 @@ use super::answer::Signer;
 
 /// How often handshakes are journalled.
 const COUNTS: Duration = Duration::from_secs(60);
+
+/// What a start may take beside the PKCS#11 calls in it: the token may have to be looked for.
+const LOADING: Duration = Duration::from_secs(10);
+
+/// Ends the process if it does not get past its start. The start is over when this is dropped.
+pub(super) struct Starting {
+    _over: mpsc::Sender<()>,
+}
+
+impl Starting {
+    pub(super) fn watch(deadline: Duration) -> std::io::Result<Self> {
+        let (over, wait) = mpsc::channel();
+        let limit = LOADING + 3 * deadline;
+        thread::Builder::new().name("starting".to_owned()).spawn(move || {
+            if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                tracing::error!("the module did not answer while the signer started: this process ends");
+                std::process::abort();
+            }
+        })?;
+        Ok(Self { _over: over })
+    }
+}
 
 /// The watchdog's life. `deadline` is the longest that one PKCS#11 call may take.
 pub(super) fn watch(signer: &Arc<Signer>, deadline: Duration) {

@@ -179,7 +179,8 @@ impl Running {
             drop(ready);
             eprintln!("{}", said.join("\n"));
         });
-        told.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("the signer {name} is not ready"));
+        let told = told.recv_timeout(Duration::from_secs(30));
+        assert!(told.is_ok(), "the signer {name} is not ready");
         running
     }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
-use hsm::client::Client;
+use hsm::client::{Client, ClientError};
 use hsm::journal::Event;
 use hsm::signer::os::SystemClock;
 use hsm::wire::{CertificateRequest, Refusal, Request, Response};
@@ -22,26 +22,33 @@ use rustls_pki_types::pem::PemObject;
 use super::rig::{Appliance, PIN, Signer, actor, refusal};
 
 /// An unsealed CA, and what `signetd` would know of it.
-struct Ca {
-    appliance: Appliance,
-    client: Client,
+pub(crate) struct Ca {
+    pub(crate) appliance: Appliance,
+    pub(crate) client: Client,
     profile: Profile,
     issuer: Issuer,
     key: PublicKey,
-    _signers: [Signer; 2],
+    pub(crate) tls: Signer,
+    pub(crate) signer: Option<Signer>,
 }
 
 impl Ca {
-    fn new() -> Self {
-        let appliance = Appliance::new();
-        let signers = [appliance.start("tls", None), appliance.start("ca", None)];
+    pub(crate) fn new() -> Self {
+        Self::with(Appliance::new(), "server")
+    }
+
+    /// With one of the profiles of this appliance.
+    pub(crate) fn with(appliance: Appliance, profile: &str) -> Self {
+        let (tls, mut signer) = (appliance.start("tls", None), appliance.start("ca", None));
         let client = appliance.client("ca");
         assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
-        let text = std::fs::read_to_string(appliance.path("etc/profiles/server.toml")).unwrap();
-        let profile = Profile::from_toml("server.toml", &text).unwrap();
+        signer.wait_for("STATUS=Unsealed");
+        let file = format!("{profile}.toml");
+        let text = std::fs::read_to_string(appliance.path("etc/profiles").join(&file)).unwrap();
+        let profile = Profile::from_toml(&file, &text).unwrap();
         let issuer = CertificateDer::from_pem_file(appliance.path("etc/ca/issuing-1.pem")).unwrap();
         let issuer = Issuer::from_der(&issuer).unwrap();
-        Self { appliance, client, profile, issuer, key: fresh_key(), _signers: signers }
+        Self { appliance, client, profile, issuer, key: fresh_key(), tls, signer: Some(signer) }
     }
 
     fn reserve(&self, count: u16) -> Vec<Serial> {
@@ -61,14 +68,25 @@ impl Ca {
         let tbs = tbs::leaf(&self.profile, &terms, &self.issuer, &self.key, serial, now).unwrap();
         CertificateRequest {
             issuer: "issuing-1".to_owned(),
-            profile: "server".to_owned(),
+            profile: self.profile.name().to_owned(),
             common_name: None,
             tbs: tbs.as_bytes().to_vec(),
             record,
         }
     }
 
-    fn ask(&self, request: &CertificateRequest) -> Result<Response, hsm::client::ClientError> {
+    /// One certificate from beginning to end, without patience.
+    pub(crate) fn issue(&self) -> Result<Response, ClientError> {
+        let epoch = Some(self.client.epoch()?);
+        let serial = match self.client.call(epoch, Request::Reserve { count: 1 })? {
+            Response::Reserved(serials) => serials[0],
+            other => panic!("{other:?}"),
+        };
+        let request = self.request(serial, &["www.example.test"], now());
+        self.client.call(epoch, Request::Certificate(Box::new(request)))
+    }
+
+    fn ask(&self, request: &CertificateRequest) -> Result<Response, ClientError> {
         super::patiently(&self.client, &Request::Certificate(Box::new(request.clone())))
     }
 }
@@ -84,12 +102,8 @@ fn fresh_key() -> PublicKey {
 }
 
 fn record(names: &[Name], at: UnixTime) -> AuthorizationRecord {
-    let evidence = |name: &Name| NameEvidence {
-        name: name.clone(),
-        method: Method::Http01,
-        at,
-        validator: "1".to_owned(),
-    };
+    let evidence =
+        |name: &Name| NameEvidence { name: name.clone(), method: Method::Http01, at, validator: "1".to_owned() };
     AuthorizationRecord {
         actor: "acme:1".to_owned(),
         request_id: "r-7".to_owned(),
@@ -185,30 +199,16 @@ fn whatever_differs_from_profile_and_record_is_refused_and_its_serial_stays_good
 
 #[test]
 fn the_time_of_signing_must_be_now() {
-    let ca = Ca::new();
     // The issuer is minutes old, and notBefore would be cut to its beginning: a profile without
     // backdating shows the time.
-    let text = std::fs::read_to_string(ca.appliance.path("etc/profiles/server.toml")).unwrap();
+    let appliance = Appliance::new();
+    let text = std::fs::read_to_string(appliance.path("etc/profiles/server.toml")).unwrap();
     let plain = text.replace("backdate = \"1h\"", "backdate = \"0s\"");
     assert_ne!(text, plain);
-    drop(ca);
-    let appliance = Appliance::new();
     std::fs::write(appliance.path("etc/profiles/plain.toml"), &plain).unwrap();
-    let signers = [appliance.start("tls", None), appliance.start("ca", None)];
-    let client = appliance.client("ca");
-    assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
-    let issuer = CertificateDer::from_pem_file(appliance.path("etc/ca/issuing-1.pem")).unwrap();
-    let ca = Ca {
-        profile: Profile::from_toml("plain.toml", &plain).unwrap(),
-        issuer: Issuer::from_der(&issuer).unwrap(),
-        key: fresh_key(),
-        appliance,
-        client,
-        _signers: signers,
-    };
+    let ca = Ca::with(appliance, "plain");
     let ask = |at: UnixTime| {
         let mut request = ca.request(ca.reserve(1)[0], &["www.example.test"], at);
-        request.profile = "plain".to_owned();
         request.record = record(&[Name::parse("www.example.test").unwrap()], now());
         ca.ask(&request)
     };

@@ -1,6 +1,9 @@
 //! A signer with a SoftHSM token, started as systemd starts it and spoken to over its socket.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what broke by panicking")]
+
 mod issuance;
+mod recovery;
 mod rig;
 
 use std::os::fd::AsRawFd;
@@ -17,11 +20,7 @@ use policy::key::SignatureScheme;
 use rig::{Appliance, PIN, actor, patiently, refusal, sealed, status};
 
 fn handshake(key: &str, message: &[u8]) -> Request {
-    Request::Handshake {
-        key: key.to_owned(),
-        scheme: SignatureScheme::EcdsaP256Sha256,
-        message: message.to_vec(),
-    }
+    Request::Handshake { key: key.to_owned(), scheme: SignatureScheme::EcdsaP256Sha256, message: message.to_vec() }
 }
 
 fn certificate_verify() -> Vec<u8> {

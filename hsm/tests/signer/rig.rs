@@ -1,10 +1,10 @@
 //! An appliance in a temporary folder whose signers run as systemd would run them.
 
 use std::fs::{self, File};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -73,28 +73,36 @@ impl Appliance {
         signer
     }
 
-    /// Starts a signer.
+    /// Starts a signer. `kept` is what the descriptor store holds.
     pub(crate) fn launch(&self, name: &str, kept: Option<File>) -> Signer {
+        let Some(kept) = kept else { return self.spawn(name, "exec \"$0\" \"$@\"") };
+        let path = format!("3<>/proc/{}/fd/{}", std::process::id(), kept.as_raw_fd());
+        let mut signer = self.launch_with(name, "unseal", &path);
+        // It is opened again by a process that does not wait for us.
+        signer.kept = Some(kept);
+        signer
+    }
+
+    /// Starts a signer with a descriptor from systemd, called `descriptor`, that the shell makes by
+    /// `redirection`.
+    pub(crate) fn launch_with(&self, name: &str, descriptor: &str, redirection: &str) -> Signer {
+        let environment = format!("LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={descriptor}");
+        self.spawn(name, &format!("export {environment}; exec \"$0\" \"$@\" {redirection}"))
+    }
+
+    /// The shell that runs `script` becomes the signer, so that its process id is known to it before
+    /// and descriptor 3 is where systemd would put it.
+    fn spawn(&self, name: &str, script: &str) -> Signer {
         let address = self.path(&format!("run/notify-{name}.sock"));
         drop(fs::remove_file(&address));
         let notify = UnixDatagram::bind(&address).unwrap();
         notify.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        // The shell becomes the signer, so that its process id is known before and descriptor 3 is
-        // where systemd would put it.
         let mut command = Command::new("sh");
-        let script = match &kept {
-            Some(_) => r#"export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=unseal; exec "$0" "$@" 3<>"$KEPT""#,
-            None => r#"exec "$0" "$@""#,
-        };
-        if let Some(kept) = &kept {
-            use std::os::fd::AsRawFd;
-            command.env("KEPT", format!("/proc/{}/fd/{}", std::process::id(), kept.as_raw_fd()));
-        }
         command.args(["-c", script, PROGRAM, "run", "--config"]).arg(self.path(&format!("etc/signer-{name}.toml")));
         command.env("NOTIFY_SOCKET", &address).env("RUST_LOG", "info").stdin(Stdio::null());
         let log = File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Signer { child, notify, kept }
+        Signer { child, notify, kept: None }
     }
 
     pub(crate) fn client(&self, socket: &str) -> Client {
@@ -152,14 +160,12 @@ impl Signer {
 
     /// One message, if one comes soon, treated as systemd does.
     fn hear(&mut self) -> Option<String> {
-        use std::os::fd::AsRawFd;
         let mut buffer = [0; 2048];
         let mut space = nix::cmsg_space!(RawFd);
         let (bytes, descriptor) = {
             let mut parts = [std::io::IoSliceMut::new(&mut buffer)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let message =
-                recvmsg::<UnixAddr>(self.notify.as_raw_fd(), &mut parts, Some(&mut space), flags).ok()?;
+            let message = recvmsg::<UnixAddr>(self.notify.as_raw_fd(), &mut parts, Some(&mut space), flags).ok()?;
             let descriptor = message.cmsgs().unwrap().find_map(|control| match control {
                 ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
                 _ => None,
@@ -249,8 +255,4 @@ pub(crate) fn refusal(answer: Result<Response, ClientError>) -> Refusal {
         Err(ClientError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
     }
-}
-
-pub(crate) fn read(path: &Path) -> Vec<u8> {
-    fs::read(path).unwrap()
 }

@@ -131,6 +131,16 @@ impl PublicKey {
             (KeyAlgorithm::Rsa, SignatureScheme::RsaPssSha256) => &RSA_PSS_2048_8192_SHA256,
             _ => return Err(BadSignature),
         };
+        self.verify_with(algorithm, message, signature)
+    }
+
+    /// Verifies with an algorithm that fits the key.
+    pub(crate) fn verify_with(
+        &self,
+        algorithm: &'static dyn VerificationAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
         UnparsedPublicKey::new(algorithm, self.bit_string()).verify(message, signature).map_err(|_| BadSignature)
     }
 

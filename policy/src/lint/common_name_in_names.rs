@@ -3,6 +3,8 @@
 //!
 //! Effective since 2012-07-01.
 
+use std::collections::BTreeSet;
+
 use crate::asn1;
 
 use super::{Lint, Subject};
@@ -13,8 +15,10 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<(), String> {
     if !subject.is_server() {
         return Ok(());
     }
-    let names: Vec<_> = subject.alternative_names().iter().filter_map(asn1::subject_alternative_name).collect();
-    match asn1::common_names(&subject.tbs.subject).find(|text| !names.iter().any(|name| name.to_string() == **text)) {
+    let names = subject.alternative_names();
+    let names: BTreeSet<_> =
+        names.iter().filter_map(asn1::subject_alternative_name).map(|name| name.to_string()).collect();
+    match asn1::common_names(&subject.tbs.subject).find(|text| !names.contains(*text)) {
         Some(text) => Err(format!("the common name {text:?} is none of the subject alternative names")),
         None => Ok(()),
     }

@@ -3,6 +3,8 @@
 //!
 //! Effective since May 2008 (the prohibition: 2023-09-15, ballot SC-062).
 
+use std::collections::BTreeSet;
+
 use const_oid::db::rfc5280::ANY_EXTENDED_KEY_USAGE;
 
 use super::{Lint, Subject, ensure};
@@ -12,8 +14,8 @@ pub(super) const LINT: Lint = Lint { name: "extended_key_usage_any", rule: "RFC 
 pub(super) fn check(subject: &Subject<'_>) -> Result<(), String> {
     let purposes = subject.purposes();
     ensure(!purposes.contains(&ANY_EXTENDED_KEY_USAGE), "the extended key usage allows everything")?;
-    let repeated = purposes.iter().enumerate().find(|(index, purpose)| purposes[..*index].contains(purpose));
-    ensure(repeated.is_none(), "an extended key usage stands twice")
+    let distinct: BTreeSet<_> = purposes.iter().collect();
+    ensure(distinct.len() == purposes.len(), "an extended key usage stands twice")
 }
 
 #[cfg(test)]

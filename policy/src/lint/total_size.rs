@@ -3,14 +3,15 @@
 //!
 //! Effective since OpenSSL 0.9.7.
 
+use crate::tbs::TbsCertificate;
+
 use super::{Lint, Subject, ensure};
 
 pub(super) const LINT: Lint = Lint { name: "total_size", rule: "OpenSSL SSL_CTX_set_max_cert_list(3)", check };
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<(), String> {
-    const MAX: usize = 32 * 1024;
-    let size = subject.der.len();
-    ensure(size <= MAX, format!("{size} bytes are more than {MAX}"))
+    let (size, max) = (subject.der.len(), TbsCertificate::MAX_LEN);
+    ensure(size <= max, format!("{size} bytes are more than {max}"))
 }
 
 #[cfg(test)]

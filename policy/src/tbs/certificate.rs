@@ -25,8 +25,14 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// Largest certificate that is read, in bytes: foreign ones may be larger than ours.
+    pub const MAX_LEN: usize = 64 * 1024;
+
     /// Parses DER; trailing bytes are refused.
     pub fn from_der(der: &[u8]) -> Result<Self, TbsError> {
+        if der.len() > Self::MAX_LEN {
+            return Err(unusable("it is larger than 64 KiB"));
+        }
         let outer = RawCertificate::from_der(der).map_err(der_error)?;
         let tbs = outer.tbs.to_der().map_err(der_error)?;
         let raw = parse(&tbs)?;

@@ -127,8 +127,15 @@ impl Issuer {
 }
 
 impl TbsCertificate {
+    /// Largest TBSCertificate that is read or signed, in bytes. OpenSSL accepts 100 KiB of
+    /// certificates in a handshake, of which one takes at most a third.
+    pub const MAX_LEN: usize = 32 * 1024;
+
     /// Takes bytes from elsewhere (the wire). They are DER of a TBSCertificate or refused.
     pub fn from_der(der: &[u8]) -> Result<Self, TbsError> {
+        if der.len() > Self::MAX_LEN {
+            return Err(unusable("it is larger than 32 KiB"));
+        }
         parse(der).map(|_| Self(der.to_vec()))
     }
 

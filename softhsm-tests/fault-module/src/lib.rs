@@ -9,7 +9,7 @@
 //! C_Sign 0x30 once     the call is not made, and returns this CK_RV
 //! C_Sign crash         the process is aborted
 //! C_Sign flip          a bit of the output is turned over
-//! C_Sign hang          the call waits until this line is gone
+//! C_Sign hang          the call waits until the file changes
 //! C_Sign length        the length of the output becomes impossible
 //! C_Sign slow 2000     the call is made after so many milliseconds
 //! ```
@@ -163,7 +163,8 @@ fn inject(function: &str, output: Output, call: impl FnOnce() -> CK_RV) -> CK_RV
             answer
         }
         Some(Fault::Hang) => {
-            while matches!(due(function, &output), Some(Fault::Hang)) {
+            let ordered = control();
+            while control() == ordered {
                 sleep(POLL);
             }
             call()
@@ -185,7 +186,7 @@ fn inject(function: &str, output: Output, call: impl FnOnce() -> CK_RV) -> CK_RV
 /// The fault that the control file lists for this call, if any.
 fn due(function: &str, output: &Output) -> Option<Fault> {
     static SPENT: Mutex<Option<(String, HashSet<usize>)>> = Mutex::new(None);
-    let control = read_to_string(env::var_os("FAULT_MODULE_CONTROL")?).ok()?;
+    let control = control()?;
     let mut spent = SPENT.lock().unwrap_or_else(PoisonError::into_inner);
     let spent = match spent.take() {
         Some((read, spent_lines)) if read == control => spent.insert((read, spent_lines)),
@@ -203,6 +204,10 @@ fn due(function: &str, output: &Output) -> Option<Fault> {
         return Some(fault);
     }
     None
+}
+
+fn control() -> Option<String> {
+    read_to_string(env::var_os("FAULT_MODULE_CONTROL")?).ok()
 }
 
 /// A fault that can strike this call: one that needs an output waits for a call that has it.

@@ -221,20 +221,30 @@ fn an_impossible_length_is_an_error_and_no_panic() {
     }
 }
 
+/// Ends what hangs when it is dropped, so that a test that fails meanwhile ends too.
+struct Release<'a>(&'a Fixture);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        self.0.fault("");
+    }
+}
+
 #[test]
 fn a_call_that_hangs_is_seen() {
     let fixture = Fixture::with_faults();
     let (token, key) = fixture.token_and_key();
     assert_eq!(token.oldest_call(), None);
-    fixture.fault("C_Sign hang");
+    fixture.fault("C_Sign hang once");
     thread::scope(|scope| {
+        let release = Release(&fixture);
         let hanging = scope.spawn(|| sign(&token, &key));
         wait_until("the call is seen", || token.oldest_call().is_some_and(|age| age > Duration::from_millis(50)));
         // Younger calls that come and go do not hide it.
         let age = token.oldest_call().expect("hangs");
         token.key("key").expect("other sessions work");
         assert!(token.oldest_call().expect("still hangs") > age);
-        fixture.fault("");
+        drop(release);
         hanging.join().expect("no panic").expect("signs in the end");
     });
     assert_eq!(token.oldest_call(), None);
@@ -245,11 +255,12 @@ fn a_login_that_hangs_is_seen() {
     let fixture = Fixture::with_faults();
     let token = fixture.token();
     token.logout();
-    fixture.fault("C_Login hang");
+    fixture.fault("C_Login hang once");
     thread::scope(|scope| {
+        let release = Release(&fixture);
         let hanging = scope.spawn(|| token.login(&pin(PIN)));
         wait_until("the call is seen", || token.oldest_call().is_some_and(|age| age > Duration::from_millis(50)));
-        fixture.fault("");
+        drop(release);
         hanging.join().expect("no panic").expect("logs in in the end");
     });
 }
@@ -260,15 +271,16 @@ fn waiting_for_a_session_ends_at_the_deadline() {
     fixture.sessions = 1;
     fixture.deadline = Duration::from_millis(100);
     let (token, key) = fixture.token_and_key();
-    fixture.fault("C_Sign hang");
+    fixture.fault("C_Sign hang once");
     thread::scope(|scope| {
+        let release = Release(&fixture);
         let hanging = scope.spawn(|| sign(&token, &key));
         wait_until("the session is taken", || fixture.calls("C_Sign") > 0);
         let started = Instant::now();
         let error = sign(&token, &key).expect_err("no session is free");
         assert_eq!(error.class, ErrorClass::Transient);
         assert!(started.elapsed() >= fixture.deadline && started.elapsed() < Duration::from_secs(5));
-        fixture.fault("");
+        drop(release);
         hanging.join().expect("no panic").expect("signs in the end");
     });
 }
@@ -314,6 +326,17 @@ fn a_lost_session_whose_login_is_gone_too_brings_a_new_login() {
     fixture.fault("C_Sign 0xb3 once\nC_GetSessionInfo 0xb3 once");
     sign(&token, &key).expect("signs");
     assert_eq!(fixture.calls("C_Login"), 1);
+}
+
+#[test]
+fn a_key_that_cannot_be_read_back_is_not_left_in_the_token() {
+    let fixture = Fixture::with_faults();
+    let token = fixture.token();
+    fixture.fault("C_GetAttributeValue 0x5 once");
+    token.generate("key", KeyAlgorithm::P256, 256).expect_err("is not read back");
+    assert_eq!(fixture.calls("C_DestroyObject"), 2);
+    let key = token.generate("key", KeyAlgorithm::P256, 256).expect("the label is free");
+    sign(&token, &key).expect("signs");
 }
 
 #[test]

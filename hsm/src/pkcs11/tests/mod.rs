@@ -129,9 +129,15 @@ impl Fixture {
 
     /// Runs softhsm2-util against this fixture's tokens, as another process would.
     fn softhsm2_util(&self, arguments: &[&str]) {
-        let run = Command::new("softhsm2-util").args(arguments).envs(&self.environment).output().expect("runs");
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        succeeds(Command::new("softhsm2-util").args(arguments).envs(&self.environment));
     }
+}
+
+/// Runs a tool that these tests need. Debian has them in softhsm2, opensc and openssl.
+fn succeeds(command: &mut Command) {
+    let run =
+        command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run, install its package: {error}"));
+    assert!(run.status.success(), "{command:?}: {}", String::from_utf8_lossy(&run.stderr));
 }
 
 fn pin(text: &str) -> Pin {

@@ -1,12 +1,13 @@
 //! One token that works, and what others do to it.
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 
 use policy::key::{KeyAlgorithm, SignatureScheme};
 
 use super::super::{ErrorClass, LoginError, Token, TokenConfig, create_token};
-use super::{Fixture, LABEL, PIN, SO_PIN, pin};
+use super::{Fixture, LABEL, PIN, SO_PIN, pin, succeeds};
 
 const MESSAGE: &[u8] = b"to be signed";
 
@@ -68,29 +69,19 @@ fn an_rsa_size_outside_the_range_is_refused() {
 #[test]
 fn a_key_that_can_leave_the_token_is_refused() {
     let fixture = Fixture::new();
-    let token = fixture.token();
-    drop(token);
-    // softhsm2-util imports keys as sensitive but not extractable only if asked; openssl makes one.
+    fixture.create();
     let pem = fixture.dir.path().join("key.pem");
-    let made = std::process::Command::new("openssl")
-        .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
-        .arg(&pem)
-        .output()
-        .expect("openssl runs");
-    assert!(made.status.success());
-    let made = std::process::Command::new("pkcs11-tool")
-        .arg("--module")
-        .arg(&fixture.module)
-        .args(["--token-label", LABEL, "--login", "--pin", PIN, "--write-object"])
-        .arg(&pem)
-        .args(["--type", "privkey", "--label", "loose", "--extractable", "--usage-sign"])
-        .envs(&fixture.environment)
-        .output()
-        .expect("pkcs11-tool runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut make = Command::new("openssl");
+    make.args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"]).arg(&pem);
+    succeeds(&mut make);
+    let mut import = Command::new("pkcs11-tool");
+    import.arg("--module").arg(&fixture.module).envs(&fixture.environment);
+    import.args(["--token-label", LABEL, "--login", "--pin", PIN, "--write-object"]).arg(&pem);
+    import.args(["--type", "privkey", "--label", "loose", "--extractable", "--sensitive", "--usage-sign"]);
+    succeeds(&mut import);
     let error = fixture.open().key("loose").expect_err("refused");
     assert_eq!(error.class, ErrorClass::Operator);
-    assert!(error.what.contains("`loose` is"), "{error}");
+    assert!(error.what.contains("`loose` is extractable"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! TLS whose server key is in a token: each handshake's signature is asked from the TLS signer.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,100 @@
+//! A token that goes away, a module that hangs, and what systemd hands over.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use hsm::client::ClientError;
+use hsm::wire::{Refusal, Request, Response};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+
+use super::issuance::Ca;
+use super::rig::{Appliance, status};
+
+/// Issues until `wanted` says that the answer is the one, starting the signer again as systemd would.
+fn until(ca: &mut Ca, what: &str, wanted: impl Fn(&Result<Response, ClientError>) -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = ca.issue();
+        if wanted(&answer) {
+            return;
+        }
+        // Nothing but a delay or "not now", whatever happens below.
+        assert!(
+            matches!(
+                answer,
+                Ok(Response::Certificate { .. })
+                    | Err(ClientError::Lost | ClientError::Epoch | ClientError::Unreachable { .. })
+                    | Err(ClientError::Refused(Refusal::Token(_)))
+            ),
+            "{answer:?}"
+        );
+        assert!(Instant::now() < end, "{what}: {answer:?}\n{}", ca.appliance.log("ca"));
+        ca.signer = ca.signer.take().map(|mut signer| match signer.lives() {
+            true => signer,
+            false => ca.appliance.launch("ca", signer.end().1),
+        });
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_token_that_goes_away_and_comes_back_needs_no_administrator() {
+    let mut ca = Ca::new();
+    assert!(ca.issue().is_ok());
+    let (here, away) = (ca.appliance.path("var/ca/tokens"), ca.appliance.path("away"));
+    fs::rename(&here, &away).unwrap();
+    until(&mut ca, "refused", Result::is_err);
+    // The other token's work goes on.
+    assert_eq!(status(&ca.appliance.client("tls")).name, "tls");
+    std::thread::sleep(Duration::from_secs(1));
+    drop(fs::remove_dir_all(&here));
+    fs::rename(&away, &here).unwrap();
+    until(&mut ca, "issued again", Result::is_ok);
+    hsm::journal::verify(&ca.appliance.path("var/ca/journal")).unwrap();
+}
+
+#[test]
+fn a_module_that_hangs_past_the_deadline_ends_the_process_and_the_next_one_is_unsealed() {
+    let appliance = Appliance::new();
+    let config = appliance.path("etc/signer-ca.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replacen("\nname =", "\ndeadline = \"1s\"\nname =", 1)).unwrap();
+    let mut ca = Ca::with(appliance, "server");
+    // SoftHSM opens this file at every signature; opening a pipe that nobody writes blocks.
+    let folder = fs::read_dir(ca.appliance.path("var/ca/tokens")).unwrap().next().unwrap().unwrap().path();
+    let (file, kept) = (folder.join("generation"), folder.join("generation.kept"));
+    fs::rename(&file, &kept).unwrap();
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(ca.issue(), Err(ClientError::Lost));
+    let (ended, stored) = ca.signer.take().unwrap().end();
+    assert_eq!(ended.signal(), Some(Signal::SIGABRT as i32));
+    assert!(ca.appliance.log("ca").contains("passed its deadline"));
+
+    fs::rename(&kept, &file).unwrap();
+    ca.signer = Some(ca.appliance.launch("ca", stored));
+    until(&mut ca, "issued again", Result::is_ok);
+    assert!(ca.tls.lives());
+}
+
+#[test]
+fn a_signer_answers_on_the_socket_that_systemd_made() {
+    let appliance = Appliance::new();
+    let path = appliance.path("run/tls.sock");
+    let made = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(made.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+    listen(&made, Backlog::new(8).unwrap()).unwrap();
+    let inode = |path: &std::path::Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    let before = inode(&path);
+    fcntl(&made, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let mut signer = appliance.launch_with("tls", "socket", &format!("3<&{}", made.as_raw_fd()));
+    signer.ready();
+    drop(made);
+    assert_eq!(status(&appliance.client("tls")).name, "tls");
+    assert_eq!(inode(&path), before, "the signer made a socket of its own");
+    let refused = appliance.client("tls").call(None, Request::Challenge);
+    assert!(matches!(refused, Err(ClientError::Refused(Refusal::Forbidden(_)))));
+}
