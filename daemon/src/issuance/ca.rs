@@ -326,7 +326,7 @@ impl Ca {
                     CaError::Signer(ClientError::Lost | ClientError::Epoch | ClientError::Unreachable { .. })
                 );
                 let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
-                if !(away && known) && !matches!(error, CaError::Sealed) {
+                if !(matches!(error, CaError::Sealed) || away && known) {
                     view.seal = Err(error.to_string());
                 }
                 Err(error)
