@@ -1,7 +1,7 @@
 //! The seal: whether anything can be signed, and how an administrator changes that. `signetd` only
 //! forwards: what is in the box it cannot read.
 
-use hsm::wire::{Actor, SealStatus};
+use hsm::wire::SealStatus;
 
 pub use hsm::wire::{Challenge, UnsealBox};
 
@@ -61,7 +61,7 @@ impl Services {
 
     /// Seals: the signer forgets the PIN and starts afresh.
     pub async fn seal(&self, permitted: &Permitted) -> Result<(), CaError> {
-        let actor: Actor = permitted.actor();
+        let actor = permitted.actor();
         tracing::info!(who = actor.who, "sealing");
         self.ca.seal_now(actor).await
     }
