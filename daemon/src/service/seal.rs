@@ -8,7 +8,9 @@ pub use hsm::wire::{Challenge, UnsealBox};
 use super::Services;
 use super::administrators::Permitted;
 use crate::issuance::ca::CaError;
-use crate::problem::SEALED;
+
+/// The words that every sealed answer carries.
+pub const SEALED: &str = "strongbox sealed";
 
 /// Why the CA's key cannot be used now, in words for any client; administrators see more in the
 /// status.
