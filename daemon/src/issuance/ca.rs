@@ -326,7 +326,8 @@ impl Ca {
                     CaError::Signer(ClientError::Lost | ClientError::Epoch | ClientError::Unreachable { .. })
                 );
                 let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
-                if !(matches!(error, CaError::Sealed) || away && known) {
+                let as_it_was = matches!(error, CaError::Sealed) || (away && known);
+                if !as_it_was {
                     view.seal = Err(error.to_string());
                 }
                 Err(error)
