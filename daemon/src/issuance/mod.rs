@@ -132,6 +132,9 @@ impl Pipeline {
     async fn attempt(&self, submission: &Submission, sent: &mut bool) -> Result<Signed, Attempt> {
         // J3: nothing new before the store has caught up.
         let ready = self.ca.ready().await?;
+        if let Some(signed) = self.completed(submission)? {
+            return Ok(signed);
+        }
         if *sent && let Some(signed) = self.find(submission)? {
             return Ok(signed);
         }
@@ -140,6 +143,15 @@ impl Pipeline {
         let linted = authorized.lint(self, serial).map_err(Attempt::Final)?;
         *sent = true;
         linted.sign(self, &ready).await
+    }
+
+    /// The certificate that the order has already: a process that died had it signed, and this one
+    /// learned of it by catching up after the request had looked at the order.
+    fn completed(&self, submission: &Submission) -> Result<Option<Signed>, StoreError> {
+        let store = self.ca.store();
+        let Some(id) = &submission.record.order else { return Ok(None) };
+        let Some(serial) = store.get(&ORDERS, id)?.and_then(|row| row.value.certificate) else { return Ok(None) };
+        Ok(store.get(&CERTIFICATES, serial.as_bytes())?.map(|row| Signed { record: row.value }))
     }
 
     /// The certificate of an earlier attempt, which catching up has recorded.
