@@ -167,6 +167,27 @@ fn a_stored_pin_that_the_token_refuses_is_forgotten_at_once() {
 }
 
 #[test]
+fn a_wrong_pin_in_a_file_is_tried_once_however_often_the_signer_starts() {
+    let appliance = Appliance::new();
+    let (file, right) = (appliance.path("etc/tls.pin"), std::fs::read(appliance.path("etc/tls.pin")).unwrap());
+    std::fs::write(&file, "not-the-pin").unwrap();
+    let client = appliance.client("tls");
+    let start = || {
+        let tls = appliance.start("tls", None);
+        patiently(&client, &Request::Status).unwrap();
+        (status(&client), tls)
+    };
+    for _ in 0..3 {
+        let (now, _tls) = start();
+        assert!(matches!(now.seal, SealStatus::Faulted { .. }), "{now:?}");
+        assert_eq!(now.wrong_pins, 1);
+    }
+    std::fs::write(&file, right).unwrap();
+    let (now, _tls) = start();
+    assert_eq!((now.seal, now.wrong_pins), (SealStatus::Unsealed, 0));
+}
+
+#[test]
 fn a_tls_key_signs_handshakes_and_nothing_else_and_they_are_counted() {
     let appliance = Appliance::new();
     let tls = appliance.start("tls", None);
