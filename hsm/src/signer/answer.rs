@@ -282,7 +282,30 @@ impl Signer {
         ticket.answer(Err(Refusal::Token(error.to_string())));
         if error.class == ErrorClass::Restart {
             self.end(Ended::Restart(error.to_string()));
+        } else if error.class == ErrorClass::Operator && self.token.is_logged_out() {
+            self.pin_refused(error);
         }
+    }
+
+    /// The token lost the login and refuses the PIN that it took before: it is no secret of this
+    /// token any more. It is counted and forgotten, and the next process comes up sealed.
+    fn pin_refused(&self, error: &TokenError) {
+        let mut state = self.state_mut();
+        // Whoever comes first does it, and nobody does while the seal is closed or opened.
+        if !matches!(*state, SealState::Unsealed(_)) {
+            return;
+        }
+        *state = SealState::Faulted { why: error.to_string() };
+        drop(state);
+        let counted = self.attempts.begin().map_err(|error| error.to_string());
+        let wiped = self.store.wipe(&self.supervisor).map_err(|error| error.to_string());
+        for why in [counted, wiped].into_iter().filter_map(Result::err) {
+            tracing::error!(why, "a PIN that the token refused could not be counted, or not be forgotten");
+        }
+        let event = Event::UnsealFailed { why: error.to_string() };
+        self.journal.append(event, "signer".to_owned(), String::new(), |_| {});
+        self.supervisor.barrier();
+        self.end(Ended::Restart(error.to_string()));
     }
 
     /// Journals how many handshakes were signed since the last time. A full journal does not stop
