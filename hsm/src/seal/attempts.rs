@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::pbkdf2;
 use policy::effects::Entropy;
@@ -17,7 +18,15 @@ use crate::pkcs11::Pin;
 pub(crate) struct Attempts {
     directory: PathBuf,
     wrong: Mutex<u32>,
+    /// When the last attempt of this process began, or it started.
+    last: Mutex<Instant>,
 }
+
+/// Wrong PINs that cost no time: people mistype.
+const FREE: u32 = 5;
+
+/// Longest time between two attempts. More would serve those who want to keep administrators out.
+const LONGEST: Duration = Duration::from_secs(60);
 
 const FILE: &str = "wrong-pins";
 
@@ -43,7 +52,7 @@ impl Attempts {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
-        Ok(Self { directory: directory.to_owned(), wrong: Mutex::new(wrong) })
+        Ok(Self { directory: directory.to_owned(), wrong: Mutex::new(wrong), last: Mutex::new(Instant::now()) })
     }
 
     /// Wrong PINs since the last right one.
@@ -51,10 +60,20 @@ impl Attempts {
         *self.lock()
     }
 
+    /// How long the next attempt over a socket has to wait: a `signetd` that was taken over may guess,
+    /// because the key to encrypt a PIN to is public. From [`FREE`] wrong ones on, the time between
+    /// two attempts doubles up to [`LONGEST`].
+    pub(crate) fn pause(&self) -> Duration {
+        let Some(more) = self.wrong().checked_sub(FREE) else { return Duration::ZERO };
+        let between = Duration::from_secs(1 << more.min(16)).min(LONGEST);
+        between.saturating_sub(self.last().elapsed())
+    }
+
     /// Counts an attempt as wrong before it is made; durable when this returns. Without it the
     /// attempt must not be made.
     pub(crate) fn begin(&self) -> io::Result<()> {
         let mut wrong = self.lock();
+        *self.last() = Instant::now();
         self.write(wrong.saturating_add(1))?;
         *wrong = wrong.saturating_add(1);
         Ok(())
@@ -133,6 +152,11 @@ impl Attempts {
     }
 
     /// Nobody panics while holding it.
+    fn last(&self) -> MutexGuard<'_, Instant> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody panics while holding it.
     fn lock(&self) -> MutexGuard<'_, u32> {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,6 +180,23 @@ mod tests {
         assert_eq!(Attempts::open(folder.path()).unwrap().wrong(), 11);
         attempts.right();
         assert_eq!(Attempts::open(folder.path()).unwrap().wrong(), 0);
+    }
+
+    #[test]
+    fn guesses_become_slow_and_a_right_pin_ends_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let attempts = Attempts::open(folder.path()).unwrap();
+        for wrong in 0..FREE {
+            assert!(attempts.pause().is_zero(), "{wrong}");
+            attempts.begin().unwrap();
+        }
+        assert!((1..=1000).contains(&attempts.pause().as_millis()));
+        (0..20).for_each(|_| attempts.begin().unwrap());
+        assert!(attempts.pause() <= LONGEST && attempts.pause() > LONGEST / 2);
+        // A restart saves nobody the time.
+        assert!(Attempts::open(folder.path()).unwrap().pause() > LONGEST / 2);
+        attempts.right();
+        assert!(attempts.pause().is_zero());
     }
 
     #[test]

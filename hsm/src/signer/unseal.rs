@@ -104,6 +104,12 @@ fn attempt(
     boxed: &UnsealBox,
     actor: &Actor,
 ) -> Result<Keys, Consequence> {
+    let pause = signer.attempts.pause();
+    if !pause.is_zero() {
+        let (wrong, seconds) = (signer.attempts.wrong(), pause.as_secs() + 1);
+        let why = format!("the token has seen {wrong} wrong PINs: wait {seconds} s, then try again");
+        return Err(Consequence::Retry(Refusal::Policy(why)));
+    }
     // Void from here on, whatever comes of it. The box is opened before anything waits.
     let opened = invitation.open(boxed);
     let write = |event| signer.journal.append_and_wait(event, actor.who.clone(), actor.request_id.clone());

@@ -83,6 +83,29 @@ fn a_wrong_pin_is_one_attempt_and_its_count_outlives_the_process() {
 }
 
 #[test]
+fn whoever_guesses_pins_has_to_wait() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    for wrong in 1..=6 {
+        match refusal(appliance.unseal(&client, "not-the-pin")) {
+            Refusal::Pin { wrong_pins } => assert_eq!(wrong_pins, wrong),
+            // From the fifth on a second must pass, which it may have on a slow machine.
+            Refusal::Policy(why) => assert!(wrong > 5 && why.contains("wait"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    std::fs::write(appliance.path("var/ca/wrong-pins"), "30\n").unwrap();
+    drop(ca);
+    let _ca = appliance.start("ca", None);
+    patiently(&client, &Request::Status).unwrap();
+    let refused = refusal(appliance.unseal(&client, PIN));
+    assert!(refused.to_string().contains("30 wrong PINs: wait"), "{refused:?}");
+    assert_eq!(status(&client).wrong_pins, 30, "it reached the token");
+}
+
+#[test]
 fn a_captured_box_is_refused_before_and_after_sealing() {
     let appliance = Appliance::new();
     let _tls = appliance.start("tls", None);
