@@ -32,7 +32,7 @@ fn a_power_cut_while_issuing_loses_nothing_with_sled() {
 
 fn cut(engine: Engine) {
     if let Some(why) = powercut::unavailable() {
-        println!("skipped: {why}");
+        softhsm_tests::skipped(&why);
         return;
     }
     let cuts = match std::env::var("SIGNET_POWERCUT_ROUNDS") {

@@ -36,7 +36,7 @@ fn sqlite_says_that_the_disk_is_full_and_goes_on_when_there_is_room() {
 
 fn disk() -> Option<Disk> {
     if let Some(why) = unavailable() {
-        println!("skipped: {why}");
+        softhsm_tests::skipped(&why);
         return None;
     }
     Some(Disk::create(DISK).expect("a disk"))

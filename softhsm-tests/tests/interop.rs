@@ -57,7 +57,7 @@ fn dehydrated_obtains_and_revokes() {
 fn is_skipped() -> bool {
     let skipped = std::env::var_os("SIGNET_INTEROP").is_none();
     if skipped {
-        println!("skipped: `make interop` installs what this needs");
+        softhsm_tests::skipped("`make interop` installs what this needs");
     }
     skipped
 }

@@ -9,7 +9,7 @@ mod start;
 
 use crate::rig::{Failure, Options, Rig};
 
-pub use sign::own_rate;
+pub use sign::{Each, own_rate};
 
 /// One line of the report.
 struct Line {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use softhsm_tests::bench;
-use softhsm_tests::rig::{Failure, MODULE};
+use softhsm_tests::bench::{self, Each};
+use softhsm_tests::rig::Failure;
 
 /// Measures a rig against the budgets of the design.
 #[derive(Parser)]
@@ -24,13 +24,19 @@ enum Part {
         sessions: usize,
         #[arg(long)]
         pin_file: PathBuf,
+        #[arg(long)]
+        certificate: PathBuf,
+        #[arg(long)]
+        each: Each,
     },
 }
 
 fn main() -> ExitCode {
     let outcome = match Command::parse().part {
         None => bench::run(),
-        Some(Part::OwnRate { sessions, pin_file }) => own_rate(sessions, &pin_file),
+        Some(Part::OwnRate { sessions, pin_file, certificate, each }) => {
+            own_rate(&pin_file, &certificate, sessions, each)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,8 +47,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn own_rate(sessions: usize, pin_file: &Path) -> Result<(), Failure> {
+fn own_rate(pin_file: &Path, certificate: &Path, sessions: usize, each: Each) -> Result<(), Failure> {
     let pin = std::fs::read_to_string(pin_file).map_err(|error| format!("{}: {error}", pin_file.display()))?;
-    println!("{}", bench::own_rate(Path::new(MODULE), pin.trim(), sessions)?);
+    println!("{}", bench::own_rate(pin.trim(), certificate, sessions, each)?);
     Ok(())
 }
