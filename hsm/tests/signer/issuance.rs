@@ -221,6 +221,22 @@ fn the_time_of_signing_must_be_now() {
 }
 
 #[test]
+fn a_certificate_that_fits_no_entry_of_the_journal_is_not_signed() {
+    let appliance = Appliance::new();
+    let text = std::fs::read_to_string(appliance.path("etc/profiles/server.toml")).unwrap();
+    let large = text.replace("maximum = 100", "maximum = 1000");
+    assert_ne!(text, large);
+    std::fs::write(appliance.path("etc/profiles/large.toml"), large).unwrap();
+    let ca = Ca::with(appliance, "large");
+    let serial = ca.reserve(1)[0];
+    let names: Vec<String> = (0..700).map(|number| format!("h{number}.example.test")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let refused = refusal(ca.ask(&ca.request(serial, &names, now())));
+    assert!(refused.to_string().contains("fewer names"), "{refused:?}");
+    assert!(ca.ask(&ca.request(serial, &names[..300], now())).is_ok(), "the serial was used up");
+}
+
+#[test]
 fn a_key_of_the_ca_itself_is_not_certified() {
     let mut ca = Ca::new();
     ca.key = ca.issuer.key().clone();
