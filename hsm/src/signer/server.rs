@@ -24,7 +24,7 @@ use super::listen::Listener;
 use crate::config::Peer;
 use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response};
 
-/// Most connections. `signetd` has one a signer.
+/// Most connections of each kind of peer. `signetd` has one a signer.
 const MOST_CONNECTIONS: usize = 16;
 
 /// Most requests of one connection that have no answer yet.
@@ -152,7 +152,8 @@ impl Server {
         // A whole frame must fit the send buffer, even where the system's default is small.
         setsockopt(&stream, SndBuf, &(2 * MAX_FRAME)).map_err(|errno| errno.to_string())?;
         let mut connections = self.connections();
-        if connections.len() >= MOST_CONNECTIONS {
+        // Of each kind: a `signetd` that was taken over must not keep another signer from starting.
+        if connections.values().filter(|one| one.peer == listener.peer).count() >= MOST_CONNECTIONS {
             return Err(format!("there are {MOST_CONNECTIONS} already"));
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
