@@ -2,7 +2,7 @@
 //! with its journal (J3).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hsm::client::{Client, ClientError, Epoch};
 use hsm::journal::JournalId;
@@ -37,6 +37,8 @@ struct Inner {
 /// What was last seen of the signer.
 struct View {
     seal: Result<SealStatus, String>,
+    /// When the signer last said so itself.
+    seen: Option<Instant>,
     /// The life of the connection in which the store caught up with the journal.
     ready: Option<Ready>,
     /// Serials reserved in that life, for later certificates (J6).
@@ -89,7 +91,7 @@ impl Ca {
             inner: Arc::new(Inner {
                 client,
                 store,
-                view: Mutex::new(View { seal, ready: None, serials: Vec::new() }),
+                view: Mutex::new(View { seal, seen: None, ready: None, serials: Vec::new() }),
                 reading: AsyncMutex::new(catch_up::Reader::default()),
                 reserving: AsyncMutex::new(()),
                 acting: AsyncMutex::new(()),
@@ -115,9 +117,10 @@ impl Ca {
                 }
                 trouble = now;
             }
+            let pause = if trouble.is_empty() { POLL } else { POLL / 5 };
             // A wait that was cut short still lets a burst of wishes share one reading.
             tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = self.inner.wake.notified() => tokio::time::sleep(POLL / 20).await,
             }
         }
@@ -126,6 +129,9 @@ impl Ca {
     /// The seal state as last seen, without asking: decided before authentication on every request.
     /// A background task and every answer of the signer keep it fresh. `Err` is a sentence that
     /// says why the signer cannot be used.
+    ///
+    /// A signer that is away for a moment is as it was: systemd starts it again, sealed if it was
+    /// sealed, and unsealed if it was not; what needs it meanwhile waits.
     pub fn seal(&self) -> Result<SealStatus, String> {
         self.view().seal.clone()
     }
@@ -134,7 +140,7 @@ impl Ca {
     pub async fn status(&self) -> Result<Status, CaError> {
         match self.ask(None, Request::Status).await? {
             Response::Status(status) => {
-                self.saw(Ok(status.seal.clone()));
+                self.saw(status.seal.clone());
                 Ok(status)
             }
             other => Err(unexpected(&other)),
@@ -153,7 +159,7 @@ impl Ca {
     pub async fn unseal(&self, boxed: UnsealBox, actor: Actor) -> Result<(), CaError> {
         match self.ask(None, Request::Unseal { boxed, actor }).await? {
             Response::Unsealed => {
-                self.saw(Ok(SealStatus::Unsealed));
+                self.saw(SealStatus::Unsealed);
                 self.catch_up().await.map(drop)
             }
             other => Err(unexpected(&other)),
@@ -166,8 +172,8 @@ impl Ca {
         self.inner.wake.notify_one();
         match answer? {
             Response::Sealing => {
+                self.saw(SealStatus::Sealed);
                 let mut view = self.view();
-                view.seal = Ok(SealStatus::Sealed);
                 view.ready = None;
                 view.serials.clear();
                 Ok(())
@@ -307,13 +313,19 @@ impl Ca {
                     view.serials.clear();
                 }
                 view.ready = Some(ready.clone());
-                view.seal = Ok(seal);
+                drop(view);
+                self.saw(seal);
                 Ok(ready)
             }
             Err(error) => {
                 view.ready = None;
                 view.serials.clear();
-                if !matches!(error, CaError::Sealed) {
+                let away = matches!(
+                    error,
+                    CaError::Signer(ClientError::Lost | ClientError::Epoch | ClientError::Unreachable { .. })
+                );
+                let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
+                if !(away && known) && !matches!(error, CaError::Sealed) {
                     view.seal = Err(error.to_string());
                 }
                 Err(error)
@@ -342,7 +354,7 @@ impl Ca {
         };
         match &error {
             ClientError::Refused(Refusal::Sealed) => {
-                self.saw(Ok(SealStatus::Sealed));
+                self.saw(SealStatus::Sealed);
                 return Err(CaError::Sealed);
             }
             ClientError::Refused(_) => {}
@@ -360,8 +372,10 @@ impl Ca {
         Err(error.into())
     }
 
-    fn saw(&self, seal: Result<SealStatus, String>) {
-        self.view().seal = seal;
+    fn saw(&self, seal: SealStatus) {
+        let mut view = self.view();
+        view.seal = Ok(seal);
+        view.seen = Some(Instant::now());
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
@@ -381,6 +395,9 @@ pub enum Done {
 
 /// Time between two looks at the signer while nothing happens.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How long a signer may be away and still count as it was seen: a restart, recovery of the token.
+const AWAY: Duration = Duration::from_secs(10);
 
 /// How many serials are reserved at once: few enough to lose, enough to make the question rare.
 const RESERVE: u16 = 64;

@@ -123,7 +123,8 @@ impl Pipeline {
             tokio::time::sleep(pause.min(deadline - Instant::now())).await;
             pause = (pause * 2).min(Duration::from_millis(500));
         }
-        Err(IssueError::Unavailable(format!("no certificate could be signed in time: {trouble}")))
+        tracing::warn!(why = trouble, request = submission.record.request_id, "no certificate could be signed in time");
+        Err(IssueError::Unavailable("no certificate could be signed in time: try again soon".into()))
     }
 
     /// Steps 1 to 4 once. `sent` says whether the signer was asked before: then the journal may
@@ -347,12 +348,15 @@ impl Recorded {
 }
 
 impl Pipeline {
-    /// Why nothing can be issued now, if that is known without asking.
+    /// Why nothing can be issued now, if that is known without asking. Details are in the log and
+    /// in the health: they name files, and are not for clients.
     pub fn obstacle(&self) -> Option<IssueError> {
         match self.ca.seal() {
             Ok(SealStatus::Unsealed) => None,
             Ok(SealStatus::Sealed | SealStatus::Unsealing { .. }) => Some(IssueError::Sealed),
-            Ok(SealStatus::Faulted { why }) | Err(why) => Some(IssueError::Unavailable(why)),
+            Ok(SealStatus::Faulted { .. }) | Err(_) => {
+                Some(IssueError::Unavailable("this CA cannot sign at the moment: try again soon".into()))
+            }
         }
     }
 }

@@ -128,11 +128,15 @@ fn authorization_status(authorization: &Authorization) -> &'static str {
 fn challenge<'a>(base: &str, authorization: &'a Authorization) -> ChallengeView<'a> {
     let (status, validated, error) = match &authorization.record.state {
         AuthorizationState::Pending => ("pending", None, None),
-        AuthorizationState::Processing { error } => ("processing", None, error.as_ref()),
-        AuthorizationState::Valid { at, .. } => ("valid", Some(*at), None),
-        AuthorizationState::Invalid { error } => ("invalid", None, Some(error)),
-        AuthorizationState::Deactivated { validated: Some(at) } => ("valid", Some(*at), None),
-        AuthorizationState::Deactivated { validated: None } => ("pending", None, None),
+        AuthorizationState::Processing { error } => ("processing", None, error.as_ref().map(problem::failure)),
+        AuthorizationState::Valid { at, .. } | AuthorizationState::Deactivated { validated: Some(at) } => {
+            ("valid", Some(*at), None)
+        }
+        AuthorizationState::Invalid { error } => ("invalid", None, Some(problem::failure(error))),
+        // Nothing leads back from processing to pending, and nothing will be validated any more.
+        AuthorizationState::Deactivated { validated: None } => {
+            ("invalid", None, Some(problem::ended("the authorization was deactivated")))
+        }
     };
     ChallengeView {
         kind: "http-01",
@@ -140,6 +144,6 @@ fn challenge<'a>(base: &str, authorization: &'a Authorization) -> ChallengeView<
         status,
         token: &authorization.record.token,
         validated: validated.map(rfc3339),
-        error: error.map(problem::failure),
+        error,
     }
 }

@@ -94,7 +94,7 @@ pub(super) fn failure(failure: &Failure) -> Value {
     json!({"type": urn(kind), "detail": failure.detail, "status": status})
 }
 
-/// An order's `error` member when nothing but the order itself is to blame.
+/// The `error` member of what ended without a failed validation.
 pub(super) fn ended(detail: &str) -> Value {
     json!({"type": urn("malformed"), "detail": detail, "status": 403})
 }

@@ -46,6 +46,9 @@ const MAX_VALIDATIONS: usize = 4096;
 /// How many interrupted validations are read at a time when the daemon starts.
 const PAGE: usize = 512;
 
+/// An authorization that expires within so many seconds does not become valid any more.
+const LAST_MOMENT: u64 = 60;
+
 /// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -89,6 +92,7 @@ impl Acme {
         let mut record = row.value;
         let validated = match record.state {
             // What is over stays as it is.
+            _ if self.now() > record.expires => return Ok(self.view(id, record)),
             AuthorizationState::Deactivated { .. } | AuthorizationState::Invalid { .. } => {
                 return Ok(self.view(id, record));
             }
@@ -173,12 +177,14 @@ impl Acme {
         for attempt in 1u32.. {
             let Some(row) = self.services.store.get(&AUTHORIZATIONS, id)? else { return Ok(()) };
             let Versioned { value: mut record, version } = row;
-            if !matches!(record.state, AuthorizationState::Processing { .. }) || self.now() > record.expires {
-                let mut change = Change::new();
-                change.delete(&VALIDATING, id);
-                return Ok(self.services.store.commit(change).await?);
+            if !matches!(record.state, AuthorizationState::Processing { .. }) || self.is_late(&record) {
+                return self.forget_validation(id).await;
             }
             let outcome = self.attempt(&record).await?;
+            // What was seen as expired stays so, whatever the attempt found.
+            if self.is_late(&record) {
+                return self.forget_validation(id).await;
+            }
             let last = attempt >= self.services.validation.attempts;
             let now = self.now();
             let mut change = Change::new();
@@ -216,6 +222,17 @@ impl Acme {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         Ok(())
+    }
+
+    /// Whether an authorization expires before a commit that makes it valid is surely visible.
+    fn is_late(&self, record: &AuthorizationRecord) -> bool {
+        self.now().plus(LAST_MOMENT) > record.expires
+    }
+
+    async fn forget_validation(&self, id: &str) -> Result<(), AcmeError> {
+        let mut change = Change::new();
+        change.delete(&VALIDATING, id);
+        Ok(self.services.store.commit(change).await?)
     }
 
     /// One attempt over the network.

@@ -170,7 +170,10 @@ impl From<CaError> for AcmeError {
     fn from(error: CaError) -> Self {
         match error {
             CaError::Sealed => Self::Sealed,
-            CaError::Signer(error) => Self::Unavailable(error.to_string()),
+            CaError::Signer(error) => {
+                tracing::warn!(%error, "the CA signer did not do it");
+                Self::Unavailable("this CA cannot do it at the moment: try again soon".into())
+            }
             CaError::Store(error) => error.into(),
             CaError::Commit(error) => error.into(),
             CaError::Faulted(why) => Self::Internal(why),

@@ -97,7 +97,7 @@ pub enum AuthorizationState {
         /// Why.
         error: Failure,
     },
-    /// Given up by its owner. The challenge stays as it was.
+    /// Given up by its owner.
     Deactivated {
         /// When control had been shown, if it had.
         validated: Option<UnixTime>,

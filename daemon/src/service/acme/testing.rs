@@ -220,3 +220,8 @@ pub(crate) async fn interrupt(store: &Store, id: &str) {
     change.put(&VALIDATING, id, &());
     store.commit(change).await.unwrap();
 }
+
+/// Whether the validation of an authorization is under way, or to be taken up again.
+pub(crate) fn is_validating(store: &Store, id: &str) -> bool {
+    store.get(&super::tables::VALIDATING, id).unwrap().is_some()
+}

@@ -253,6 +253,35 @@ async fn a_validation_that_a_crash_interrupted_goes_on_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_authorization_that_expired_while_it_was_validated_does_not_become_valid() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let order = client.order(&["a.example.test"]).await;
+    let url = order.json()["authorizations"][0].as_str().unwrap().to_owned();
+    let challenge = client.read(&url).await.json()["challenges"][0].clone();
+    let token = challenge["token"].as_str().unwrap();
+    world.web.put(&format!("/.well-known/acme-challenge/{token}"), &client.key_authorization(token));
+    // The web server waits for this lock before it answers.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (answers, (held, holding)) = (world.web.answers.clone(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        let _held = answers.lock();
+        held.send(()).unwrap();
+        let _ = released.recv();
+    });
+    holding.recv().unwrap();
+    client.post(challenge["url"].as_str().unwrap(), json!({})).await;
+    world.clock.advance(8 * 86_400);
+    assert_eq!(client.read(&url).await.json()["status"], "invalid");
+    drop(release);
+    let id = url.rsplit('/').next().unwrap();
+    while crate::service::acme::testing::is_validating(&world.store, id) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(client.read(&url).await.json()["status"], "invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nonces_survive_an_orderly_restart_and_no_crash() {
     let world = World::new().await;
     let client = Client::new(&world).await;
