@@ -98,8 +98,7 @@ impl IntoResponse for Problem {
 /// Media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// The words that every sealed answer carries.
-pub const SEALED: &str = "strongbox sealed";
+pub use crate::service::seal::SEALED;
 
 /// When to try again while sealed or without a signer: long enough for a person to type a PIN or
 /// for systemd to start a process, short enough that clients come back soon.

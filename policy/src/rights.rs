@@ -25,10 +25,12 @@ pub enum Permission {
     ActInAcme,
     /// Certificates on one's own word, without a challenge.
     Certify,
-    /// Enrolment and removal of administrators.
+    /// Enrolment of administrators.
     EnrolAdministrator,
     /// Lists of certificates and their details.
     ListCertificates,
+    /// Lists of administrators, and their removal.
+    ManageAdministrators,
     /// A new ACME account.
     OpenAcmeAccount,
     /// Names and contents of profiles.
@@ -69,8 +71,8 @@ pub enum Verdict {
 /// The table. Whatever it does not grant is refused.
 pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
     use Permission::{
-        ActInAcme, Certify, EnrolAdministrator, ListCertificates, OpenAcmeAccount, ReadProfiles, ReadPublic,
-        ReadStatus, Revoke, Seal, Unseal,
+        ActInAcme, Certify, EnrolAdministrator, ListCertificates, ManageAdministrators, OpenAcmeAccount, ReadProfiles,
+        ReadPublic, ReadStatus, Revoke, Seal, Unseal,
     };
     match (actor, permission) {
         (_, ReadPublic) => Verdict::Granted(Scope::Everything),
@@ -81,7 +83,7 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 
         (
             Actor::Administrator(_) | Actor::Console,
-            Certify | ListCertificates | ReadProfiles | ReadStatus | Revoke | Seal | Unseal,
+            Certify | ListCertificates | ManageAdministrators | ReadProfiles | ReadStatus | Revoke | Seal | Unseal,
         ) => Verdict::Granted(Scope::Everything),
         // Break-glass: whoever enrols administrators must stand at the host.
         (Actor::Console, EnrolAdministrator) => Verdict::Granted(Scope::Everything),
@@ -110,11 +112,12 @@ mod tests {
 
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, administrator, console.
-    const TABLE: [(Permission, &str); 11] = [
+    const TABLE: [(Permission, &str); 12] = [
         (Permission::ActInAcme, "?o---"),
         (Permission::Certify, "?--**"),
         (Permission::EnrolAdministrator, "?---*"),
         (Permission::ListCertificates, "?-o**"),
+        (Permission::ManageAdministrators, "?--**"),
         (Permission::OpenAcmeAccount, "oo---"),
         (Permission::ReadProfiles, "?--**"),
         (Permission::ReadPublic, "*****"),

@@ -1,7 +1,7 @@
 //! The direction of imports, read from the sources: who may call whom (docs/ARCHITECTURE.md).
 //!
 //! What counts is every path in code, whether in a `use` or in an expression. Tests (code under
-//! `#[cfg(test)]` at the end of a file, `tests.rs`, what lies below `tests/`) are not judged: a test
+//! `#[cfg(test)]` at the end of a file, `tests.rs`, `testing.rs`, what lies below `tests/`) are not judged: a test
 //! may look at what it tests.
 
 use std::collections::BTreeSet;
@@ -166,7 +166,7 @@ fn imports(folder: &str) -> Vec<Import> {
     let source = root().join(folder).join("src");
     let mut found = Vec::new();
     for file in rust_files(&source) {
-        if file.iter().any(|part| part == "tests" || part == "tests.rs") {
+        if file.iter().any(|part| part == "tests" || part == "tests.rs" || part == "testing.rs") {
             continue;
         }
         let module = module_of(file.strip_prefix(&source).expect("below src"));

@@ -12,16 +12,16 @@ use rustls::pki_types::pem::PemObject;
 use crate::config::Config;
 
 /// Certificates and profiles.
-pub struct Material {
+pub(super) struct Material {
     /// The server certificate and what leads to the root; the issuing certificate is added when it is
     /// all that the file lacks.
-    pub chain: Vec<CertificateDer<'static>>,
+    pub(super) chain: Vec<CertificateDer<'static>>,
     /// The issuing certificate.
-    pub issuer: Arc<Issuer>,
+    pub(super) issuer: Arc<Issuer>,
     /// Profiles by name.
-    pub profiles: Arc<BTreeMap<String, Profile>>,
+    pub(super) profiles: Arc<BTreeMap<String, Profile>>,
     /// The root certificate, DER.
-    pub root: Vec<u8>,
+    pub(super) root: Vec<u8>,
 }
 
 /// Something that the configuration points at cannot be used.
@@ -42,7 +42,7 @@ pub enum MaterialError {
 
 impl Material {
     /// Reads everything and checks that it belongs together.
-    pub fn load(config: &Config) -> Result<Self, MaterialError> {
+    pub(super) fn load(config: &Config) -> Result<Self, MaterialError> {
         let mut chain = certificates(&config.tls.chain)?;
         for der in &chain {
             Certificate::from_der(der).map_err(|error| wrong(&config.tls.chain, error.to_string()))?;

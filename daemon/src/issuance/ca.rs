@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hsm::client::{Client, ClientError, Epoch};
+pub use hsm::client::ClientError;
+use hsm::client::{Client, Epoch};
 use hsm::journal::JournalId;
 use hsm::wire::{Act, Actor, CertificateRequest, Challenge, Refusal, Request, Response, SealStatus, Status, UnsealBox};
 use policy::serial::Serial;

@@ -2,29 +2,30 @@
 
 use std::ops::Bound;
 
-use hsm::wire::Actor;
+use hsm::wire;
 use policy::effects::UnixTime;
+use policy::rights::{Actor, Scope, Verdict, permits};
+
+pub use policy::rights::Permission;
 
 pub use super::peer::{Peer, PeerCertificate};
-pub use super::rights::Permission;
-use super::rights::{self, Role};
 use super::{RequestId, Services};
 use crate::issuance::ca::CaError;
 use crate::store::StoreError;
 use crate::store::tables::{ADMINISTRATORS, CERTIFICATES};
 
-/// An administrator who may do one thing. Only [`Services::permit`] makes one, so that a handler
-/// which demands it cannot run before the question was asked.
+/// Somebody who may do one thing. Only [`Services::permit`] makes one, so that a handler which
+/// demands it cannot run before the question was asked.
 #[derive(Debug)]
 pub struct Permitted {
-    fingerprint: String,
+    who: Actor,
     request_id: RequestId,
 }
 
 impl Permitted {
-    /// The administrator in the words of the journal.
-    pub fn actor(&self) -> Actor {
-        Actor { who: format!("admin:{}", self.fingerprint), request_id: self.request_id.to_string() }
+    /// Who acts, in the words of the journal.
+    pub fn actor(&self) -> wire::Actor {
+        wire::Actor { who: self.who.to_string(), request_id: self.request_id.to_string() }
     }
 }
 
@@ -82,28 +83,33 @@ pub enum RemoveError {
 }
 
 impl Services {
-    /// Whether the one at the other end of the connection may do this. An expired certificate is
-    /// good for looking at the state and for unsealing: nobody is locked out of a sealed host.
+    /// Whether the one at the other end of the connection may do this to everything there is.
     pub fn permit(&self, peer: &Peer, request: &RequestId, permission: Permission) -> Result<Permitted, Denied> {
-        let certificate = peer.certificate.as_ref().ok_or(Denied::Anonymous)?;
-        let enrolled = self.store.get(&ADMINISTRATORS, &certificate.fingerprint)?.ok_or(Denied::Unknown)?.value;
-        if enrolled.removed.is_some() {
-            return Err(Denied::Removed);
+        let (who, short_of) = self.identify(peer, permission)?;
+        match permits(&who, permission) {
+            Verdict::Granted(Scope::Everything) => Ok(Permitted { who, request_id: request.clone() }),
+            Verdict::Granted(Scope::Own) | Verdict::ProveYourself | Verdict::Refused => Err(short_of),
         }
-        if let Some(serial) = &certificate.serial {
-            let known = self.store.get(&CERTIFICATES, serial.as_bytes())?;
-            if known.is_some_and(|known| known.value.revoked.is_some()) {
-                return Err(Denied::Revoked);
-            }
+    }
+
+    /// Who is at the other end, and what he lacks if that is not enough. An expired certificate is
+    /// good for looking at the state and for unsealing: nobody is locked out of a sealed host.
+    fn identify(&self, peer: &Peer, permission: Permission) -> Result<(Actor, Denied), StoreError> {
+        let Some(certificate) = &peer.certificate else { return Ok((Actor::Anonymous, Denied::Anonymous)) };
+        let fingerprint = certificate.fingerprint.clone();
+        let known = certificate.serial.map(|serial| self.store.get(&CERTIFICATES, serial.as_bytes())).transpose()?;
+        if known.flatten().is_some_and(|known| known.value.revoked.is_some()) {
+            return Ok((Actor::Anonymous, Denied::Revoked));
         }
-        let keeps_doors_open = matches!(permission, Permission::Status | Permission::Unseal);
-        if !certificate.validity.contains(self.clock.now()) && !keeps_doors_open {
-            return Err(Denied::Expired);
+        let opens_expired = matches!(permission, Permission::ReadStatus | Permission::Unseal);
+        if !certificate.validity.contains(self.clock.now()) && !opens_expired {
+            return Ok((Actor::Anonymous, Denied::Expired));
         }
-        if !rights::may(Role::Administrator, permission) {
-            return Err(Denied::Forbidden);
-        }
-        Ok(Permitted { fingerprint: certificate.fingerprint.clone(), request_id: request.clone() })
+        Ok(match self.store.get(&ADMINISTRATORS, &fingerprint)? {
+            None => (Actor::Client(fingerprint), Denied::Unknown),
+            Some(record) if record.value.removed.is_some() => (Actor::Client(fingerprint), Denied::Removed),
+            Some(_) => (Actor::Administrator(fingerprint), Denied::Forbidden),
+        })
     }
 
     /// Every administrator, removed ones included, by fingerprint.

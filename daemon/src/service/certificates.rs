@@ -109,8 +109,8 @@ impl Services {
     /// while sealed.
     pub async fn revoke(&self, permitted: &Permitted, serial: Serial, reason: Option<u8>) -> Result<(), RevokeError> {
         if let Some(known) = self.certificate(permitted, serial).map_err(CaError::from)? {
-            let issuer = tbs::Certificate::from_der(self.issuer.certificate());
-            if issuer.is_ok_and(|issuer| issuer.subject() != known.issuer) {
+            let ours = tbs::Certificate::from_der(&known.der).is_ok_and(|one| one.verify(self.issuer.key()).is_ok());
+            if !ours {
                 return Err(RevokeError::NotOurs(known.issuer));
             }
         }

@@ -1,11 +1,10 @@
 //! What can go wrong in any use case, as the surfaces need to know it.
 
-use hsm::client::ClientError;
 use hsm::wire::Refusal;
 
 use super::administrators::RemoveError;
 use super::certificates::RevokeError;
-use crate::issuance::ca::CaError;
+use crate::issuance::ca::{CaError, ClientError};
 use crate::store::{CommitError, StoreError};
 
 /// What went wrong, sorted by whose turn it is. Each but [`Failure::Internal`] carries a sentence

@@ -10,7 +10,6 @@ mod issue;
 pub mod metrics;
 pub mod peer;
 pub mod profiles;
-mod rights;
 pub mod seal;
 
 use std::collections::BTreeMap;

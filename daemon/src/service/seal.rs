@@ -1,14 +1,16 @@
 //! The seal: whether anything can be signed, and how an administrator changes that. `signetd` only
 //! forwards: what is in the box it cannot read.
 
-use hsm::wire::{Actor, SealStatus};
+use hsm::wire::SealStatus;
 
 pub use hsm::wire::{Challenge, UnsealBox};
 
 use super::Services;
 use super::administrators::Permitted;
 use crate::issuance::ca::CaError;
-use crate::problem::SEALED;
+
+/// The words that every sealed answer carries.
+pub const SEALED: &str = "strongbox sealed";
 
 /// Why the CA's key cannot be used now, in words for any client; administrators see more in the
 /// status.
@@ -61,7 +63,7 @@ impl Services {
 
     /// Seals: the signer forgets the PIN and starts afresh.
     pub async fn seal(&self, permitted: &Permitted) -> Result<(), CaError> {
-        let actor: Actor = permitted.actor();
+        let actor = permitted.actor();
         tracing::info!(who = actor.who, "sealing");
         self.ca.seal_now(actor).await
     }

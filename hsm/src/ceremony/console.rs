@@ -56,7 +56,7 @@ impl SigningConsole {
         let ledger = match Ledger::open(&config.state.join("journal"), clock, entropy) {
             Err(CeremonyError::JournalOpen(OpenError::Locked(_))) => {
                 return Err(CeremonyError::Refused(format!(
-                    "the signer {0} runs and writes the journal: run `systemctl stop signet-signer@{0}.socket signet-signer@{0}.service` first",
+                    "the signer {0} runs and writes the journal: run `systemctl stop signet-signer@{0}` first",
                     config.name
                 )));
             }

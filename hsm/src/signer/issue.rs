@@ -55,7 +55,7 @@ impl Bench<'_> {
     /// anybody sees it (J1).
     pub(super) fn issue(&self, request: CertificateRequest) -> Result<Event, NotIssued> {
         let refuse = |why: String| Refusal::Policy(why);
-        self.check_clock()?;
+        check_clock(self.now, self.latest)?;
         let profile = self
             .profiles
             .get(&request.profile)
@@ -79,15 +79,6 @@ impl Bench<'_> {
             issuer: request.issuer,
             record: request.record,
         })
-    }
-
-    fn check_clock(&self) -> Result<(), Refusal> {
-        match self.latest.0.saturating_sub(self.now.0) {
-            behind if behind > STEP_BACK => Err(Refusal::Journal(format!(
-                "this host's clock is {behind} s behind the last entry, correct the clock and restart the signer"
-            ))),
-            _ => Ok(()),
-        }
     }
 
     fn issuer(&self, label: &str) -> Result<(&Key, &Issuer), Refusal> {
@@ -145,10 +136,35 @@ impl Bench<'_> {
     }
 }
 
+/// A clock that was set back signs nothing: what it would say is already known to be wrong.
+fn check_clock(now: UnixTime, latest: UnixTime) -> Result<(), Refusal> {
+    match latest.0.saturating_sub(now.0) {
+        behind if behind > STEP_BACK => Err(Refusal::Journal(format!(
+            "this host's clock is {behind} s behind the last entry, correct the clock and restart the signer"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn names(record: &AuthorizationRecord) -> Vec<Name> {
     record.names.iter().map(|evidence| evidence.name.clone()).collect()
 }
 
 fn policy(error: TbsError) -> Refusal {
     Refusal::Policy(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_stops_signing() {
+        let latest = UnixTime(1_000_000);
+        for now in [latest, latest.plus(9_999), latest.minus(STEP_BACK)] {
+            assert_eq!(check_clock(now, latest), Ok(()));
+        }
+        let refused = check_clock(latest.minus(STEP_BACK + 1), latest).unwrap_err();
+        assert!(refused.to_string().contains("61 s behind"), "{refused}");
+    }
 }

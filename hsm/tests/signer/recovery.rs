@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use hsm::client::ClientError;
-use hsm::wire::{Refusal, Request, Response};
+use hsm::wire::{Refusal, Request, Response, SealStatus};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
@@ -97,4 +97,54 @@ fn a_signer_answers_on_the_socket_that_systemd_made() {
     assert_eq!(inode(&path), before, "the signer made a socket of its own");
     let refused = appliance.client("tls").call(None, Request::Challenge);
     assert!(matches!(refused, Err(ClientError::Refused(Refusal::Forbidden(_)))));
+}
+
+#[test]
+fn only_the_configured_user_is_heard() {
+    let appliance = Appliance::new();
+    let config = appliance.path("etc/signer-tls.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let stranger = if nix::unistd::geteuid().is_root() { 65_534 } else { 0 };
+    fs::write(&config, text.replacen("peer = \"daemon\"", &format!("peer = \"daemon\"\nuid = {stranger}"), 1)).unwrap();
+    if stranger == 0 {
+        // Only root can give a socket away.
+        let (ended, _) = appliance.launch("tls", None).end();
+        assert!(!ended.success() && appliance.log("tls").contains("let systemd make it"));
+        return;
+    }
+    let _tls = appliance.start("tls", None);
+    let metadata = fs::metadata(appliance.path("run/tls.sock")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&metadata), stranger);
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o600);
+    // We can connect, being root, and are not heard.
+    let answer = appliance.client("tls").call(None, Request::Status);
+    assert!(matches!(answer, Err(ClientError::Lost)), "{answer:?}");
+    assert!(appliance.log("tls").contains("its user is 0"));
+}
+
+#[test]
+fn connections_are_bounded_and_a_place_becomes_free() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let mut clients: Vec<_> = (0..16).map(|_| appliance.client("tls")).collect();
+    assert!(clients.iter().all(|client| client.call(None, Request::Status).is_ok()));
+    let late = appliance.client("tls");
+    assert!(late.call(None, Request::Status).is_err());
+    clients.pop();
+    assert!(super::patiently(&late, &Request::Status).is_ok());
+}
+
+#[test]
+fn a_wrong_pin_in_a_file_is_shown_to_the_token_once() {
+    let appliance = Appliance::new();
+    fs::write(appliance.path("etc/tls.pin"), "not-the-pin\n").unwrap();
+    let mut tls = appliance.start("tls", None);
+    let client = appliance.client("tls");
+    let SealStatus::Faulted { why } = status(&client).seal else { panic!("not faulted") };
+    assert!(why.contains("correct the PIN file and restart"), "{why}");
+    let refused = client.call(None, Request::Reserve { count: 1 });
+    assert!(matches!(refused, Err(ClientError::Refused(Refusal::Token(_)))), "{refused:?}");
+    assert_eq!(status(&client).wrong_pins, 1);
+    // It stays: a process that ended would be started again, and try again.
+    assert!(tls.lives());
 }

@@ -42,7 +42,7 @@ macro_rules! asks {
     )*};
 }
 
-asks!(ManageAdministrators Read Revoke Seal Status Unseal);
+asks!(ListCertificates ManageAdministrators ReadProfiles ReadPublic ReadStatus Revoke Seal Unseal);
 
 impl<A: Asks> FromRequestParts<Arc<Services>> for Permitted<A> {
     type Rejection = Problem;

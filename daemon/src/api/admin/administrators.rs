@@ -26,7 +26,7 @@ pub struct Administrator {
 }
 
 pub(super) async fn list(
-    permitted: Permitted<access::Read>,
+    permitted: Permitted<access::ManageAdministrators>,
     State(services): State<Arc<Services>>,
 ) -> Result<Json<Vec<Administrator>>, Problem> {
     let all = services.administrators(&permitted).map_err(failure::problem)?;

@@ -33,7 +33,7 @@ pub struct CaCertificate {
 }
 
 pub(super) async fn show(
-    _permitted: Permitted<access::Read>,
+    _permitted: Permitted<access::ReadPublic>,
     State(services): State<Arc<Services>>,
 ) -> Json<Vec<CaCertificate>> {
     Json(services.ca_certificates().into_iter().map(CaCertificate::from).collect())

@@ -68,7 +68,7 @@ pub struct Shown {
 }
 
 pub(super) async fn list(
-    permitted: Permitted<access::Read>,
+    permitted: Permitted<access::ListCertificates>,
     State(services): State<Arc<Services>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page>, Problem> {
@@ -77,7 +77,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(
-    permitted: Permitted<access::Read>,
+    permitted: Permitted<access::ListCertificates>,
     State(services): State<Arc<Services>>,
     Path(serial): Path<String>,
 ) -> Result<Json<Shown>, Problem> {
@@ -100,7 +100,7 @@ pub(super) fn read_serial(text: &str) -> Result<Serial, Problem> {
 
 /// `limit`, `cursor` and `name`, each at most once; names and digits need no percent-encoding, save
 /// for `*` and `:`, which are taken either way.
-fn parse(query: &str) -> Result<certificates::Query, Problem> {
+pub(super) fn parse(query: &str) -> Result<certificates::Query, Problem> {
     let bad = |why: String| Problem::plain(StatusCode::BAD_REQUEST, why);
     let mut parsed = certificates::Query { after: None, limit: DEFAULT_LIMIT, name: None };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {

@@ -11,7 +11,7 @@ use crate::service::Services;
 use crate::service::metrics::MEDIA_TYPE;
 
 pub(super) async fn show(
-    _permitted: Permitted<access::Status>,
+    _permitted: Permitted<access::ReadStatus>,
     State(services): State<Arc<Services>>,
 ) -> impl IntoResponse {
     ([(CONTENT_TYPE, MEDIA_TYPE)], services.render_metrics())

@@ -7,6 +7,7 @@ pub mod ca;
 pub mod certificates;
 pub mod metrics;
 pub mod profiles;
+pub mod revoke;
 pub mod seal;
 pub mod status;
 pub mod unseal;
@@ -15,7 +16,8 @@ mod access;
 mod body;
 mod encoding;
 mod failure;
-pub mod revoke;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -24,14 +24,14 @@ pub struct Check {
 }
 
 pub(super) async fn list(
-    permitted: Permitted<access::Read>,
+    permitted: Permitted<access::ReadProfiles>,
     State(services): State<Arc<Services>>,
 ) -> Json<Vec<Listed>> {
     Json(services.profiles(&permitted))
 }
 
 pub(super) async fn check(
-    permitted: Permitted<access::Read>,
+    permitted: Permitted<access::ReadProfiles>,
     State(services): State<Arc<Services>>,
     Body(check): Body<Check>,
 ) -> Result<Json<Listed>, Problem> {

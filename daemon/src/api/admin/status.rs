@@ -59,7 +59,10 @@ pub struct Detail {
     pub unconfined: Vec<String>,
 }
 
-pub(super) async fn show(_permitted: Permitted<access::Status>, State(services): State<Arc<Services>>) -> Json<Status> {
+pub(super) async fn show(
+    _permitted: Permitted<access::ReadStatus>,
+    State(services): State<Arc<Services>>,
+) -> Json<Status> {
     let health = services.health();
     Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),

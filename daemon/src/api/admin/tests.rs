@@ -1,0 +1,346 @@
+use std::collections::BTreeSet;
+
+use axum::body::{Body, to_bytes};
+use axum::response::Response;
+use hsm::wire::SealStatus;
+use http::{Method, Request, StatusCode};
+use policy::evidence::{AuthorizationRecord, Method as Proof, NameEvidence};
+use policy::key::KeyAlgorithm;
+use policy::name::Name;
+use policy::tbs::Role;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::*;
+use crate::service::RequestId;
+use crate::service::administrators::{Peer, PeerCertificate};
+use crate::store::Change;
+use crate::store::tables::{
+    ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, Revocation, index_certificate,
+};
+use crate::testing::{Authority, DAY, KeyPair, NOW, Signer, services as build};
+
+/// An admin surface over a store and a signer of its own.
+struct Surface {
+    services: Arc<Services>,
+    authority: Authority,
+    signer: Arc<Signer>,
+    _directory: tempfile::TempDir,
+}
+
+fn surface() -> Surface {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let signer = Signer::start(directory.path(), KeyPair::generate(KeyAlgorithm::P256));
+    let services = build(directory.path(), &authority, signer.path.clone());
+    Surface { services, authority, signer, _directory: directory }
+}
+
+impl Surface {
+    /// Somebody with a certificate of ours that lasts 30 days from `days` ago.
+    fn somebody(&self, days: u64) -> Peer {
+        let key = KeyPair::generate(KeyAlgorithm::P256);
+        let certificate = self.authority.certificate(Role::Administrator, &key.public(), NOW.minus(days * DAY));
+        let certificate = PeerCertificate::read(certificate.der()).unwrap();
+        Peer { from: "test".to_owned(), certificate: Some(certificate) }
+    }
+
+    async fn enrolled(&self, days: u64, removed: Option<policy::effects::UnixTime>) -> Peer {
+        let peer = self.somebody(days);
+        let record = AdministratorRecord { name: "Somebody".to_owned(), enrolled: NOW, removed };
+        let mut change = Change::new();
+        change.put(&ADMINISTRATORS, &peer.certificate.as_ref().unwrap().fingerprint, &record);
+        self.services.store.commit(change).await.unwrap();
+        peer
+    }
+
+    async fn administrator(&self) -> Peer {
+        self.enrolled(1, None).await
+    }
+
+    /// A record of a certificate with these names, as catch-up writes it.
+    async fn certificate(&self, names: &[&str]) -> CertificateRecord {
+        let key = KeyPair::generate(KeyAlgorithm::P256);
+        let certificate = self.authority.certificate(Role::Administrator, &key.public(), NOW.minus(DAY));
+        let proof = |name: &&str| NameEvidence {
+            name: Name::parse(name).unwrap(),
+            method: Proof::Http01,
+            at: NOW,
+            validator: "1".to_owned(),
+        };
+        let record = CertificateRecord {
+            serial: policy::serial::Serial::from_slice(certificate.serial()).unwrap(),
+            certificate: certificate.der().to_vec(),
+            profile: "server".to_owned(),
+            profile_sha256: String::new(),
+            issuer: "issuing-1".to_owned(),
+            record: AuthorizationRecord {
+                actor: "acme:1".to_owned(),
+                request_id: "r".to_owned(),
+                order: None,
+                names: names.iter().map(proof).collect(),
+            },
+            journal: "j".to_owned(),
+            seq: 1,
+            at: NOW,
+            revoked: None,
+        };
+        let mut change = Change::new();
+        change.insert(&CERTIFICATES, record.serial.as_bytes(), &record);
+        index_certificate(&mut change, &record);
+        self.services.store.commit(change).await.unwrap();
+        record
+    }
+
+    async fn send(&self, peer: &Peer, method: &Method, path: &str, body: Option<&Value>) -> Response {
+        let request = Request::builder().method(method).uri(path).extension(Arc::new(peer.clone()));
+        let request = request.extension(RequestId::generate(&self.services.random).unwrap());
+        let request = match body {
+            None => request.body(Body::empty()),
+            Some(body) => request.header("content-type", "application/json").body(Body::from(body.to_string())),
+        };
+        router(Arc::clone(&self.services)).oneshot(request.unwrap()).await.unwrap()
+    }
+
+    async fn ask(&self, peer: &Peer, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let response = self.send(peer, &method, path, body.as_ref()).await;
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+/// Who gets in with an expired certificate, and who with none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Door {
+    Administrators,
+    ExpiredToo,
+    Everybody,
+}
+
+const ROUTES: &[(Method, &str, Door)] = &[
+    (Method::GET, "/admin/v1/administrators", Door::Administrators),
+    (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
+    (Method::GET, "/admin/v1/ca", Door::Everybody),
+    (Method::GET, "/admin/v1/certificates", Door::Administrators),
+    (Method::GET, "/admin/v1/certificates/{serial}", Door::Administrators),
+    (Method::POST, "/admin/v1/certificates/{serial}/revoke", Door::Administrators),
+    (Method::GET, "/admin/v1/profiles", Door::Administrators),
+    (Method::POST, "/admin/v1/profiles/check", Door::Administrators),
+    (Method::POST, "/admin/v1/seal", Door::Administrators),
+    (Method::GET, "/admin/v1/status", Door::ExpiredToo),
+    (Method::POST, "/admin/v1/unseal", Door::ExpiredToo),
+    (Method::POST, "/admin/v1/unseal/challenge", Door::ExpiredToo),
+    (Method::GET, "/metrics", Door::ExpiredToo),
+];
+
+#[test]
+fn every_route_stands_in_the_table_of_this_test() {
+    let source = include_str!("mod.rs");
+    let served: BTreeSet<_> = source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(served, ROUTES.iter().map(|(_, path, _)| *path).collect());
+}
+
+#[tokio::test]
+async fn every_route_refuses_every_wrong_identity_before_it_reads_a_body() {
+    let surface = surface();
+    let anonymous = Peer { from: "test".to_owned(), certificate: None };
+    let stranger = surface.somebody(1);
+    let removed = surface.enrolled(1, Some(NOW)).await;
+    let expired = surface.enrolled(60, None).await;
+    let expired_stranger = surface.somebody(60);
+    let revoked = surface.enrolled(1, None).await;
+    let mut record = surface.certificate(&[]).await;
+    record.serial = revoked.certificate.as_ref().unwrap().serial.unwrap();
+    record.revoked = Some(Revocation { at: NOW, reason: None, actor: "console".to_owned() });
+    let mut change = Change::new();
+    change.insert(&CERTIFICATES, record.serial.as_bytes(), &record);
+    surface.services.store.commit(change).await.unwrap();
+
+    for (method, path, door) in ROUTES {
+        for (who, peer, opens, refusal) in [
+            ("anonymous", &anonymous, Door::Everybody, StatusCode::UNAUTHORIZED),
+            ("stranger", &stranger, Door::Everybody, StatusCode::FORBIDDEN),
+            ("removed", &removed, Door::Everybody, StatusCode::FORBIDDEN),
+            ("revoked", &revoked, Door::Everybody, StatusCode::FORBIDDEN),
+            ("expired stranger", &expired_stranger, Door::Everybody, StatusCode::FORBIDDEN),
+            ("expired", &expired, Door::ExpiredToo, StatusCode::FORBIDDEN),
+        ] {
+            // A body of the wrong type: whoever gets past the door hears of that first.
+            let status = surface.send(peer, method, path, None).await.status();
+            let entered = !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            assert_eq!(entered, *door >= opens, "{who} at {method} {path}: {status}");
+            assert!(entered || status == refusal, "{who} at {method} {path}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_gets_past_every_door() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    for (method, path, _) in ROUTES {
+        let status = surface.send(&administrator, method, path, None).await.status();
+        assert!(!matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), "{method} {path}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_box_opens_once_and_only_with_the_right_pin() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    let challenge = async || {
+        let (status, challenge) = surface.ask(&administrator, Method::POST, "/admin/v1/unseal/challenge", None).await;
+        assert_eq!(status, StatusCode::OK);
+        challenge["challenge"].clone()
+    };
+    let open = async |challenge: &Value, ciphertext: &str| {
+        let boxed = json!({"challenge": challenge, "encapsulated": "", "ciphertext": ciphertext});
+        surface.ask(&administrator, Method::POST, "/admin/v1/unseal", Some(boxed)).await
+    };
+    let (right, wrong) = ("cmlnaHQ=", "d3Jvbmc=");
+
+    let first = challenge().await;
+    let (status, problem) = open(&first, wrong).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(problem["detail"], "the token refused the PIN (1 wrong attempt(s) so far)");
+    assert_eq!(open(&first, right).await.0, StatusCode::CONFLICT, "a challenge is void after an attempt");
+    assert_eq!(open(&challenge().await, right).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(surface.signer.state.lock().unwrap().seal, SealStatus::Unsealed);
+    let (status, _) = surface.ask(&administrator, Method::POST, "/admin/v1/seal", None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(surface.signer.state.lock().unwrap().seal, SealStatus::Sealed);
+}
+
+#[tokio::test]
+async fn certificates_come_in_pages_that_miss_none_and_repeat_none() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    let mut all = BTreeSet::new();
+    let mut named = BTreeSet::new();
+    for round in 0..7 {
+        let names = if round % 2 == 0 { &["a.example.test", "b.example.test"][..] } else { &["b.example.test"] };
+        let serial = surface.certificate(names).await.serial.to_string();
+        if round % 2 == 0 {
+            named.insert(serial.clone());
+        }
+        all.insert(serial);
+    }
+    // A longer name with the same beginning is another name.
+    all.insert(surface.certificate(&["a.example.testing"]).await.serial.to_string());
+    for (filter, expected) in [("", &all), ("&name=a.example.test", &named)] {
+        for limit in 1..=9 {
+            let mut seen = Vec::new();
+            let mut cursor = String::new();
+            loop {
+                let path = format!("/admin/v1/certificates?limit={limit}{filter}{cursor}");
+                let (status, page) = surface.ask(&administrator, Method::GET, &path, None).await;
+                assert_eq!(status, StatusCode::OK);
+                let certificates = page["certificates"].as_array().unwrap();
+                assert!(certificates.len() <= limit);
+                seen.extend(certificates.iter().map(|one| one["serial"].as_str().unwrap().to_owned()));
+                match page["next"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!(seen.len(), expected.len());
+            assert_eq!(&seen.into_iter().collect::<BTreeSet<_>>(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_parameters_and_unknown_serials_are_answered_in_a_sentence() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    for (path, expected) in [
+        ("/admin/v1/certificates?limit=0", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?limit=501", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?page=2", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?cursor=xyz", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?name=-", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates/xyz", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates/0100000000000000000000000000000000000000", StatusCode::NOT_FOUND),
+    ] {
+        let (status, problem) = surface.ask(&administrator, Method::GET, path, None).await;
+        assert_eq!(status, expected, "{path}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_another_ca_signed_is_not_revoked_here() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    let mut record = surface.certificate(&[]).await;
+    // Another CA, even one of the same name.
+    let foreign = Authority::new();
+    let what = foreign.issuer.certificate().to_vec();
+    let parsed = policy::tbs::Certificate::from_der(&what).unwrap();
+    record.serial = policy::serial::Serial::from_slice(parsed.serial()).unwrap();
+    record.certificate = what;
+    let mut change = Change::new();
+    change.insert(&CERTIFICATES, record.serial.as_bytes(), &record);
+    surface.services.store.commit(change).await.unwrap();
+    let path = format!("/admin/v1/certificates/{}/revoke", record.serial);
+    let (status, problem) = surface.ask(&administrator, Method::POST, &path, Some(json!({"reason": null}))).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(problem["detail"].as_str().unwrap().contains("alone can revoke it"), "{problem}");
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    surface.enrolled(1, Some(NOW)).await;
+    let fingerprint = &administrator.certificate.as_ref().unwrap().fingerprint;
+    let (status, all) = surface.ask(&administrator, Method::GET, "/admin/v1/administrators", None).await;
+    assert_eq!((status, all.as_array().unwrap().len()), (StatusCode::OK, 2));
+    let path = format!("/admin/v1/administrators/{fingerprint}");
+    let (status, problem) = surface.ask(&administrator, Method::DELETE, &path, None).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(problem["detail"].as_str().unwrap().contains("last administrator"));
+    let (status, _) = surface.ask(&administrator, Method::DELETE, "/admin/v1/administrators/00", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_profile_is_checked_with_its_line() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    let good = include_str!("../../../../packaging/profiles/server.toml");
+    let check = |text: &str| Some(json!({"file": "other.toml", "text": text}));
+    let (status, profile) = surface.ask(&administrator, Method::POST, "/admin/v1/profiles/check", check(good)).await;
+    assert_eq!((status, profile["name"].as_str()), (StatusCode::OK, Some("other")));
+    let (status, problem) = surface
+        .ask(&administrator, Method::POST, "/admin/v1/profiles/check", check("version = 1\nnonsense = 1\n"))
+        .await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(problem["detail"].as_str().unwrap().starts_with("other.toml:"), "{problem}");
+    let (_, list) = surface.ask(&administrator, Method::GET, "/admin/v1/profiles", None).await;
+    assert_eq!(list[0]["name"], "server");
+}
+
+proptest! {
+    #[test]
+    fn no_body_panics_and_what_is_read_is_written_alike(text in "\\PC{0,200}") {
+        let read = serde_json::from_str::<unseal::UnsealBox>(&text);
+        let _ = serde_json::from_str::<revoke::Revocation>(&text);
+        let _ = serde_json::from_str::<profiles::Check>(&text);
+        prop_assert!(read.is_err());
+    }
+
+    #[test]
+    fn a_box_survives_its_journey(challenge: [u8; 32], encapsulated: Vec<u8>, ciphertext: Vec<u8>) {
+        let sent = unseal::UnsealBox { challenge, encapsulated, ciphertext };
+        let text = serde_json::to_string(&sent).unwrap();
+        prop_assert_eq!(serde_json::from_str::<unseal::UnsealBox>(&text).unwrap(), sent);
+    }
+
+    #[test]
+    fn no_query_panics(query in "[a-z=&%0-9*:.]{0,60}") {
+        let _ = certificates::parse(&query);
+    }
+}
