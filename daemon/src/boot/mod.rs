@@ -17,7 +17,7 @@ use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Address, Config, ConfigError, Listener, Transport};
+use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::service::acme::Acme;
@@ -25,7 +25,7 @@ use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
 use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, EngineKind, Store, StoreError};
 use crate::tls::{self, Terms, TlsError, TlsSigner};
 use effects::{SystemClock, SystemEntropy};
 use material::Material;
@@ -71,7 +71,10 @@ pub fn check(path: &Path) -> Result<String, BootError> {
         path.display(),
         config.listeners.len(),
         material.profiles.len(),
-        serde_json::json!(config.store.engine).as_str().unwrap_or_default(),
+        match config.store.engine {
+            StoreEngine::Sled => "sled",
+            StoreEngine::Sqlite => "sqlite",
+        },
         config.store.path.display(),
     ))
 }
@@ -95,7 +98,7 @@ pub fn run(path: &Path) -> Result<(), BootError> {
     }
 
     // 3. Start threads: the store's, the signers' and the runtime's; then the filter, on all of them.
-    let store = Store::new(store::open(config.store.engine, &config.store.path)?);
+    let store = Store::new(store::open(engine(config.store.engine), &config.store.path)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     confine::seccomp(Program::Signetd)?;
 
@@ -194,6 +197,13 @@ fn rules(config: &Config, file: &Path) -> Rules {
             .chain(config.health_socket.as_deref().and_then(directory))
             .collect(),
         network: Network::Allowed,
+    }
+}
+
+fn engine(configured: StoreEngine) -> EngineKind {
+    match configured {
+        StoreEngine::Sled => EngineKind::Sled,
+        StoreEngine::Sqlite => EngineKind::Sqlite,
     }
 }
 

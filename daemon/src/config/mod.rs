@@ -14,8 +14,6 @@ use std::time::Duration;
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use parse::ConfigError;
 
-use crate::store::EngineKind;
-
 /// Version of the file's format; the file says `version = 1`.
 pub const FORMAT: u16 = 1;
 
@@ -201,9 +199,19 @@ pub struct Signers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     /// Which engine.
-    pub engine: EngineKind,
+    pub engine: StoreEngine,
     /// Its directory.
     pub path: PathBuf,
+}
+
+/// Engines of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreEngine {
+    /// sled 0.34, held to real fsyncs.
+    Sled,
+    /// SQLite, the default.
+    Sqlite,
 }
 
 /// The TLS server's certificate and key.

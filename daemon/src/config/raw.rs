@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ClientCertificates, Surface};
-use crate::store::EngineKind;
+use super::{ClientCertificates, StoreEngine, Surface};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +82,7 @@ pub(super) struct Signers {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Store {
-    pub(super) engine: EngineKind,
+    pub(super) engine: StoreEngine,
     pub(super) path: PathBuf,
 }
 
