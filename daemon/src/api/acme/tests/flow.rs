@@ -117,6 +117,28 @@ async fn after_a_crash_the_journal_completes_the_order_and_brings_the_certificat
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_the_journal_completed_meanwhile_is_not_signed_again() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    client.issue(&world, &["a.example.test"]).await;
+    let order = client.ready_order(&world, &["a.example.test"]).await;
+    // An attempt was given up, and its certificate was journalled after that.
+    let json =
+        world.signer.inner().lines.iter().rfind(|line| line.contains("\"certificate\"")).unwrap()[65..].to_owned();
+    let mut entry: hsm::journal::Entry = serde_json::from_str(&json).unwrap();
+    if let hsm::journal::Event::Certificate { record, .. } = &mut entry.event {
+        record.order = Some(order.rsplit('/').next().unwrap().to_owned());
+    }
+    world.signer.restart();
+    world.signer.journal("acme", entry.event);
+    let signed = world.signer.inner().signed;
+    let answer = client.finalize(&order, &csr(&["a.example.test"])).await;
+    assert_eq!((answer.status, answer.error().as_str()), (StatusCode::FORBIDDEN, "orderNotReady"), "{answer:?}");
+    assert_eq!(world.signer.inner().signed, signed);
+    assert_eq!(client.read(&order).await.json()["status"], "valid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn finalizing_one_order_many_times_at_once_makes_one_certificate() {
     let world = World::new().await;
     let client = std::sync::Arc::new(Client::new(&world).await);
