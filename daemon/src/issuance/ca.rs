@@ -323,7 +323,12 @@ impl Ca {
                 view.serials.clear();
                 let away = matches!(
                     error,
-                    CaError::Signer(ClientError::Lost | ClientError::Epoch | ClientError::Unreachable { .. })
+                    CaError::Signer(
+                        ClientError::Lost
+                            | ClientError::Epoch
+                            | ClientError::Unreachable { .. }
+                            | ClientError::Refused(Refusal::Busy)
+                    )
                 );
                 let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
                 if !(away && known) && !matches!(error, CaError::Sealed) {

@@ -72,6 +72,15 @@ async fn catching_up_takes_over_every_page_once_even_while_sealed() {
 }
 
 #[tokio::test]
+async fn a_signer_with_too_much_to_do_is_still_the_signer_that_it_was() {
+    let scene = Scene::new();
+    scene.ca.catch_up().await.unwrap();
+    scene.signer.inner().busy = true;
+    assert!(scene.ca.catch_up().await.is_err());
+    assert_eq!(scene.ca.seal(), Ok(SealStatus::Unsealed));
+}
+
+#[tokio::test]
 async fn a_store_ahead_of_the_journal_is_faulted() {
     let scene = Scene::new();
     let mut change = Change::new();
