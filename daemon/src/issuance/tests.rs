@@ -201,6 +201,35 @@ async fn a_revocation_is_journalled_once_and_recorded_even_while_sealed_and_at_t
     assert_eq!((revocation.at, revocation.reason, revocation.actor.as_str()), (now, Some(1), "admin:x"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_administrators_who_remove_each_other_at_once_one_stays() {
+    use crate::service::RequestId;
+    use crate::service::administrators::{Peer, PeerCertificate, Permission, RemoveError};
+    let world = World::new().await;
+    let services = &world.services;
+    for name in ["a", "b"] {
+        world.signer.journal("console", enrolled(name));
+    }
+    services.ca.catch_up().await.unwrap();
+    let permitted = |name: &str| {
+        let now = services.clock.now();
+        let validity = policy::validity::Validity::new(now, now.plus(1)).unwrap();
+        let certificate = PeerCertificate { fingerprint: format!("{name}-fingerprint"), serial: None, validity };
+        let peer = Peer { from: "test".into(), certificate: Some(certificate) };
+        let request = RequestId::generate(&services.random).unwrap();
+        services.permit(&peer, &request, Permission::ManageAdministrators).unwrap()
+    };
+    let (a, b) = (permitted("a"), permitted("b"));
+    let (first, second) = tokio::join!(
+        services.remove_administrator(&a, "b-fingerprint"),
+        services.remove_administrator(&b, "a-fingerprint"),
+    );
+    assert!(
+        matches!((&first, &second), (Ok(()), Err(RemoveError::Last)) | (Err(RemoveError::Last), Ok(()))),
+        "{first:?} {second:?}"
+    );
+}
+
 #[tokio::test]
 async fn what_was_caught_up_is_not_read_again() {
     let scene = Scene::new();
