@@ -66,6 +66,14 @@ fn systemd_finds_nothing_to_say_about_the_units() {
 }
 
 #[test]
+fn what_a_signer_remembers_is_not_written_to_a_disk() {
+    let unit = std::fs::read_to_string(units().join("signet-signer@.service")).unwrap();
+    for line in ["MemorySwapMax=0", "LimitCORE=0"] {
+        assert!(unit.lines().any(|one| one == line), "{line}");
+    }
+}
+
+#[test]
 fn the_units_stay_as_hard_as_they_are() {
     for (unit, threshold) in EXPOSURE {
         let threshold = format!("--threshold={threshold}");

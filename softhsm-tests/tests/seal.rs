@@ -154,8 +154,8 @@ fn pin(rig: &Rig) -> Vec<u8> {
 fn wrong_pins(admin: &mut Admin) -> u64 {
     let status = admin.get("status").json();
     let signers = status["signers"].as_array().cloned().unwrap_or_default();
-    let ca = signers.iter().find(|signer| signer["name"] == "ca").unwrap_or_else(|| panic!("{status}"));
-    ca["detail"]["wrong_pins"].as_u64().unwrap_or_else(|| panic!("{status}"))
+    let ca = signers.iter().find(|signer| signer["name"] == "ca").expect("status names the CA signer");
+    ca["detail"]["wrong_pins"].as_u64().expect("status counts wrong PINs")
 }
 
 /// How many times C_Login was called in the CA's token.

@@ -86,7 +86,7 @@ pub fn run(path: &Path) -> Result<(), BootError> {
     let material = Material::load(&config)?;
 
     // 1. Open what will be needed from outside.
-    let manager = Manager::connect();
+    let manager = Manager::connect(std::env::var_os("NOTIFY_SOCKET").as_deref());
     let sockets =
         config.listeners.iter().map(|listener| http::bind(&listener.address)).collect::<Result<Vec<_>, _>>()?;
     let health_socket = config.health_socket.clone().map(|path| http::bind(&Address::Unix(path))).transpose()?;

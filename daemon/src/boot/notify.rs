@@ -11,11 +11,11 @@ use std::time::Duration;
 pub(super) struct Manager(Option<UnixDatagram>);
 
 impl Manager {
-    /// Connects to `NOTIFY_SOCKET`, if there is one that listens.
-    pub(super) fn connect() -> Self {
-        Self(std::env::var_os("NOTIFY_SOCKET").and_then(|name| {
+    /// Connects to the manager's socket (`NOTIFY_SOCKET`), if there is one that listens.
+    pub(super) fn connect(name: Option<&OsStr>) -> Self {
+        Self(name.and_then(|name| {
             let socket = UnixDatagram::unbound().ok()?;
-            socket.connect_addr(&address(&name)?).ok()?;
+            socket.connect_addr(&address(name)?).ok()?;
             Some(socket)
         }))
     }
@@ -40,5 +40,37 @@ fn address(name: &OsStr) -> Option<SocketAddr> {
     match name.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok(),
         _ => SocketAddr::from_pathname(name).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(listener: &UnixDatagram) -> String {
+        let mut buffer = [0; 64];
+        listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let length = listener.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_manager_is_heard_by_path_and_by_abstract_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let listener = UnixDatagram::bind(&path).unwrap();
+        Manager::connect(Some(path.as_os_str())).say("READY=1");
+        assert_eq!(heard(&listener), "READY=1");
+
+        let name = format!("signet-test-{}", std::process::id());
+        let listener = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        Manager::connect(Some(OsStr::new(&format!("@{name}")))).say("STOPPING=1");
+        assert_eq!(heard(&listener), "STOPPING=1");
+    }
+
+    #[test]
+    fn without_a_manager_nothing_happens() {
+        Manager::connect(None).say("READY=1");
+        Manager::connect(Some(OsStr::new("/nowhere/at/all"))).say("READY=1");
     }
 }

@@ -171,7 +171,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CtlError> {
 }
 
 /// A problem document as an error.
-fn refusal(status: StatusCode, body: &[u8]) -> CtlError {
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> CtlError {
     #[derive(serde::Deserialize)]
     struct Problem {
         detail: String,

@@ -11,6 +11,8 @@ mod profiles;
 mod seal;
 mod status;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -337,7 +337,8 @@ impl Ca {
                     )
                 );
                 let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
-                if !(away && known) && !matches!(error, CaError::Sealed) {
+                let as_it_was = matches!(error, CaError::Sealed) || (away && known);
+                if !as_it_was {
                     view.seal = Err(error.to_string());
                 }
                 Err(error)

@@ -77,3 +77,47 @@ pub const CA: &str = "ca";
 
 /// The name under which the TLS signer is noted.
 pub const TLS: &str = "tls";
+
+#[cfg(test)]
+mod tests {
+    use policy::key::KeyAlgorithm;
+
+    use super::*;
+    use crate::testing::{Authority, KeyPair, Signer, services};
+
+    #[tokio::test]
+    async fn health_says_why_it_is_not_ready_and_metrics_agree() {
+        let directory = tempfile::tempdir().unwrap();
+        let signer = Signer::start(directory.path(), KeyPair::generate(KeyAlgorithm::P256));
+        let services = services(directory.path(), &Authority::new(), signer.path.clone());
+
+        let health = services.health();
+        assert!(health.live && !health.ready);
+        assert_eq!(health.seal, "unreachable");
+
+        let sealed = services.ca.status().await.unwrap();
+        services.vitals.note(CA, Ok(sealed.clone()));
+        services.vitals.note(TLS, Err("/run/secret/path is not there".to_owned()));
+        let health = services.health();
+        assert_eq!((health.ready, health.seal), (false, "sealed"));
+        assert_eq!(health.reasons, ["strongbox sealed", "the signer `tls` cannot be reached"]);
+        let metrics = services.render_metrics();
+        for line in [
+            "signet_seal_state{state=\"sealed\"} 1\n",
+            "signet_seal_state{state=\"unsealed\"} 0\n",
+            "signet_signer_up{signer=\"ca\"} 1\n",
+            "signet_signer_up{signer=\"tls\"} 0\n",
+        ] {
+            assert!(metrics.contains(line), "{line}{metrics}");
+        }
+
+        signer.state.lock().unwrap().seal = SealStatus::Unsealed;
+        services.ca.status().await.unwrap();
+        services.vitals.note(TLS, Ok(sealed.clone()));
+        assert_eq!(services.health(), Health { live: true, ready: true, seal: "unsealed", reasons: Vec::new() });
+
+        services.vitals.note(CA, Ok(Status { journal_fault: Some("disk full".to_owned()), ..sealed }));
+        let health = services.health();
+        assert!(!health.ready && health.live && health.reasons[0].contains("journal"), "{health:?}");
+    }
+}

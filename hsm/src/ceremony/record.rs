@@ -97,7 +97,7 @@ pub fn entries(directory: &Path) -> Result<impl Iterator<Item = Line> + use<>, C
     Ok(segments.into_iter().flat_map(move |path| {
         let file = std::fs::File::open(&path).map_err(|error| fault(&path, error));
         let (lines, broken) = match file {
-            Ok(file) => (Some(BufReader::new(file).lines()), None),
+            Ok(file) => (Some(whole_lines(file)), None),
             Err(error) => (None, Some(Err(error))),
         };
         let read = move |line: std::io::Result<String>| {
@@ -110,6 +110,20 @@ pub fn entries(directory: &Path) -> Result<impl Iterator<Item = Line> + use<>, C
         };
         lines.into_iter().flatten().map(read).chain(broken)
     }))
+}
+
+/// The lines that have their end. What stands behind the last one is being written, or was torn by
+/// a power cut: nobody was told of it.
+fn whole_lines(file: std::fs::File) -> impl Iterator<Item = std::io::Result<String>> {
+    let mut reader = BufReader::new(file);
+    std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(_) if line.pop() == Some(b'\n') => Some(String::from_utf8(line).map_err(std::io::Error::other)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }
+    })
 }
 
 /// Lower-case hexadecimal.
@@ -133,3 +147,22 @@ pub(crate) const ACTOR: &str = "console";
 
 /// Version of this program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::signer::os::{SystemClock, SystemEntropy};
+
+    #[test]
+    fn an_entry_that_is_being_written_is_not_there_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(folder.path(), Arc::new(SystemClock), &mut SystemEntropy).unwrap();
+        ledger.write(Event::Ceremony { step: "a step".to_owned() }).unwrap();
+        let segment = folder.path().join("journal-00000000000000000001.log");
+        std::fs::File::options().append(true).open(segment).unwrap().write_all(b"0123 \xc3").unwrap();
+        let read: Vec<u64> = entries(folder.path()).unwrap().map(|line| line.unwrap().0.seq).collect();
+        assert_eq!(read, [1, 2]);
+    }
+}

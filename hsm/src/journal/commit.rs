@@ -68,7 +68,7 @@ impl Journal {
         self.published.state().last
     }
 
-    /// When the last durable entry was written.
+    /// See [`Writer::at`].
     pub fn at(&self) -> UnixTime {
         self.published.state().at
     }

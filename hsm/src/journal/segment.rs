@@ -151,8 +151,8 @@ fn check(previous: &Hash, seq: u64, line: &[u8]) -> Result<Hash, String> {
     Ok(hash)
 }
 
-/// The stated hash and the number of the last entry of a segment that is not the last one.
-pub(super) fn last_link(directory: &Path, first: u64) -> Result<(Hash, u64), FirstBad> {
+/// The stated hash of the last entry of a segment that is not the last one, and that entry.
+pub(super) fn last_link(directory: &Path, first: u64) -> Result<(Hash, Entry), FirstBad> {
     let bad = |why: String| FirstBad { segment: name(first), line: 0, seq: first, why };
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path(directory, first))?;
@@ -170,5 +170,5 @@ pub(super) fn last_link(directory: &Path, first: u64) -> Result<(Hash, u64), Fir
     let (stated, json) = line.split_at_checked(PREFIX).ok_or_else(|| bad("the last line is too short".to_owned()))?;
     let hash = parse_hash(&stated[..64]).ok_or_else(|| bad("the last line's hash is malformed".to_owned()))?;
     let entry: Entry = serde_json::from_slice(json).map_err(|e| bad(format!("the last line is no entry: {e}")))?;
-    Ok((hash, entry.seq))
+    Ok((hash, entry))
 }

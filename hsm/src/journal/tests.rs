@@ -30,6 +30,26 @@ fn open(directory: &Path) -> Result<Writer, OpenError> {
     Writer::open(directory, Arc::new(TestClock(AtomicU64::new(1_700_000_000))), &mut TestEntropy)
 }
 
+#[test]
+fn a_clock_that_stepped_back_is_not_forgotten_when_an_entry_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).unwrap().append(step("before"), "console", "r").unwrap();
+    let clock = Arc::new(TestClock(AtomicU64::new(1_600_000_000)));
+    let mut writer = Writer::open(folder.path(), clock, &mut TestEntropy).unwrap();
+    writer.append(step("after"), "signer", "").unwrap();
+    assert_eq!(writer.at(), UnixTime(1_700_000_000));
+}
+
+#[test]
+fn a_segment_that_is_still_empty_does_not_hide_when_the_last_entry_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    journal_of(folder.path(), 3, u64::MAX);
+    // The process ended between making the segment and writing to it.
+    fs::write(folder.path().join("journal-00000000000000000004.log"), "").unwrap();
+    let writer = open(folder.path()).unwrap();
+    assert_eq!((writer.last(), writer.at()), (3, UnixTime(1_700_000_000)));
+}
+
 fn step(text: &str) -> Event {
     Event::Ceremony { step: text.to_owned() }
 }

@@ -145,15 +145,15 @@ impl Writer {
             segments.push(1);
         }
         let (&first, before) = segments.split_last().expect("there is a segment");
-        let previous = match before.last() {
-            None => START,
+        let (previous, at_before) = match before.last() {
+            None => (START, UnixTime(0)),
             Some(&before) => {
-                let (hash, last) = segment::last_link(directory, before)?;
+                let (hash, Entry { seq: last, at, .. }) = segment::last_link(directory, before)?;
                 if last + 1 != first {
                     let why = format!("the segment before ends with entry {last}");
                     return Err(FirstBad { segment: segment::name(first), line: 1, seq: last + 1, why }.into());
                 }
-                hash
+                (hash, at)
             }
         };
         let id = opening(directory, segments[0])?;
@@ -163,10 +163,12 @@ impl Writer {
         if scanned.torn > 0 {
             let (segment, bytes) = (segment::name(first), scanned.torn);
             tracing::warn!(segment, bytes, "cut off an incomplete last line, which was never acknowledged");
-            file.set_len(scanned.length).and_then(|()| file.sync_data()).map_err(at("segment", &path))?;
+            file.set_len(scanned.length).map_err(at("segment", &path))?;
         }
+        // A process that was killed leaves whole lines that are not durable. From here on they are read.
+        file.sync_all().map_err(at("segment", &path))?;
         let last = match &scanned.last {
-            None => UnixTime(0),
+            None => at_before,
             Some(json) => {
                 let damaged = |why| FirstBad {
                     segment: segment::name(first),
@@ -219,7 +221,7 @@ impl Writer {
         self.next - 1
     }
 
-    /// When the last durable entry was written.
+    /// The latest time at which this process, or the last entry before it, wrote.
     pub fn at(&self) -> UnixTime {
         self.published.state().at
     }
@@ -256,7 +258,9 @@ impl Writer {
                     self.length += self.buffer.len() as u64;
                     (self.hash, self.next) = (staged.hash, staged.next);
                     let mut state = self.published.state();
-                    (state.last, state.at) = (self.next - 1, staged.at);
+                    state.last = self.next - 1;
+                    // A clock that steps back is not forgotten because somebody wrote an entry (I6).
+                    state.at = state.at.max(staged.at);
                     return answers;
                 }
                 Err(Failure::Space) if self.health == Health::Good => {

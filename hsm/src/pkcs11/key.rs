@@ -213,7 +213,7 @@ fn parameters(algorithm: KeyAlgorithm, bits: u16) -> Result<(Mechanism<'static>,
         KeyAlgorithm::Ed25519 => Ok((Mechanism::EccEdwardsKeyPairGen, curve(ED25519))),
         KeyAlgorithm::P256 => Ok((Mechanism::EccKeyPairGen, curve(P256))),
         KeyAlgorithm::P384 => Ok((Mechanism::EccKeyPairGen, curve(P384))),
-        KeyAlgorithm::Rsa if RSA_BITS.contains(&bits) && bits % 8 == 0 => {
+        KeyAlgorithm::Rsa if RSA_BITS.contains(&bits) && bits.is_multiple_of(8) => {
             let size = Attribute::ModulusBits(Ulong::new(bits.into()));
             Ok((Mechanism::RsaPkcsKeyPairGen, vec![size, Attribute::PublicExponent(PUBLIC_EXPONENT.to_vec())]))
         }

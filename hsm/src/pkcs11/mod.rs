@@ -118,6 +118,12 @@ impl Token {
         self.sessions.logout();
     }
 
+    /// Whether nobody is logged in: before a login, after a logout, and when the token refused a PIN
+    /// that it had taken before.
+    pub(crate) fn is_logged_out(&self) -> bool {
+        self.sessions.is_logged_out()
+    }
+
     /// Finds a private key by label and reads its public half; checks that it is sensitive, not
     /// extractable, and able to sign.
     pub(crate) fn key(&self, label: &str) -> Result<TokenKey, TokenError> {

@@ -124,6 +124,10 @@ impl Sessions {
         self.end(&mut self.access());
     }
 
+    pub(super) fn is_logged_out(&self) -> bool {
+        self.pool().state == State::LoggedOut
+    }
+
     /// Waits for a session, at most for the deadline.
     pub(super) fn lease(&self) -> Result<Lease<'_>, TokenError> {
         let until = Instant::now() + self.deadline;

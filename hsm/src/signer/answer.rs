@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 
 use policy::effects::{Clock, Entropy, UnixTime};
+use policy::evidence::Method;
 use policy::key::SignatureScheme;
 
 use super::issue::{Bench, NotIssued};
@@ -181,6 +182,9 @@ impl Signer {
     }
 
     fn record(&self, ticket: Ticket, act: Act, actor: Actor) {
+        if let Err(refusal) = not_ours(&actor.who) {
+            return ticket.answer(Err(refusal));
+        }
         let event = match act {
             Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
             Act::Revoke { serial, reason, at } => Event::Revoked { serial, reason, at },
@@ -205,6 +209,12 @@ impl Signer {
             return ticket.answer(Err(Refusal::Busy));
         };
         let (certificate, who, id) = (certificate.clone(), record.actor.clone(), record.request_id.clone());
+        // The seal is closed under the same lock, so that nothing is signed after that entry.
+        let state = self.state();
+        if !matches!(*state, SealState::Unsealed(_)) {
+            drop(state);
+            return ticket.answer(Err(Refusal::Sealed));
+        }
         // J1: the answer leaves from the journal's thread, when the entry is durable.
         self.journal.append(event, who, id, move |written| {
             ticket.answer(written.map(|seq| Response::Certificate { certificate, seq }).map_err(journal));
@@ -212,6 +222,10 @@ impl Signer {
     }
 
     fn issue(&self, request: CertificateRequest) -> Result<Event, NotIssued> {
+        not_ours(&request.record.actor)?;
+        if request.record.names.iter().any(|evidence| evidence.method == Method::Console) {
+            return Err(Refusal::Policy("nobody is on the console while the signer serves".to_owned()).into());
+        }
         // Nothing is signed that could not be journalled.
         if let Some(fault) = self.journal.fault() {
             return Err(Refusal::Journal(fault).into());
@@ -268,7 +282,30 @@ impl Signer {
         ticket.answer(Err(Refusal::Token(error.to_string())));
         if error.class == ErrorClass::Restart {
             self.end(Ended::Restart(error.to_string()));
+        } else if error.class == ErrorClass::Operator && self.token.is_logged_out() {
+            self.pin_refused(error);
         }
+    }
+
+    /// The token lost the login and refuses the PIN that it took before: it is no secret of this
+    /// token any more. It is counted and forgotten, and the next process comes up sealed.
+    fn pin_refused(&self, error: &TokenError) {
+        let mut state = self.state_mut();
+        // Whoever comes first does it, and nobody does while the seal is closed or opened.
+        if !matches!(*state, SealState::Unsealed(_)) {
+            return;
+        }
+        *state = SealState::Faulted { why: error.to_string() };
+        drop(state);
+        let counted = self.attempts.begin().map_err(|error| error.to_string());
+        let wiped = self.store.wipe(&self.supervisor).map_err(|error| error.to_string());
+        for why in [counted, wiped].into_iter().filter_map(Result::err) {
+            tracing::error!(why, "a PIN that the token refused could not be counted, or not be forgotten");
+        }
+        let event = Event::UnsealFailed { why: error.to_string() };
+        self.journal.append(event, "signer".to_owned(), String::new(), |_| {});
+        self.supervisor.barrier();
+        self.end(Ended::Restart(error.to_string()));
     }
 
     /// Journals how many handshakes were signed since the last time. A full journal does not stop
@@ -285,6 +322,14 @@ impl Signer {
             }
             done();
         });
+    }
+}
+
+/// Refuses an actor whose name in the journal is proof that it was not `signetd`'s doing.
+pub(super) fn not_ours(who: &str) -> Result<(), Refusal> {
+    match who {
+        "console" | "signer" => Err(Refusal::Policy(format!("`{who}` does not act through a socket"))),
+        _ => Ok(()),
     }
 }
 

@@ -260,6 +260,14 @@ fn token_config(config: &Config) -> TokenConfig<'_> {
 impl Base {
     /// Logs in at the start. An error ends the process; the next one may do better.
     fn open(&mut self, token: &Token, pin: &Pin, source: Source) -> Result<SealState, StartError> {
+        if source == Source::File && self.attempts.was_refused(pin) {
+            let note = self.attempts.refused();
+            let why = format!(
+                "the token refused the PIN in the file before, so it is not tried again: correct the file, or remove {}, and restart the signer",
+                note.display()
+            );
+            return Ok(SealState::Faulted { why });
+        }
         let error = match unseal::open(token, &self.attempts, &self.configured, pin) {
             Ok(keys) => return Ok(SealState::Unsealed(keys.into())),
             Err(error) => error,
@@ -276,6 +284,9 @@ impl Base {
             }
             // A restart would show the same wrong PIN to the token until it locks.
             (NotOpen::Login(LoginError::WrongPin), Source::File) => {
+                if let Err(error) = self.attempts.remember_refused(pin, &mut *self.entropy) {
+                    tracing::error!(%error, "the refused PIN cannot be remembered: a restart will try it again");
+                }
                 Ok(SealState::Faulted { why: format!("{why}: correct the PIN file and restart the signer") })
             }
             (NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_)), _) => {
@@ -300,7 +311,7 @@ impl Base {
 }
 
 /// Where a PIN at the start comes from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     File,
     Store,

@@ -51,6 +51,8 @@ pub(super) fn permitted(state: StateKind, peer: Peer, request: RequestKind) -> V
         (Peer::Signer, _) => Verdict::Forbidden("this socket answers status and identify only"),
         (Peer::Daemon, R::Identify) => Verdict::Forbidden("statements are signed on the identity socket only"),
         (Peer::Daemon, R::Journal | R::Record) => Verdict::Allowed,
+        // A token that cannot be used is sealed all the same: its PIN may still be held.
+        (Peer::Daemon, R::Seal) if state == S::Faulted => Verdict::Allowed,
         (Peer::Daemon, R::Certificate | R::Handshake | R::Reserve | R::Seal) => needs_key(state),
         (Peer::Daemon, R::Challenge | R::Unseal) => match state {
             S::Sealed => Verdict::Allowed,
@@ -100,7 +102,7 @@ mod tests {
         (RequestKind::Journal, "++++"),
         (RequestKind::Record, "++++"),
         (RequestKind::Reserve, "ss+f"),
-        (RequestKind::Seal, "ss+f"),
+        (RequestKind::Seal, "ss++"),
         (RequestKind::Status, "++++"),
         (RequestKind::Unseal, "+--f"),
     ];

@@ -1,13 +1,14 @@
 //! Opening and closing the seal.
 
 use std::mem;
+use std::sync::mpsc;
 
 use super::Ended;
-use super::answer::{Signer, journal};
+use super::answer::{Signer, journal, not_ours};
 use super::keys::{Configured, Keys, KeysError};
 use super::server::Ticket;
 use super::state::SealState;
-use crate::journal::Event;
+use crate::journal::{Event, WriteError};
 use crate::pkcs11::{ErrorClass, LoginError, Pin, Token, TokenError};
 use crate::seal::{Attempts, Invitation, NotOpened};
 use crate::wire::{Actor, Refusal, Response, UnsealBox};
@@ -55,6 +56,9 @@ enum Consequence {
 
 /// Opens the seal with a PIN that an administrator sent.
 pub(super) fn unseal(signer: &Signer, ticket: Ticket, boxed: &UnsealBox, actor: &Actor) {
+    if let Err(refusal) = not_ours(&actor.who) {
+        return ticket.answer(Err(refusal));
+    }
     let mut invitation = {
         let mut state = signer.state_mut();
         match mem::replace(&mut *state, SealState::Unsealing) {
@@ -100,6 +104,12 @@ fn attempt(
     boxed: &UnsealBox,
     actor: &Actor,
 ) -> Result<Keys, Consequence> {
+    let pause = signer.attempts.pause();
+    if !pause.is_zero() {
+        let (wrong, seconds) = (signer.attempts.wrong(), pause.as_secs() + 1);
+        let why = format!("the token has seen {wrong} wrong PINs: wait {seconds} s, then try again");
+        return Err(Consequence::Retry(Refusal::Policy(why)));
+    }
     // Void from here on, whatever comes of it. The box is opened before anything waits.
     let opened = invitation.open(boxed);
     let write = |event| signer.journal.append_and_wait(event, actor.who.clone(), actor.request_id.clone());
@@ -155,10 +165,22 @@ pub(super) fn seal(signer: &Signer, ticket: Ticket, actor: Actor) {
         let why = "this token is always open: its PIN comes from a file".to_owned();
         return ticket.answer(Err(Refusal::Forbidden(why)));
     }
-    if let Err(error) = signer.journal.append_and_wait(Event::Sealed, actor.who, actor.request_id) {
+    if let Err(refusal) = not_ours(&actor.who) {
+        return ticket.answer(Err(refusal));
+    }
+    let closing = SealState::Faulted { why: "the signer is being sealed: try again in a moment".to_owned() };
+    let (sender, written) = mpsc::sync_channel(1);
+    let before = {
+        // Certificates are appended under this lock, so that none stands behind this entry.
+        let mut state = signer.state_mut();
+        signer.journal.append(Event::Sealed, actor.who, actor.request_id, move |seq| drop(sender.send(seq)));
+        mem::replace(&mut *state, closing)
+    };
+    if let Err(error) = written.recv().unwrap_or(Err(WriteError::Closed)) {
+        become_(signer, before);
         return ticket.answer(Err(journal(error)));
     }
-    become_(signer, SealState::Faulted { why: "the signer is being sealed: try again in a moment".to_owned() });
+    signer.supervisor.tell("STATUS=Sealing");
     if let Err(error) = signer.store.wipe(&signer.supervisor) {
         // A memfd of fixed size in memory: it does not happen. The store is emptied all the same.
         tracing::error!(%error, "the stored PIN could not be overwritten");

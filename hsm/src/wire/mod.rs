@@ -67,7 +67,7 @@ pub enum Request {
         /// Who sends it.
         actor: Actor,
     },
-    /// Forget the PIN: journal the act, answer, exit. Unsealed only.
+    /// Forget the PIN: journal the act, answer, exit. Not while sealed.
     Seal {
         /// Who orders it.
         actor: Actor,

@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use hsm::client::{Client, ClientError};
 use hsm::journal::Event;
 use hsm::signer::os::SystemClock;
-use hsm::wire::{CertificateRequest, Refusal, Request, Response};
+use hsm::wire::{Act, Actor, CertificateRequest, Refusal, Request, Response};
 use policy::effects::{Clock, UnixTime};
 use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
 use policy::key::PublicKey;
@@ -180,6 +180,9 @@ fn whatever_differs_from_profile_and_record_is_refused_and_its_serial_stays_good
     refused(&|request| request.record.names[0].name = Name::parse("evil.example.test").unwrap(), "is not the one");
     refused(&|request| request.record.names[0].at = now().minus(60 * 86_400), "");
     refused(&|request| request.record.names[0].at = now().plus(3_600), "future");
+    // What only the console and the signer itself may say.
+    refused(&|request| request.record.names[0].method = Method::Console, "console");
+    refused(&|request| request.record.actor = "console".to_owned(), "socket");
     refused(&|request| request.profile = "client".to_owned(), "");
     refused(&|request| request.profile = "nobody".to_owned(), "there is no profile");
     refused(&|request| request.issuer = "nobody".to_owned(), "there is no key");
@@ -223,6 +226,45 @@ fn a_key_of_the_ca_itself_is_not_certified() {
     ca.key = ca.issuer.key().clone();
     let request = ca.request(ca.reserve(1)[0], &["www.example.test"], now());
     assert!(refusal(ca.ask(&request)).to_string().contains("this CA's own"));
+}
+
+#[test]
+fn the_journal_names_the_console_and_the_signer_only_for_their_own_acts() {
+    let ca = Ca::new();
+    for who in ["console", "signer"] {
+        let actor = Actor { who: who.to_owned(), request_id: "r".to_owned() };
+        let act = Act::RemoveAdministrator { fingerprint: "00".repeat(32) };
+        for request in [Request::Record { act, actor: actor.clone() }, Request::Seal { actor }] {
+            assert!(refusal(ca.client.call(None, request)).to_string().contains("socket"));
+        }
+    }
+}
+
+#[test]
+fn no_certificate_stands_in_the_journal_behind_the_closing_of_the_seal() {
+    let ca = Ca::new();
+    let (sender, receiver) = mpsc::channel();
+    let serials = ca.reserve(200);
+    let send = |serial: &Serial| {
+        let sender = sender.clone();
+        let request = ca.request(*serial, &["www.example.test"], now());
+        ca.client.send(None, Request::Certificate(Box::new(request)), move |answer| drop(sender.send(answer)));
+    };
+    serials[..100].iter().for_each(send);
+    let sealing = sender.clone();
+    ca.client.send(None, Request::Seal { actor: actor() }, move |answer| drop(sealing.send(answer)));
+    serials[100..].iter().for_each(send);
+    drop(sender);
+    let answers: Vec<_> = receiver.iter().collect();
+    assert!(answers.contains(&Ok(Response::Sealing)));
+
+    let events = ca.appliance.events("ca");
+    let sealed = events.iter().position(|event| *event == Event::Sealed).unwrap();
+    let signed = |event: &&Event| matches!(event, Event::Certificate { .. });
+    assert_eq!(events[sealed..].iter().filter(signed).count(), 0);
+    let served = |event: &&Event| matches!(event, Event::Certificate { profile, .. } if profile == "server");
+    let released = answers.iter().filter(|answer| matches!(answer, Ok(Response::Certificate { .. }))).count();
+    assert!(events.iter().filter(served).count() >= released);
 }
 
 #[test]

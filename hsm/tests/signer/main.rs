@@ -83,6 +83,29 @@ fn a_wrong_pin_is_one_attempt_and_its_count_outlives_the_process() {
 }
 
 #[test]
+fn whoever_guesses_pins_has_to_wait() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    for wrong in 1..=6 {
+        match refusal(appliance.unseal(&client, "not-the-pin")) {
+            Refusal::Pin { wrong_pins } => assert_eq!(wrong_pins, wrong),
+            // From the fifth on a second must pass, which it may have on a slow machine.
+            Refusal::Policy(why) => assert!(wrong > 5 && why.contains("wait"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    std::fs::write(appliance.path("var/ca/wrong-pins"), "30\n").unwrap();
+    drop(ca);
+    let _ca = appliance.start("ca", None);
+    patiently(&client, &Request::Status).unwrap();
+    let refused = refusal(appliance.unseal(&client, PIN));
+    assert!(refused.to_string().contains("30 wrong PINs: wait"), "{refused:?}");
+    assert_eq!(status(&client).wrong_pins, 30, "it reached the token");
+}
+
+#[test]
 fn a_captured_box_is_refused_before_and_after_sealing() {
     let appliance = Appliance::new();
     let _tls = appliance.start("tls", None);
@@ -164,6 +187,27 @@ fn a_stored_pin_that_the_token_refuses_is_forgotten_at_once() {
     let after = status(&client);
     assert!(sealed(&after));
     assert_eq!(after.wrong_pins, 1);
+}
+
+#[test]
+fn a_wrong_pin_in_a_file_is_tried_once_however_often_the_signer_starts() {
+    let appliance = Appliance::new();
+    let (file, right) = (appliance.path("etc/tls.pin"), std::fs::read(appliance.path("etc/tls.pin")).unwrap());
+    std::fs::write(&file, "not-the-pin").unwrap();
+    let client = appliance.client("tls");
+    let start = || {
+        let tls = appliance.start("tls", None);
+        patiently(&client, &Request::Status).unwrap();
+        (status(&client), tls)
+    };
+    for _ in 0..3 {
+        let (now, _tls) = start();
+        assert!(matches!(now.seal, SealStatus::Faulted { .. }), "{now:?}");
+        assert_eq!(now.wrong_pins, 1);
+    }
+    std::fs::write(&file, right).unwrap();
+    let (now, _tls) = start();
+    assert_eq!((now.seal, now.wrong_pins), (SealStatus::Unsealed, 0));
 }
 
 #[test]

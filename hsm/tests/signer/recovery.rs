@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hsm::client::ClientError;
@@ -12,7 +14,7 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use super::issuance::Ca;
-use super::rig::{Appliance, status};
+use super::rig::{Appliance, patiently, status};
 
 /// Issues until `wanted` says that the answer is the one, starting the signer again as systemd would.
 fn until(ca: &mut Ca, what: &str, wanted: impl Fn(&Result<Response, ClientError>) -> bool) {
@@ -78,6 +80,52 @@ fn a_module_that_hangs_past_the_deadline_ends_the_process_and_the_next_one_is_un
     ca.signer = Some(ca.appliance.launch("ca", stored));
     until(&mut ca, "issued again", Result::is_ok);
     assert!(ca.tls.lives());
+}
+
+#[test]
+fn a_pin_that_the_token_takes_no_longer_is_shown_once_forgotten_and_asked_for_again() {
+    let appliance = Appliance::new();
+    let (faults, config) = (appliance.path("faults"), appliance.path("etc/signer-ca.toml"));
+    fs::create_dir(&faults).unwrap();
+    let control = faults.join("control");
+    fs::write(&control, "").unwrap();
+    let text = fs::read_to_string(&config).unwrap();
+    let softhsm = "/usr/lib/softhsm/libsofthsm2.so";
+    let environment = format!(
+        "environment = {{ FAULT_MODULE_TARGET = \"{softhsm}\", FAULT_MODULE_CONTROL = \"{}\",",
+        control.display()
+    );
+    let text = text
+        .replace(&format!("module = \"{softhsm}\""), &format!("module = \"{}\"", fault_module().display()))
+        .replace("environment = {", &environment)
+        .replace("module_writes = [", &format!("module_writes = [\"{}\", ", faults.display()));
+    fs::write(&config, text).unwrap();
+
+    let mut ca = Ca::with(appliance, "server");
+    assert!(ca.issue().is_ok());
+    let logins = || fs::read_to_string(faults.join("control.log")).unwrap().matches("C_Login\n").count();
+    let before = logins();
+    fs::write(&control, "C_SignInit 0x101 once\nC_Login 0xa0\n").unwrap();
+    assert!(ca.issue().is_err());
+    let (ended, kept) = ca.signer.take().unwrap().end();
+    assert!(!ended.success() && kept.is_none(), "the PIN is still in the descriptor store");
+    ca.signer = Some(ca.appliance.start("ca", kept));
+    patiently(&ca.client, &Request::Status).unwrap();
+    let now = status(&ca.client);
+    assert_eq!((now.seal, now.wrong_pins, logins()), (SealStatus::Sealed, 1, before + 1));
+}
+
+/// The module that injects faults, built as this test was.
+fn fault_module() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let profile = program.parent().and_then(Path::parent).unwrap();
+    let module = profile.join("libfault_module.so");
+    if !module.exists() {
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap());
+        build.args(["build", "--quiet", "--package", "fault-module", "--target-dir"]).arg(profile.parent().unwrap());
+        assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    }
+    module
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn duration(text: &Spanned<String>, least: u64, most: u64) -> Result<u64, Compla
 }
 
 fn in_words(seconds: u64) -> String {
-    if seconds > 0 && seconds % DAY == 0 { format!("{}d", seconds / DAY) } else { format!("{seconds}s") }
+    if seconds > 0 && seconds.is_multiple_of(DAY) { format!("{}d", seconds / DAY) } else { format!("{seconds}s") }
 }
 
 #[cfg(test)]

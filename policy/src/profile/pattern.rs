@@ -57,9 +57,11 @@ impl Pattern {
     }
 
     /// Whether a certificate for `name` would speak for a name in the pattern: beyond
-    /// [`Self::covers`], a wildcard speaks for each name one label below its base.
+    /// [`Self::covers`], a wildcard speaks for each name one label below its base, and an
+    /// IPv4-mapped address (RFC 4291 section 2.5.5.2) is another spelling of an IPv4 address.
     pub(super) fn touches(&self, name: &Name) -> bool {
         let speaks_for = match (self, name) {
+            (Self::Network { .. }, Name::Ip(address)) => self.covers(&Name::Ip(address.to_canonical())),
             (Self::Exact(exact), Name::Dns(name)) if name.is_wildcard() => {
                 exact.as_str().split_once('.').is_some_and(|(_, base)| base == name.base().as_str())
             }
@@ -135,6 +137,12 @@ mod tests {
         assert!(!touches("a.secret.example.test", "*.example.test"));
         assert!(!touches(".secret.example.test", "*.example.test"));
         assert!(touches(".example.test", "*.example.test"));
+    }
+
+    #[test]
+    fn a_mapped_address_touches_the_network_of_the_address_it_spells() {
+        assert!(touches("10.0.0.0/8", "::ffff:10.0.0.1") && !touches("10.0.0.0/8", "::ffff:11.0.0.1"));
+        assert!(touches("::/0", "::ffff:10.0.0.1") && !covers("10.0.0.0/8", "::ffff:10.0.0.1"));
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn index_key(worker: u16, number: u64) -> Vec<u8> {
 /// The record's text: as long as a certificate's record mostly, and now and then very long.
 fn text(worker: u16, number: u64) -> String {
     let seed = scatter(worker, number);
-    let length = if number % 50 == 0 { 60_000 } else { 300 + seed % 3_000 };
+    let length = if number.is_multiple_of(50) { 60_000 } else { 300 + seed % 3_000 };
     format!("{seed:016x}").chars().cycle().take(length as usize).collect()
 }
 
