@@ -50,6 +50,25 @@ async fn names_already_validated_make_the_next_order_ready_until_they_expire() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_authorization_too_old_for_the_profile_is_not_reused() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    client.issue(&world, &["a.example.test"]).await;
+    let identifiers = json!([{"type": "dns", "value": "a.example.test"}]);
+    let order = async |profile: &str| {
+        client.post("/acme/new-order", json!({"identifiers": identifiers, "profile": profile})).await.json()
+    };
+    assert_eq!(order("fresh").await["status"], "ready");
+    // The profile `fresh` takes proofs of at most one day; an order lasts no longer than its proofs.
+    world.clock.advance(80_000);
+    let late = order("fresh").await;
+    assert_eq!((&late["status"], &late["expires"]), (&json!("ready"), &json!("2026-11-24T00:00:00Z")));
+    world.clock.advance(6_000);
+    assert_eq!(order("fresh").await["status"], "pending");
+    assert_eq!(order("server").await["status"], "ready");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_authorization_expired_is_invalid() {
     let world = World::new().await;
     let client = Client::new(&world).await;
