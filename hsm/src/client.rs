@@ -151,10 +151,10 @@ impl Shared {
     fn connection(&self) -> Result<Arc<Connection>, ClientError> {
         // Nobody panics while holding the link.
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connection) = &link.connection {
-            if connection.in_flight().end.is_none() {
-                return Ok(Arc::clone(connection));
-            }
+        if let Some(connection) = &link.connection
+            && connection.in_flight().end.is_none()
+        {
+            return Ok(Arc::clone(connection));
         }
         // What ended the last connection is the answer until a new one stands: another version
         // will not go away by asking again, but an upgrade may be under way.

@@ -83,7 +83,7 @@ pub struct Ca {
 pub struct Limits {
     /// Largest request body in bytes.
     pub body: usize,
-    /// Most connections open at a time, all listeners together.
+    /// Most connections open at a time, on each listener.
     pub connections: usize,
     /// Largest request line and headers in bytes, together.
     pub header: usize,

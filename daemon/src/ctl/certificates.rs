@@ -92,8 +92,7 @@ fn show(session: &Session, serial: Serial, pem: bool) -> Result<(), CtlError> {
         let certificate = tbs::Certificate::from_der(&shown.certificate);
         let certificate =
             certificate.map_err(|error| CtlError::Failed(format!("the answer is not understood: {error}")))?;
-        print!("{}", certificate.to_pem());
-        return Ok(());
+        return super::table::write(&certificate.to_pem());
     }
     session.show(&shown, text)
 }

@@ -151,8 +151,9 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
     let global = arguments.global;
     match &arguments.verb {
         Verb::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "signetctl", &mut std::io::stdout());
-            return Ok(());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "signetctl", &mut script);
+            return table::write(&String::from_utf8_lossy(&script));
         }
         // A file can be checked before there is an appliance.
         Verb::Profile(profiles::Verb::Check { files }) => return profiles::check(files, global.json),

@@ -52,7 +52,7 @@ pub(super) fn check(files: &[PathBuf], json: bool) -> Result<(), CtlError> {
         return super::table::json(&list);
     }
     for (file, profile) in good {
-        println!("{file}: good: profile `{}`, {}", profile.name(), profile.description());
+        super::table::write(&format!("{file}: good: profile `{}`, {}\n", profile.name(), profile.description()))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Output: aligned columns for people, JSON for programs.
 
+use std::io::{ErrorKind, Write};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -11,10 +12,7 @@ impl Session {
     pub(super) fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), CtlError> {
         match self.json {
             true => json(value),
-            false => {
-                print!("{}", text(value));
-                Ok(())
-            }
+            false => write(&text(value)),
         }
     }
 
@@ -27,8 +25,24 @@ impl Session {
 /// Writes JSON, indented.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<(), CtlError> {
     let text = serde_json::to_string_pretty(value);
-    println!("{}", text.map_err(|error| CtlError::Failed(format!("the answer cannot be written: {error}")))?);
-    Ok(())
+    write(&(text.map_err(|error| unwritten(&error))? + "\n"))
+}
+
+/// Writes to standard output.
+pub(super) fn write(text: &str) -> Result<(), CtlError> {
+    write_to(&mut std::io::stdout(), text)
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn write_to(out: &mut impl Write, text: &str) -> Result<(), CtlError> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn unwritten(why: &dyn std::fmt::Display) -> CtlError {
+    CtlError::Failed(format!("the answer cannot be written: {why}"))
 }
 
 /// Rows under a head, each column as wide as its widest cell. What the cells hold came from
@@ -65,4 +79,29 @@ pub(super) fn time(seconds: u64) -> String {
     // The last year that the format knows; a foreign number must not end the program.
     let seconds = seconds.min(253_402_300_799);
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Standard output that fails.
+    struct Failing(ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_no_failure_and_a_full_disk_is_a_sentence() {
+        assert!(write_to(&mut Failing(ErrorKind::BrokenPipe), "x").is_ok());
+        let error = write_to(&mut Failing(ErrorKind::StorageFull), "x").unwrap_err();
+        assert!(error.to_string().starts_with("the answer cannot be written"), "{error}");
+    }
 }

@@ -56,15 +56,19 @@ where
     speak(stream, Peer { from, certificate }, router, shared).await
 }
 
-/// The ClientHello is awaited without a permit, so that silent connections hold up nobody's
-/// handshake; then comes the token's signature.
+/// The client is awaited without a permit, before the token's signature and after it, so that
+/// silent connections hold up nobody's handshake.
 async fn handshake<S>(stream: S, config: Arc<ServerConfig>, shared: &Shared) -> io::Result<TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
-    let _permit = shared.handshakes.acquire().await.map_err(io::Error::other)?;
-    start.into_stream(config).await
+    let permit = shared.handshakes.acquire().await.map_err(io::Error::other)?;
+    // rustls asks for the signature here, on the ClientHello. Only after a HelloRetryRequest, for
+    // a client that guessed none of our groups, does it ask while the handshake goes on.
+    let rest = start.into_stream(config);
+    drop(permit);
+    rest.await
 }
 
 async fn speak<S>(stream: S, peer: Peer, router: Router, shared: Arc<Shared>) -> io::Result<()>

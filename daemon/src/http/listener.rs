@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
 
 use super::connection::{self, Accepted};
 use super::{Endpoint, Shared};
@@ -60,7 +61,7 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
 
 /// Accepts until the order to stop. Over the limit of connections it stops accepting, so that the
 /// kernel's backlog, not our memory, holds what is too much.
-pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
+pub(super) async fn accept(endpoint: Endpoint, permits: Arc<Semaphore>, shared: Arc<Shared>) {
     let Endpoint { socket, tls, router } = endpoint;
     let listener = match socket {
         Socket::Tcp(listener) => TcpListener::from_std(listener).map(Listener::Tcp),
@@ -73,7 +74,7 @@ pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
     let mut stop = shared.stop.clone();
     loop {
         let next = async {
-            let permit = Arc::clone(&shared.connections).acquire_owned().await;
+            let permit = Arc::clone(&permits).acquire_owned().await;
             (permit, listener.accept().await)
         };
         let (permit, accepted) = tokio::select! {

@@ -35,9 +35,7 @@ pub struct Endpoint {
 struct Shared {
     services: Arc<Services>,
     limits: Limits,
-    /// One permit a connection.
-    connections: Arc<Semaphore>,
-    /// One permit a handshake whose signature may be waiting for the token.
+    /// One permit a handshake whose signature is waiting for the token.
     handshakes: Semaphore,
     stop: watch::Receiver<bool>,
 }
@@ -45,20 +43,25 @@ struct Shared {
 /// Serves until `stop` turns true; then accepts nothing more, lets requests in flight finish for
 /// at most [`GRACE`], and returns.
 pub async fn serve(endpoints: Vec<Endpoint>, services: Arc<Services>, limits: Limits, stop: watch::Receiver<bool>) {
-    let shared = Arc::new(Shared {
-        services,
-        connections: Arc::new(Semaphore::new(limits.connections)),
-        handshakes: Semaphore::new(HANDSHAKES),
-        limits,
-        stop,
-    });
+    let shared = Arc::new(Shared { services, handshakes: Semaphore::new(HANDSHAKES), limits, stop });
     let mut listeners = JoinSet::new();
+    // One permit a connection. Each listener has its own, so that whoever fills one, the
+    // administrators and the health of the others can still be reached.
+    let mut connections = Vec::new();
     for endpoint in endpoints {
-        listeners.spawn(listener::accept(endpoint, Arc::clone(&shared)));
+        let permits = Arc::new(Semaphore::new(shared.limits.connections));
+        connections.push(Arc::clone(&permits));
+        listeners.spawn(listener::accept(endpoint, permits, Arc::clone(&shared)));
     }
     while listeners.join_next().await.is_some() {}
     let all = u32::try_from(shared.limits.connections).unwrap_or(u32::MAX);
-    if tokio::time::timeout(GRACE, shared.connections.acquire_many(all)).await.is_err() {
+    let ended = async {
+        for permits in &connections {
+            // Nobody closes a semaphore.
+            let _ = permits.acquire_many(all).await;
+        }
+    };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
         tracing::warn!("some connections were still open at the end of the grace period and are cut");
     }
 }

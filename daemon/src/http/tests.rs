@@ -28,6 +28,8 @@ fn limits() -> Limits {
 
 struct Server {
     address: SocketAddr,
+    /// Another listener of the same daemon.
+    other: SocketAddr,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     _directory: tempfile::TempDir,
@@ -43,12 +45,15 @@ fn server(limits: Limits) -> Server {
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(1)).await }))
         .route("/for-ever", get(std::future::pending::<()>))
         .route("/huge", get(|| async { vec![b'x'; 64 << 20] }));
-    let socket = bind(&Address::Ip("127.0.0.1:0".parse().unwrap())).unwrap();
-    let Socket::Tcp(listener) = &socket else { panic!("a TCP socket was bound") };
-    let address = listener.local_addr().unwrap();
+    let endpoint = || {
+        let socket = bind(&Address::Ip("127.0.0.1:0".parse().unwrap())).unwrap();
+        let Socket::Tcp(listener) = &socket else { panic!("a TCP socket was bound") };
+        (listener.local_addr().unwrap(), Endpoint { socket, tls: None, router: router.clone() })
+    };
+    let ((address, first), (other, second)) = (endpoint(), endpoint());
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(serve(vec![Endpoint { socket, tls: None, router }], services, limits, stopped));
-    Server { address, stop, serving, _directory: directory }
+    let serving = tokio::spawn(serve(vec![first, second], services, limits, stopped));
+    Server { address, other, stop, serving, _directory: directory }
 }
 
 async fn connect(server: &Server) -> TcpStream {
@@ -127,6 +132,21 @@ async fn over_the_limit_of_connections_the_next_waits_for_its_turn() {
     assert!(timeout(Duration::from_millis(1500), third.read(&mut octet)).await.is_err(), "it was not its turn");
     drop(first);
     assert!(rest(&mut third).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_listener_that_is_full_leaves_the_others_alone() {
+    let server = server(Limits { connections: 3, header_timeout: PATIENCE, ..limits() });
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        clients.push(connect(&server).await);
+    }
+    for _ in 0..3 {
+        let mut administrator = TcpStream::connect(server.other).await.unwrap();
+        administrator.write_all(get_and_close("/nothing").as_bytes()).await.unwrap();
+        let answer = timeout(PATIENCE / 2, rest(&mut administrator)).await.expect("it is answered");
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    }
 }
 
 #[tokio::test]

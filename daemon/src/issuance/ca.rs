@@ -184,12 +184,18 @@ impl Ca {
     }
 
     /// Removes an administrator: journalled, then recorded in the store. One who is removed already
-    /// stays as he is.
-    pub async fn remove_administrator(&self, fingerprint: &str, actor: Actor) -> Result<(), CaError> {
+    /// stays as he is. `allowed` is asked while nobody else can be removed.
+    pub async fn remove_administrator<E: From<CaError>>(
+        &self,
+        fingerprint: &str,
+        actor: Actor,
+        allowed: impl Fn() -> Result<(), E>,
+    ) -> Result<(), E> {
         let act = Act::RemoveAdministrator { fingerprint: fingerprint.to_owned() };
-        let done = || match self.inner.store.get(&ADMINISTRATORS, fingerprint)? {
-            Some(record) => Ok(record.value.removed.is_some()),
-            None => Err(CaError::Unknown("administrator")),
+        let done = || match self.inner.store.get(&ADMINISTRATORS, fingerprint).map_err(CaError::from)? {
+            Some(record) if record.value.removed.is_some() => Ok(true),
+            Some(_) => allowed().map(|()| false),
+            None => Err(CaError::Unknown("administrator").into()),
         };
         self.act_once(act, actor, done).await.map(drop)
     }
@@ -197,12 +203,12 @@ impl Ca {
     /// Makes an act durable in the journal and then visible in the store, unless `done` finds it
     /// there already. Works while sealed. One act at a time, so no act is journalled twice because
     /// two ask for it; one whose answer is lost is looked for before it is sent again.
-    pub(crate) async fn act_once(
+    pub(crate) async fn act_once<E: From<CaError>>(
         &self,
         act: Act,
         actor: Actor,
-        done: impl Fn() -> Result<bool, CaError>,
-    ) -> Result<Done, CaError> {
+        done: impl Fn() -> Result<bool, E>,
+    ) -> Result<Done, E> {
         let _one = self.inner.acting.lock().await;
         let mut found = Done::Before;
         for _ in 0..ATTEMPTS {
@@ -215,11 +221,11 @@ impl Ca {
                 // The journal is the only source from which the store learns of it.
                 Ok(()) => {}
                 Err(error) if error.is_lost() => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         self.catch_up().await?;
-        if done()? { Ok(found) } else { Err(CaError::Signer(ClientError::Lost)) }
+        if done()? { Ok(found) } else { Err(CaError::Signer(ClientError::Lost).into()) }
     }
 
     /// Proof that the store has caught up; catches up if it has not.
@@ -323,7 +329,12 @@ impl Ca {
                 view.serials.clear();
                 let away = matches!(
                     error,
-                    CaError::Signer(ClientError::Lost | ClientError::Epoch | ClientError::Unreachable { .. })
+                    CaError::Signer(
+                        ClientError::Lost
+                            | ClientError::Epoch
+                            | ClientError::Unreachable { .. }
+                            | ClientError::Refused(Refusal::Busy)
+                    )
                 );
                 let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
                 let as_it_was = matches!(error, CaError::Sealed) || (away && known);

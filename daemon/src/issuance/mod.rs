@@ -70,6 +70,9 @@ pub struct Submission {
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
+    /// The order has its certificate: an earlier attempt that seemed to have failed had not.
+    #[error("the order is valid already: fetch its certificate")]
+    Completed,
     /// Store and journal contradict each other, or the signer answered nonsense. Nothing is issued
     /// before somebody has looked.
     #[error("{0}")]
@@ -114,11 +117,10 @@ impl Pipeline {
         let mut trouble = String::from("the CA signer does not answer");
         let mut pause = Duration::from_millis(20);
         while Instant::now() < deadline {
-            match timeout_at(deadline, self.attempt(submission, &mut sent)).await {
-                Err(_) => break,
-                Ok(Ok(signed)) => return Ok(signed.record(self).await?.release()),
-                Ok(Err(Attempt::Final(error))) => return Err(error),
-                Ok(Err(Attempt::Again(why))) => trouble = why,
+            match self.attempt(submission, &mut sent, deadline).await {
+                Ok(signed) => return Ok(signed.record(self).await?.release()),
+                Err(Attempt::Final(error)) => return Err(error),
+                Err(Attempt::Again(why)) => trouble = why,
             }
             tokio::time::sleep(pause.min(deadline - Instant::now())).await;
             pause = (pause * 2).min(Duration::from_millis(500));
@@ -129,29 +131,28 @@ impl Pipeline {
 
     /// Steps 1 to 4 once. `sent` says whether the signer was asked before: then the journal may
     /// have an answer that was lost.
-    async fn attempt(&self, submission: &Submission, sent: &mut bool) -> Result<Signed, Attempt> {
+    ///
+    /// The deadline ends every wait but the last: a request that is with the signer is not given
+    /// up, or whoever repeats it would have a second certificate signed for the same order. The
+    /// client's own deadline bounds that wait.
+    async fn attempt(&self, submission: &Submission, sent: &mut bool, deadline: Instant) -> Result<Signed, Attempt> {
+        let late = |_| Attempt::Again("the CA signer is slow".into());
         // J3: nothing new before the store has caught up.
-        let ready = self.ca.ready().await?;
-        if let Some(signed) = self.completed(submission)? {
-            return Ok(signed);
-        }
+        let ready = timeout_at(deadline, self.ca.ready()).await.map_err(late)??;
         if *sent && let Some(signed) = self.find(submission)? {
             return Ok(signed);
         }
+        // What the caller read of the order may be older than what was just caught up.
+        if let Some(order) = &submission.record.order
+            && self.ca.store().get(&ORDERS, order)?.is_some_and(|row| row.value.certificate.is_some())
+        {
+            return Err(Attempt::Final(IssueError::Completed));
+        }
         let authorized = Submitted { submission }.authorize(self).map_err(Attempt::Final)?;
-        let serial = self.ca.serial(&ready).await?;
+        let serial = timeout_at(deadline, self.ca.serial(&ready)).await.map_err(late)??;
         let linted = authorized.lint(self, serial).map_err(Attempt::Final)?;
         *sent = true;
         linted.sign(self, &ready).await
-    }
-
-    /// The certificate that the order has already: a process that died had it signed, and this one
-    /// learned of it by catching up after the request had looked at the order.
-    fn completed(&self, submission: &Submission) -> Result<Option<Signed>, StoreError> {
-        let store = self.ca.store();
-        let Some(id) = &submission.record.order else { return Ok(None) };
-        let Some(serial) = store.get(&ORDERS, id)?.and_then(|row| row.value.certificate) else { return Ok(None) };
-        Ok(store.get(&CERTIFICATES, serial.as_bytes())?.map(|row| Signed { record: row.value }))
     }
 
     /// The certificate of an earlier attempt, which catching up has recorded.
@@ -171,8 +172,9 @@ impl Pipeline {
     }
 }
 
-/// Longest time for the attempts of one issuance, after which the client is told to come back.
-/// What was in flight then is found by catching up, and completes its order.
+/// Longest time for the attempts of one issuance, after which the client is told to come back. A
+/// request that is with the signer then is still waited for; if its answer is lost, catching up
+/// finds what came of it and completes the order.
 pub const LONGEST: Duration = Duration::from_secs(10);
 
 /// Why an attempt failed, and whether another can help.

@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) lines: Vec<String>,
     pub(crate) seal: SealStatus,
     pub(crate) faults: Vec<Fault>,
+    /// Too much is waiting: everything is refused.
+    pub(crate) busy: bool,
     pub(crate) signed: usize,
     reserved: Vec<Serial>,
     connections: Vec<Arc<UnixStream>>,
@@ -111,6 +113,7 @@ impl TestSigner {
                 lines: Vec::new(),
                 seal: SealStatus::Unsealed,
                 faults: Vec::new(),
+                busy: false,
                 signed: 0,
                 reserved: Vec::new(),
                 connections: Vec::new(),
@@ -179,6 +182,9 @@ impl TestSigner {
     /// `None` ends the connection.
     fn answer(&self, request: Request) -> Option<Result<Response, Refusal>> {
         let unsealed = self.inner().seal == SealStatus::Unsealed;
+        if self.inner().busy {
+            return Some(Err(Refusal::Busy));
+        }
         Some(match request {
             Request::Status => {
                 let inner = self.inner();

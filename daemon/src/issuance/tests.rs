@@ -72,6 +72,15 @@ async fn catching_up_takes_over_every_page_once_even_while_sealed() {
 }
 
 #[tokio::test]
+async fn a_signer_with_too_much_to_do_is_still_the_signer_that_it_was() {
+    let scene = Scene::new();
+    scene.ca.catch_up().await.unwrap();
+    scene.signer.inner().busy = true;
+    assert!(scene.ca.catch_up().await.is_err());
+    assert_eq!(scene.ca.seal(), Ok(SealStatus::Unsealed));
+}
+
+#[tokio::test]
 async fn a_store_ahead_of_the_journal_is_faulted() {
     let scene = Scene::new();
     let mut change = Change::new();
@@ -190,6 +199,35 @@ async fn a_revocation_is_journalled_once_and_recorded_even_while_sealed_and_at_t
     let record = scene.store.get(&CERTIFICATES, serial.as_bytes()).unwrap().unwrap().value;
     let revocation = record.revoked.unwrap();
     assert_eq!((revocation.at, revocation.reason, revocation.actor.as_str()), (now, Some(1), "admin:x"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_administrators_who_remove_each_other_at_once_one_stays() {
+    use crate::service::RequestId;
+    use crate::service::administrators::{Peer, PeerCertificate, Permission, RemoveError};
+    let world = World::new().await;
+    let services = &world.services;
+    for name in ["a", "b"] {
+        world.signer.journal("console", enrolled(name));
+    }
+    services.ca.catch_up().await.unwrap();
+    let permitted = |name: &str| {
+        let now = services.clock.now();
+        let validity = policy::validity::Validity::new(now, now.plus(1)).unwrap();
+        let certificate = PeerCertificate { fingerprint: format!("{name}-fingerprint"), serial: None, validity };
+        let peer = Peer { from: "test".into(), certificate: Some(certificate) };
+        let request = RequestId::generate(&services.random).unwrap();
+        services.permit(&peer, &request, Permission::ManageAdministrators).unwrap()
+    };
+    let (a, b) = (permitted("a"), permitted("b"));
+    let (first, second) = tokio::join!(
+        services.remove_administrator(&a, "b-fingerprint"),
+        services.remove_administrator(&b, "a-fingerprint"),
+    );
+    assert!(
+        matches!((&first, &second), (Ok(()), Err(RemoveError::Last)) | (Err(RemoveError::Last), Ok(()))),
+        "{first:?} {second:?}"
+    );
 }
 
 #[tokio::test]

@@ -119,15 +119,18 @@ impl Services {
 
     /// Removes an administrator; from the next request on he is refused.
     pub async fn remove_administrator(&self, permitted: &Permitted, fingerprint: &str) -> Result<(), RemoveError> {
-        let all = self.all_administrators().map_err(CaError::from)?;
-        let active: Vec<_> = all.iter().filter(|one| one.removed.is_none()).collect();
-        if !active.iter().any(|one| one.fingerprint == fingerprint) {
-            return Err(RemoveError::Unknown);
-        }
-        if active.len() == 1 {
-            return Err(RemoveError::Last);
-        }
-        self.ca.remove_administrator(fingerprint, permitted.actor()).await?;
+        // Asked again when it is his turn: two who remove each other at once must not both succeed.
+        let allowed = || {
+            let all = self.all_administrators().map_err(CaError::from)?;
+            let active: Vec<_> = all.iter().filter(|one| one.removed.is_none()).collect();
+            match active.iter().any(|one| one.fingerprint == fingerprint) {
+                true if active.len() == 1 => Err(RemoveError::Last),
+                true => Ok(()),
+                false => Err(RemoveError::Unknown),
+            }
+        };
+        allowed()?;
+        self.ca.remove_administrator(fingerprint, permitted.actor(), allowed).await?;
         tracing::info!(who = permitted.actor().who, fingerprint, "administrator removed");
         Ok(())
     }

@@ -200,6 +200,22 @@ async fn sessions_are_resumed_only_where_no_certificates_are_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_who_stop_in_the_middle_of_the_handshake_hold_up_nobody() {
+    let server = server(KeyAlgorithm::P256, ClientCertificates::Optional, TlsVersion::Tls13);
+    let config = Arc::new(server.client(&NOBODY));
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        let name = ServerName::try_from("localhost.example.test").unwrap();
+        let mut hello = Vec::new();
+        rustls::ClientConnection::new(Arc::clone(&config), name).unwrap().write_tls(&mut hello).unwrap();
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(&hello).await.unwrap();
+        silent.push(stream);
+    }
+    timeout(PATIENCE / 2, server.ask(&NOBODY)).await.expect("its turn comes").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_not_the_certificates_is_found_out() {
     let server = server(KeyAlgorithm::P256, ClientCertificates::None, TlsVersion::Tls13);
     let other = KeyPair::generate(KeyAlgorithm::P256);

@@ -227,7 +227,7 @@ fn load(config: &TokenConfig<'_>) -> Result<Pkcs11, TokenError> {
     for (name, value) in config.environment {
         #[allow(unsafe_code, reason = "modules such as SoftHSM are configured by the environment alone")]
         // SAFETY: nothing else may read the environment of C at the same time. A signer opens its
-        // token before it starts threads, the ceremony has one thread, and the tests open tokens
+        // token before it starts threads but one that reads no environment, the ceremony has one thread, and the tests open tokens
         // one at a time; Rust's own reads are behind a lock of the standard library.
         unsafe {
             std::env::set_var(name, value);

@@ -357,12 +357,12 @@ impl Lease<'_> {
     /// Gives the session back for others to use: nothing went wrong on it.
     pub(super) fn keep(mut self) {
         let mut pool = self.sessions.pool();
-        if pool.generation == self.generation {
-            if let Some(session) = self.session.take() {
-                pool.idle.push(session);
-                // The place stays taken, by the idle session.
-                pool.open += 1;
-            }
+        if pool.generation == self.generation
+            && let Some(session) = self.session.take()
+        {
+            pool.idle.push(session);
+            // The place stays taken, by the idle session.
+            pool.open += 1;
         }
     }
 }

@@ -121,6 +121,7 @@ impl Signer {
         };
         while let Some(Job { ticket, request }) = next {
             match request {
+                _ if !ticket.is_awaited() => {}
                 Request::Certificate(request) => self.certificate(ticket, *request),
                 Request::Handshake { key, scheme, message } => {
                     let answer = self.handshake(&key, scheme, &message);

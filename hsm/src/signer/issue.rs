@@ -14,7 +14,7 @@ use policy::tbs::{self, Issuer, TbsCertificate, TbsError};
 use super::keys::{Key, Keys};
 use super::profiles::{Profiles, hexadecimal};
 use super::serials::Serials;
-use crate::journal::Event;
+use crate::journal::{Event, MAX_LINE};
 use crate::pkcs11::{Token, TokenError};
 use crate::wire::{CertificateRequest, Purpose, Refusal};
 
@@ -23,6 +23,12 @@ const CLOCK_TOLERANCE: u64 = 60;
 
 /// How far the clock may lie behind the journal's last entry before signing stops, in seconds (I6).
 const STEP_BACK: u64 = 60;
+
+/// Most bytes of a certificate beside its TBS: RSA-4096, and some octets of DER.
+const SIGNATURE: usize = 600;
+
+/// Most bytes of a line beside certificate and record, whose actor and request id stand in it twice.
+const REST_OF_LINE: usize = 8 * 1024;
 
 /// What an issuance needs of the signer.
 pub(super) struct Bench<'a> {
@@ -63,6 +69,14 @@ impl Bench<'_> {
         let (key, issuer) = self.issuer(&request.issuer)?;
         let tbs = TbsCertificate::from_der(&request.tbs).map_err(policy)?;
         let linted = self.check(profile, issuer, &request, &tbs)?.lint(Some(issuer)).map_err(policy)?;
+
+        // Nothing is signed that could not be journalled.
+        let record = serde_json::to_vec(&request.record).map_or(usize::MAX, |json| json.len());
+        let certificate = (linted.tbs().as_bytes().len() + SIGNATURE).div_ceil(3) * 4;
+        if record.saturating_add(certificate + REST_OF_LINE) > MAX_LINE {
+            let why = "the certificate and its record do not fit an entry of the journal: ask for fewer names";
+            return Err(refuse(why.to_owned()).into());
+        }
 
         // The reservation is used up by the attempt, whatever comes of it (J6).
         let serial = tbs.serial().map_err(policy)?;

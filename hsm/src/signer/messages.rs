@@ -1,5 +1,7 @@
 //! What a TLS key signs: messages that have the form of a TLS server's handshake, and nothing else.
-//! So a `signetd` that was taken over gets no certificate, CSR or token signed with it.
+//! So a `signetd` that was taken over gets no web token, OCSP answer or certificate of usual length
+//! signed with it. A TLS 1.2 message has 128 octets and more that it may choose, enough for a CSR of
+//! this very key: which it gains nothing by, because it may use the key for handshakes anyhow.
 
 /// RFC 8446 section 4.4.3.
 const CONTEXT_13: &[u8] = b"TLS 1.3, server CertificateVerify\0";

@@ -7,12 +7,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, Signal};
@@ -24,7 +26,7 @@ use super::listen::Listener;
 use crate::config::Peer;
 use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response};
 
-/// Most connections. `signetd` has one a signer.
+/// Most connections of each kind of peer. `signetd` has one a signer.
 const MOST_CONNECTIONS: usize = 16;
 
 /// Most requests of one connection that have no answer yet.
@@ -32,6 +34,10 @@ const MOST_IN_FLIGHT: usize = 2048;
 
 /// How long a peer may leave its answers unread before its connection ends.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a new connection waits for what dead ones asked for. A call that takes longer than its
+/// deadline ends the process before that.
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// Marks of what is ready; below them are the numbers of connections.
 const STOP: u64 = u64::MAX;
@@ -54,7 +60,19 @@ pub(super) struct Server {
     signals: SignalFd,
     listeners: Vec<Listener>,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    /// One connection is taken in after the other, so that the next finds the one before it.
+    admitting: Mutex<()>,
+    /// Ended connections that are still owed an answer.
+    leaving: Mutex<Vec<Arc<Connection>>>,
+    drained: Arc<Drained>,
     next: AtomicU64,
+}
+
+/// Rung when an ended connection is owed nothing more.
+#[derive(Default)]
+struct Drained {
+    lock: Mutex<()>,
+    bell: Condvar,
 }
 
 /// One peer.
@@ -64,6 +82,7 @@ struct Connection {
     in_flight: AtomicUsize,
     /// Nothing more is read from it, though something may be there.
     ended: AtomicBool,
+    drained: Arc<Drained>,
 }
 
 /// The duty to answer one request.
@@ -85,6 +104,9 @@ impl Server {
             signals: SignalFd::with_flags(&signals(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             listeners,
             connections: Mutex::new(HashMap::new()),
+            admitting: Mutex::new(()),
+            leaving: Mutex::new(Vec::new()),
+            drained: Arc::default(),
             next: AtomicU64::new(0),
         })
     }
@@ -132,6 +154,7 @@ impl Server {
 
     fn accept(&self, index: usize) {
         let Some(listener) = self.listeners.get(index) else { return };
+        let _one = self.admitting.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = match listener.socket.accept() {
             Ok((stream, _)) => stream,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -151,8 +174,10 @@ impl Server {
         stream.set_write_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
         // A whole frame must fit the send buffer, even where the system's default is small.
         setsockopt(&stream, SndBuf, &(2 * MAX_FRAME)).map_err(|errno| errno.to_string())?;
+        self.drain()?;
         let mut connections = self.connections();
-        if connections.len() >= MOST_CONNECTIONS {
+        // Of each kind: a `signetd` that was taken over must not keep another signer from starting.
+        if connections.values().filter(|one| one.peer == listener.peer).count() >= MOST_CONNECTIONS {
             return Err(format!("there are {MOST_CONNECTIONS} already"));
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -161,6 +186,7 @@ impl Server {
             peer: listener.peer,
             in_flight: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
+            drained: Arc::clone(&self.drained),
         });
         connections.insert(number, Arc::clone(&connection));
         // One thread at a time may receive from a connection; it says when the next one may.
@@ -171,10 +197,47 @@ impl Server {
         })
     }
 
+    /// Settles what dead peers asked for, before a new one is heard: it is in the journal by then, or
+    /// it never will be. So whoever connects and reads the journal knows all that was signed for a
+    /// `signetd` that was killed (J3), and does not have it signed again.
+    fn drain(&self) -> Result<(), String> {
+        for connection in self.connections().values().filter(|connection| connection.hung_up()) {
+            connection.end();
+            self.leave(connection);
+        }
+        let until = Instant::now() + DRAIN;
+        let mut guard = self.drained.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            leaving.retain(|connection| connection.in_flight.load(Ordering::SeqCst) > 0);
+            if leaving.is_empty() {
+                return Ok(());
+            }
+            drop(leaving);
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err("what the peer before it asked for is not done yet".to_owned());
+            }
+            guard = self.drained.bell.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Remembers an ended connection for as long as it is owed an answer.
+    fn leave(&self, connection: &Arc<Connection>) {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        if !leaving.iter().any(|other| Arc::ptr_eq(other, connection)) {
+            leaving.push(Arc::clone(connection));
+        }
+    }
+
     fn receive<S: Service>(&self, number: u64, buffer: &mut [u8], service: &Arc<S>) {
         let connection = self.connections().get(&number).map(Arc::clone);
         let Some(connection) = connection else { return };
-        let received = match connection.ended.load(Ordering::Relaxed) {
+        // Counted before it is known whether there is a request, and before `ended` is looked at:
+        // `drain` looks in the other order, so none slips through.
+        let in_flight = connection.in_flight.fetch_add(1, Ordering::SeqCst);
+        let mut ticket = Ticket { connection: Arc::clone(&connection), id: 0 };
+        let received = match connection.ended.load(Ordering::SeqCst) {
             true => Err(FrameError::Closed),
             false => wire::receive(&connection.stream, buffer, MsgFlags::MSG_DONTWAIT),
         };
@@ -193,8 +256,7 @@ impl Server {
         };
         match call {
             Ok(Call { id, request }) => {
-                let in_flight = connection.in_flight.fetch_add(1, Ordering::Relaxed);
-                let ticket = Ticket { connection, id };
+                ticket.id = id;
                 if in_flight >= MOST_IN_FLIGHT {
                     return ticket.answer(Err(Refusal::Busy));
                 }
@@ -210,8 +272,10 @@ impl Server {
                     }
                     _ => tracing::warn!(%error, "a connection ends"),
                 }
-                self.connections().remove(&number);
                 connection.end();
+                // Before it is forgotten: `drain` must find it in one place or the other.
+                self.leave(&connection);
+                self.connections().remove(&number);
                 let _ = self.epoll.delete(&connection.stream);
             }
         }
@@ -230,8 +294,15 @@ fn once(number: u64) -> EpollEvent {
 impl Connection {
     /// Ends it for both sides; what was answered before can still be read.
     fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
+        self.ended.store(true, Ordering::SeqCst);
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Whether the peer is gone, though its last requests may still wait to be read.
+    fn hung_up(&self) -> bool {
+        let mut look = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+        poll(&mut look, PollTimeout::ZERO).is_ok() && look[0].revents().is_some_and(|seen| seen.intersects(gone))
     }
 }
 
@@ -239,6 +310,11 @@ impl Ticket {
     /// Who is on the other end.
     pub(super) fn peer(&self) -> Peer {
         self.connection.peer
+    }
+
+    /// Whether anybody will hear the answer. Nothing is begun for those who will not.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.connection.ended.load(Ordering::SeqCst)
     }
 
     /// Sends the answer, from any thread. A peer that does not read loses its connection.
@@ -263,6 +339,10 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.connection.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let before = self.connection.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 && self.connection.ended.load(Ordering::SeqCst) {
+            let _held = self.connection.drained.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.connection.drained.bell.notify_all();
+        }
     }
 }

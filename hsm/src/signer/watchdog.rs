@@ -48,11 +48,11 @@ pub(super) fn watch(signer: &Arc<Signer>, deadline: Duration) {
         }
         // A journal whose disk hangs answers nobody: then systemd should hear nothing either.
         let journal_moves = signer.journal.busy().is_none_or(|busy| busy < within);
-        if let Some(expected) = expected.filter(|_| journal_moves) {
-            if pinged.elapsed() >= expected / 3 {
-                pinged = Instant::now();
-                signer.supervisor.tell("WATCHDOG=1");
-            }
+        if let Some(expected) = expected.filter(|_| journal_moves)
+            && pinged.elapsed() >= expected / 3
+        {
+            pinged = Instant::now();
+            signer.supervisor.tell("WATCHDOG=1");
         }
         if counted.elapsed() >= COUNTS {
             counted = Instant::now();

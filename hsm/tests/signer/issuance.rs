@@ -1,6 +1,7 @@
 //! Certificates: what is signed, and every way in which it is not.
 
 use std::collections::HashSet;
+use std::os::fd::AsRawFd;
 use std::sync::mpsc;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -8,7 +9,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use hsm::client::{Client, ClientError};
 use hsm::journal::Event;
 use hsm::signer::os::SystemClock;
-use hsm::wire::{Act, Actor, CertificateRequest, Refusal, Request, Response};
+use hsm::wire::{self, Act, Actor, Call, CertificateRequest, Refusal, Request, Response};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, socket};
 use policy::effects::{Clock, UnixTime};
 use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
 use policy::key::PublicKey;
@@ -221,6 +223,22 @@ fn the_time_of_signing_must_be_now() {
 }
 
 #[test]
+fn a_certificate_that_fits_no_entry_of_the_journal_is_not_signed() {
+    let appliance = Appliance::new();
+    let text = std::fs::read_to_string(appliance.path("etc/profiles/server.toml")).unwrap();
+    let large = text.replace("maximum = 100", "maximum = 1000");
+    assert_ne!(text, large);
+    std::fs::write(appliance.path("etc/profiles/large.toml"), large).unwrap();
+    let ca = Ca::with(appliance, "large");
+    let serial = ca.reserve(1)[0];
+    let names: Vec<String> = (0..700).map(|number| format!("h{number}.example.test")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let refused = refusal(ca.ask(&ca.request(serial, &names, now())));
+    assert!(refused.to_string().contains("fewer names"), "{refused:?}");
+    assert!(ca.ask(&ca.request(serial, &names[..300], now())).is_ok(), "the serial was used up");
+}
+
+#[test]
 fn a_key_of_the_ca_itself_is_not_certified() {
     let mut ca = Ca::new();
     ca.key = ca.issuer.key().clone();
@@ -288,4 +306,38 @@ fn many_certificates_in_flight_have_an_entry_each() {
     assert_eq!(entries.len(), 200);
     hsm::journal::verify(&ca.appliance.path("var/ca/journal")).unwrap();
     assert_eq!(ca.client.call(None, Request::Seal { actor: actor() }), Ok(Response::Sealing));
+}
+
+/// A `signetd` that is killed leaves requests behind. What its successor reads in the journal must be
+/// all of them that are ever signed, or it has the rest signed a second time (J3).
+#[test]
+fn nothing_is_signed_for_a_dead_peer_once_the_next_one_is_heard() {
+    let ca = Ca::new();
+    let address = UnixAddr::new(&ca.appliance.path("run/ca.sock")).unwrap();
+    for _ in 0..5 {
+        let serials = ca.reserve(100);
+        let dying = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        connect(dying.as_raw_fd(), &address).unwrap();
+        let mut frame = Vec::new();
+        for (id, serial) in (0..).zip(&serials) {
+            let request = ca.request(*serial, &["www.example.test"], now());
+            let call = Call { id, request: Request::Certificate(Box::new(request)) };
+            wire::encode(&call, &mut frame).unwrap();
+            match wire::send(&dying, &frame, MsgFlags::MSG_DONTWAIT) {
+                Ok(()) => {}
+                // The buffer is full: enough is waiting.
+                Err(_) => break,
+            }
+        }
+        drop(dying);
+
+        let next = ca.appliance.client("ca");
+        let last = super::rig::status(&next).last;
+        // Goes through the same queue, behind whatever might still be in it.
+        let serial = ca.reserve(1)[0];
+        let request = ca.request(serial, &["next.example.test"], now());
+        let answer = next.call(None, Request::Certificate(Box::new(request)));
+        let Ok(Response::Certificate { seq, .. }) = answer else { panic!("{answer:?}") };
+        assert_eq!(seq, last + 1);
+    }
 }

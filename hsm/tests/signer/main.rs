@@ -106,6 +106,17 @@ fn whoever_guesses_pins_has_to_wait() {
 }
 
 #[test]
+fn a_daemon_that_takes_every_connection_leaves_the_identity_socket_alone() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let clients: Vec<_> = (0..16).map(|_| appliance.client("tls")).collect();
+    for client in &clients {
+        assert_eq!(status(client).name, "tls");
+    }
+    assert_eq!(status(&appliance.client("identity")).name, "tls");
+}
+
+#[test]
 fn a_captured_box_is_refused_before_and_after_sealing() {
     let appliance = Appliance::new();
     let _tls = appliance.start("tls", None);

@@ -141,6 +141,11 @@ impl Profile {
         &self.description
     }
 
+    /// Oldest proof of control that it takes, in seconds.
+    pub fn max_evidence_age(&self) -> u64 {
+        self.max_evidence_age
+    }
+
     /// Whether this profile would certify `name`: the check at the time of the order, before any
     /// validation is spent on it.
     pub fn allows_name(&self, name: &Name) -> Result<(), Refusal> {

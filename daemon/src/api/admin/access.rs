@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::StatusCode;
+use http::header::ORIGIN;
 use http::request::Parts;
 
 use crate::problem::Problem;
@@ -50,6 +51,11 @@ impl<A: Asks> FromRequestParts<Arc<Services>> for Permitted<A> {
     async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<Arc<Peer>>().ok_or_else(Problem::internal)?;
         let id = parts.extensions.get::<RequestId>().ok_or_else(Problem::internal)?;
+        // A browser shows an administrator's certificate to whatever page sends a form here, and
+        // says from where it came. No page of ours does.
+        if !parts.method.is_safe() && parts.headers.contains_key(ORIGIN) {
+            return Err(Problem::plain(StatusCode::FORBIDDEN, "web pages may not act here: use `signetctl`"));
+        }
         match services.permit(peer, id, A::PERMISSION) {
             Ok(permitted) => Ok(Self { permitted, asked: PhantomData }),
             Err(denied) => Err(refusal(&denied)),

@@ -291,6 +291,19 @@ async fn a_certificate_that_another_ca_signed_is_not_revoked_here() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_cannot_act_through_an_administrators_browser() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    surface.signer.state.lock().unwrap().seal = SealStatus::Unsealed;
+    let request = Request::builder().method(Method::POST).uri("/admin/v1/seal").header("origin", "https://evil.test");
+    let request = request.header("content-type", "text/plain").extension(Arc::new(administrator));
+    let request = request.extension(RequestId::generate(&surface.services.random).unwrap()).body(Body::empty());
+    let response = router(Arc::clone(&surface.services)).oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert_eq!(surface.signer.state.lock().unwrap().seal, SealStatus::Unsealed);
+}
+
+#[tokio::test]
 async fn the_last_administrator_stays() {
     let surface = surface();
     let administrator = surface.administrator().await;

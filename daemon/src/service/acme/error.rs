@@ -147,6 +147,7 @@ impl From<EntropyError> for AcmeError {
 impl From<IssueError> for AcmeError {
     fn from(error: IssueError) -> Self {
         match error {
+            error @ IssueError::Completed => Self::OrderNotReady(error.to_string()),
             IssueError::Faulted(why) => Self::Internal(why),
             IssueError::Refused(Refusal { name: Some(name), why }) => Self::RejectedIdentifiers(vec![Rejected {
                 kind: "dns".into(),

@@ -101,12 +101,14 @@ impl Nonces {
         Ok(())
     }
 
-    /// The state, in parts. Nothing may be made or taken afterwards.
+    /// The state, in parts. Afterwards nothing is taken, and what is made will never be good: a
+    /// request that is still served must not use a nonce that the next start takes for unused.
     pub fn export(&self) -> Vec<Part> {
-        let window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = std::mem::replace(&mut window.next, u64::MAX / 2);
         let part = |words: &[u64]| Part {
             key: STANDARD.encode(self.secret),
-            next: window.next,
+            next,
             used: STANDARD.encode(words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>()),
         };
         window.used.chunks(PART_WORDS).map(part).collect()
@@ -229,6 +231,19 @@ mod tests {
         assert_ne!(after.make(), used);
         assert!(Nonces::import(&parts[1..]).is_none());
         assert!(Nonces::import(&[]).is_none());
+    }
+
+    #[test]
+    fn after_the_export_no_nonce_is_taken_and_none_is_made_that_will_be_good() {
+        let before = nonces();
+        let unused = before.make();
+        let parts = before.export();
+        assert_eq!(before.take(&unused), Err(NonceError::Stale));
+        let late = before.make();
+        let after = Nonces::import(&parts).unwrap();
+        after.make();
+        assert_eq!(after.take(&late), Err(NonceError::Stale));
+        assert_eq!(after.take(&unused), Ok(()));
     }
 
     #[test]

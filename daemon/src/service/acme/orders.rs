@@ -88,14 +88,19 @@ impl Acme {
         let profile = self.profile(wish.profile.as_deref())?;
         let names = self.orderable(&wish.identifiers, profile)?;
         let now = self.now();
-        let mut expires = now.plus(self.services.acme.order_lifetime.as_secs());
+        // An order that outlives the profile's patience with its proofs would be ready and refused.
+        let oldest = self.services.profiles[profile].max_evidence_age();
+        let mut expires = now.plus(self.services.acme.order_lifetime.as_secs().min(oldest));
         let mut status = OrderStatus::Ready;
         let mut change = Change::new();
         let mut authorizations = Vec::with_capacity(names.len());
         for name in &names {
             let needed = now.plus(REUSE_MARGIN);
-            if let Some((id, valid)) = self.authorized(&account.id, name, needed)? {
-                expires = expires.min(valid.expires);
+            if let Some((id, valid)) = self.authorized(&account.id, name, needed)?
+                && let AuthorizationState::Valid { at, .. } = valid.state
+                && at.plus(oldest) >= needed
+            {
+                expires = expires.min(valid.expires).min(at.plus(oldest));
                 authorizations.push(id);
                 continue;
             }

@@ -50,16 +50,17 @@ impl World {
     async fn over(directory: TempDir, clock: Arc<TestClock>, signer: Arc<TestSigner>, store: Store, web: Web) -> Self {
         let ca = Ca::new(signer.client(), store.clone());
         let _ = ca.catch_up().await;
-        let profiles = ["server", "shortlived"].map(|name| {
-            let file = format!("{}/../packaging/profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-            (name.to_owned(), Profile::from_toml(&file, &std::fs::read_to_string(&file).unwrap()).unwrap())
-        });
+        let file = |name: &str| format!("{}/../packaging/profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+        let fresh = text("server").replace("max_age = \"30d\"", "max_age = \"1d\"");
+        let profiles = [("server", text("server")), ("shortlived", text("shortlived")), ("fresh", fresh)]
+            .map(|(name, text)| (name.to_owned(), Profile::from_toml(&file(name), &text).unwrap()));
         let services = Arc::new(Services {
             acme: config::Acme {
                 authorization_lifetime: Duration::from_secs(7 * 86_400),
                 default_profile: "server".into(),
                 order_lifetime: Duration::from_secs(86_400),
-                profiles: vec!["server".into(), "shortlived".into()],
+                profiles: vec!["server".into(), "shortlived".into(), "fresh".into()],
                 terms_of_service: None,
                 website: Some("https://example.test".into()),
             },

@@ -50,6 +50,25 @@ async fn names_already_validated_make_the_next_order_ready_until_they_expire() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_authorization_too_old_for_the_profile_is_not_reused() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    client.issue(&world, &["a.example.test"]).await;
+    let identifiers = json!([{"type": "dns", "value": "a.example.test"}]);
+    let order = async |profile: &str| {
+        client.post("/acme/new-order", json!({"identifiers": identifiers, "profile": profile})).await.json()
+    };
+    assert_eq!(order("fresh").await["status"], "ready");
+    // The profile `fresh` takes proofs of at most one day; an order lasts no longer than its proofs.
+    world.clock.advance(80_000);
+    let late = order("fresh").await;
+    assert_eq!((&late["status"], &late["expires"]), (&json!("ready"), &json!("2026-11-24T00:00:00Z")));
+    world.clock.advance(6_000);
+    assert_eq!(order("fresh").await["status"], "pending");
+    assert_eq!(order("server").await["status"], "ready");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_authorization_expired_is_invalid() {
     let world = World::new().await;
     let client = Client::new(&world).await;
@@ -114,6 +133,28 @@ async fn after_a_crash_the_journal_completes_the_order_and_brings_the_certificat
     let answer = client.read(&order).await;
     assert_eq!(answer.json()["status"], "valid", "{answer:?}");
     client.certificate(answer.json()["certificate"].as_str().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_the_journal_completed_meanwhile_is_not_signed_again() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    client.issue(&world, &["a.example.test"]).await;
+    let order = client.ready_order(&world, &["a.example.test"]).await;
+    // An attempt was given up, and its certificate was journalled after that.
+    let json =
+        world.signer.inner().lines.iter().rfind(|line| line.contains("\"certificate\"")).unwrap()[65..].to_owned();
+    let mut entry: hsm::journal::Entry = serde_json::from_str(&json).unwrap();
+    if let hsm::journal::Event::Certificate { record, .. } = &mut entry.event {
+        record.order = Some(order.rsplit('/').next().unwrap().to_owned());
+    }
+    world.signer.restart();
+    world.signer.journal("acme", entry.event);
+    let signed = world.signer.inner().signed;
+    let answer = client.finalize(&order, &csr(&["a.example.test"])).await;
+    assert_eq!((answer.status, answer.error().as_str()), (StatusCode::FORBIDDEN, "orderNotReady"), "{answer:?}");
+    assert_eq!(world.signer.inner().signed, signed);
+    assert_eq!(client.read(&order).await.json()["status"], "valid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
