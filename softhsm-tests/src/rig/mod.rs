@@ -36,6 +36,9 @@ pub type Failure = String;
 /// is. `programs` holds the daemons; with an `owner` the rig goes down when that process ends.
 pub fn up(layout: &Layout, options: &Options, programs: &Path, owner: Option<u32>) -> Result<(), Failure> {
     if supervisor::status(&layout.run()).is_ok() {
+        if Record::load(layout)? != Some(Record::decide(layout, options)?) {
+            return Err("this rig runs with other settings: stop it with `rig down` first".into());
+        }
         wait_for_health(layout)?;
         return finish(layout, options, programs);
     }
