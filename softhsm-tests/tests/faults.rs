@@ -1,11 +1,13 @@
 //! The token goes away, the CA's signer dies or hangs, all under load: service resumes by itself and
 //! unsealed, nothing is lost, and no client was told anything but 503, or waited.
 
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use softhsm_tests::acme::load::{Load, Report};
-use softhsm_tests::rig::{Options, Rig};
+use softhsm_tests::clients::run;
+use softhsm_tests::rig::{Module, Options, Rig};
 use softhsm_tests::wait::wait_until;
 
 const CLIENTS: usize = 2;
@@ -54,6 +56,23 @@ fn a_ca_signer_that_hangs_is_replaced_and_comes_back_unsealed() {
     wait_until("it was replaced", PATIENCE, || rig.service("signer-ca").restarts == 1).expect("restart");
     rig.wait_until_ready();
     progress(&load, 4);
+    finish(&rig, load);
+}
+
+#[test]
+fn a_call_that_hangs_in_the_module_ends_that_signer_and_stops_nothing_else() {
+    let rig = Rig::start(&Options { ca_module: Module::Counting, ..Options::default() });
+    let load = rig.load(CLIENTS);
+    progress(&load, 4);
+    std::fs::write(rig.layout.faults(), "C_Sign hang\n").expect("the module's instructions");
+    wait_until("the signer ended by itself", PATIENCE, || rig.service("signer-ca").restarts > 0).expect("restart");
+    // The other token's work goes on: this is a handshake with its key.
+    let root = rig.environment.get("SIGNET_CA_FILE");
+    let url = format!("{}/health", rig.environment.get("SIGNET_PUBLIC_URL"));
+    run(Command::new("curl").args(["--silent", "--fail", "--max-time", "5", "--cacert", root, &url])).success();
+    std::fs::write(rig.layout.faults(), "").expect("the module's instructions");
+    progress(&load, 4);
+    assert_eq!((rig.service("signer-tls").restarts, rig.service("signetd").restarts), (0, 0));
     finish(&rig, load);
 }
 

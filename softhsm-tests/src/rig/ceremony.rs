@@ -85,6 +85,8 @@ fn count_calls(layout: &Layout, programs: &Path) -> Result<(), Failure> {
         .map_err(|error| format!("{}: {error}", control.display()))?;
     change(&layout.signer("ca"), |config| {
         config.insert("module".into(), string(&programs.join("libfault_module.so")));
+        // So that a test of a call that hangs is short.
+        config.insert("deadline".into(), toml::Value::String("2s".into()));
         if let Some(environment) = config.get_mut("environment").and_then(toml::Value::as_table_mut) {
             environment.insert("FAULT_MODULE_TARGET".into(), string(Path::new(MODULE)));
             environment.insert("FAULT_MODULE_CONTROL".into(), string(&control));
