@@ -58,16 +58,22 @@ pub fn run(command: &mut Command) -> Said {
     Said { succeeded: output.status.success(), text: format!("{name}: {}\n{text}", output.status) }
 }
 
-/// Debian's certbot, with files of its own.
+/// A certbot, with files of its own.
 pub struct Certbot<'a> {
     rig: &'a Rig,
+    program: PathBuf,
     directory: PathBuf,
 }
 
 impl<'a> Certbot<'a> {
-    /// A certbot without an account.
+    /// Debian's certbot, without an account.
     pub fn new(rig: &'a Rig, name: &str) -> Self {
-        Self { rig, directory: rig.directory().join(name) }
+        Self::at(rig, name, Path::new("certbot"))
+    }
+
+    /// Another certbot, without an account.
+    pub fn at(rig: &'a Rig, name: &str, program: &Path) -> Self {
+        Self { rig, program: program.to_owned(), directory: rig.directory().join(name) }
     }
 
     /// `certbot certonly` over http-01.
@@ -103,7 +109,7 @@ impl<'a> Certbot<'a> {
     }
 
     fn run(&self, arguments: &[&str]) -> Said {
-        let mut command = Command::new("certbot");
+        let mut command = Command::new(&self.program);
         command.args(arguments).arg("--non-interactive").arg("--server");
         command.arg(self.rig.environment.get("SIGNET_DIRECTORY"));
         for (flag, folder) in [("--config-dir", ""), ("--work-dir", "work"), ("--logs-dir", "logs")] {

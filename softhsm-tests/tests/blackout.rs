@@ -32,7 +32,7 @@ fn a_power_cut_while_issuing_loses_nothing_with_sled() {
 
 fn cut(engine: Engine) {
     if let Some(why) = powercut::unavailable() {
-        println!("skipped: {why}");
+        softhsm_tests::skipped(&why);
         return;
     }
     let cuts = match std::env::var("SIGNET_POWERCUT_ROUNDS") {
@@ -68,11 +68,11 @@ fn rounds(engine: Engine, first: u32, rounds: u32) {
         let held = load.held();
         rig.signal_all(Signal::CONT);
 
-        let twin = rig.twin(copy.path()).unwrap_or_else(|failure| panic!("after power cut {round}: {failure}"));
+        let after = format!("after power cut {round}");
+        let twin = rig.twin(copy.path()).expect(&after);
         twin.wait_until_ready();
         down(&twin.layout).expect("down");
-        let verified = verify(&twin.layout, &twin.record(), &held)
-            .unwrap_or_else(|faults| panic!("after power cut {round}: {faults}"));
+        let verified = verify(&twin.layout, &twin.record(), &held).expect(&after);
         println!("{engine}: power cut {round}, {} certificates at clients, {verified:?}", held.len());
         assert!(verified.complete >= held.len());
     }

@@ -36,7 +36,7 @@ fn sqlite_says_that_the_disk_is_full_and_goes_on_when_there_is_room() {
 
 fn disk() -> Option<Disk> {
     if let Some(why) = unavailable() {
-        println!("skipped: {why}");
+        softhsm_tests::skipped(&why);
         return None;
     }
     Some(Disk::create(DISK).expect("a disk"))
@@ -61,12 +61,12 @@ fn filled(engine: EngineKind, disk: &Path) -> (Store, u64) {
 fn expect_all(store: &Store, last: u64) {
     assert!(last > 100, "only {last} commits before the disk was full");
     for number in 1..=last {
-        let row = store.get(&TEXTS, key(number)).unwrap();
+        let row = store.get(&TEXTS, key(number)).expect("a read");
         assert_eq!(row.map(|row| row.value), Some(text(number)), "commit {number} of {last}");
     }
     if let Err(error) = commit(store, last + 1) {
         // The commit that met the full disk may have been made: the error says that it is not known.
-        assert!(store.get(&TEXTS, key(last + 1)).unwrap().is_some(), "{error}");
+        assert!(store.get(&TEXTS, key(last + 1)).expect("a read").is_some(), "{error}");
     }
 }
 

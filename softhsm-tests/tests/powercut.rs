@@ -47,7 +47,7 @@ fn cut(engine: EngineKind, number: u32, age: Age, fsync: Fsync) -> Option<Report
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(why) = unavailable() {
-        println!("skipped: {why}");
+        softhsm_tests::skipped(&why);
         return None;
     }
     let report = rounds(engine, number, age, fsync).expect("a disk and a writer");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -102,7 +102,7 @@ fn push(notify: &UnixDatagram, content: &str) {
 
 /// Waits until everything sent so far was acted on.
 fn barrier(notify: &UnixDatagram) {
-    let (mut here, there) = std::io::pipe().expect("pipe");
+    let (mut here, there) = UnixStream::pair().expect("a pair");
     send(notify, b"BARRIER=1", there.as_fd());
     drop(there);
     assert_eq!(here.read(&mut [0]).expect("wait"), 0);
@@ -141,13 +141,11 @@ impl Running {
     }
 
     fn wait(&self, what: &str, holds: impl Fn(&Health) -> bool) -> Health {
-        let mut last = None;
-        wait_for(what, PATIENCE, || {
+        let health = wait_for(what, PATIENCE, || {
             let health = supervisor::status(self.directory.path()).ok()?.remove(0);
-            last = Some(health.clone());
             (health.ready || health.restarts > 0).then_some(health).filter(&holds)
-        })
-        .unwrap_or_else(|error| panic!("{error}; last: {last:?}"))
+        });
+        health.expect("what is waited for")
     }
 
     fn pid_path(&self) -> PathBuf {

@@ -7,7 +7,7 @@ use super::{Failure, Layout, Module, Record};
 use crate::files;
 
 /// Where Debian has SoftHSM.
-const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// PIN files of the tokens, and of their security officer.
 const PINS: [&str; 4] = ["root", "ca", "tls", "so"];
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub use ceremony::MODULE;
 pub use environment::Environment;
 pub use layout::Layout;
 pub use record::{Engine, Module, Options, Record, Start, Watchdog};

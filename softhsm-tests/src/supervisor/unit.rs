@@ -52,6 +52,8 @@ pub struct Health {
     pub pid: Option<i32>,
     /// Whether that process has said READY=1.
     pub ready: bool,
+    /// How long it took from its start to that, in microseconds.
+    pub ready_after: u64,
     /// How many processes have ended so far.
     pub restarts: u32,
     /// Its last STATUS= line.
@@ -99,6 +101,7 @@ enum Then {
 struct Process {
     child: Child,
     pidfd: OwnedFd,
+    started: Instant,
 }
 
 impl Unit {
@@ -242,6 +245,9 @@ impl Unit {
                 }
                 Notice::Remove(name) => self.store.retain(|(kept, _)| *kept != name),
                 Notice::Ready => {
+                    if let (State::Running { process, .. }, false) = (&self.state, self.ready) {
+                        self.health.ready_after = u64::try_from(process.started.elapsed().as_micros()).unwrap_or(0);
+                    }
                     self.ready = true;
                     self.feed_watchdog();
                 }
@@ -307,9 +313,10 @@ impl Unit {
         if let Some(ms) = self.service.watchdog_ms {
             command.env("WATCHDOG_USEC", (ms * 1000).to_string());
         }
+        let started = Instant::now();
         let mut child = command.spawn()?;
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Process { child, pidfd }),
+            Ok(pidfd) => Ok(Process { child, pidfd, started }),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;

@@ -1,0 +1,49 @@
+//! Measurements against the budgets of the design. Ratios and CPU time, because wall time on a
+//! shared machine is noise.
+
+mod handshake;
+mod order;
+mod process;
+mod sign;
+mod start;
+
+use crate::rig::{Failure, Options, Rig};
+
+pub use sign::{Each, own_rate};
+
+/// One line of the report.
+struct Line {
+    what: String,
+    measured: String,
+    budget: &'static str,
+}
+
+impl Line {
+    fn new(what: impl Into<String>, measured: impl Into<String>, budget: &'static str) -> Self {
+        Self { what: what.into(), measured: measured.into(), budget }
+    }
+}
+
+/// Measures everything and prints a table.
+pub fn run() -> Result<(), Failure> {
+    let rig = Rig::start(&Options::default());
+    let mut lines = vec![Line::new("rig up, ceremony included", format!("{} ms", rig.took.as_millis()), "")];
+    // First of all, before anything has made the processes larger.
+    lines.push(process::idle_memory(&rig));
+    lines.extend(sign::lines(&rig)?);
+    lines.extend(handshake::lines(&rig)?);
+    lines.extend(order::lines(&rig)?);
+    drop(rig);
+    lines.extend(start::lines()?);
+    print(&lines);
+    Ok(())
+}
+
+fn print(lines: &[Line]) {
+    let width = |text: fn(&Line) -> &str| lines.iter().map(|line| text(line).chars().count()).max().unwrap_or(0);
+    let (what, measured) = (width(|line| &line.what), width(|line| &line.measured));
+    println!("{:what$}  {:measured$}  budget", "what", "measured");
+    for line in lines {
+        println!("{:what$}  {:measured$}  {}", line.what, line.measured, line.budget);
+    }
+}
