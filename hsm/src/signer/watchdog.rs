@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::Signer;
+use super::server;
 
 /// How often handshakes are journalled.
 const COUNTS: Duration = Duration::from_secs(60);
@@ -23,6 +24,8 @@ impl Starting {
         let (over, wait) = mpsc::channel();
         let limit = LOADING + 3 * deadline;
         thread::Builder::new().name("starting".to_owned()).spawn(move || {
+            // It may outlive the start by a moment, and must not be the thread that a SIGTERM ends.
+            let _ = server::signals().thread_block();
             if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 tracing::error!("the module did not answer while the signer started: this process ends");
                 std::process::abort();

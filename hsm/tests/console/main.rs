@@ -226,7 +226,8 @@ fn the_console_waits_until_the_signer_is_stopped() {
     let added = appliance.console(&["admin", "add"], &more);
     assert_eq!(added.code, 0, "{added:?}");
     // And the signer takes the journal up where the console left it.
-    assert!(Running::start(&appliance, "ca").stop().success());
+    let ended = Running::start(&appliance, "ca").stop();
+    assert!(ended.success(), "{ended}");
     assert!(tls.stop().success());
     assert_eq!(appliance.console(&["journal", "verify"], &[]).code, 0);
 }
