@@ -5,8 +5,8 @@ use hsm::wire::SealStatus;
 
 pub use hsm::wire::{Challenge, UnsealBox};
 
-use super::Services;
 use super::administrators::Permitted;
+use super::{Services, health};
 use crate::issuance::ca::CaError;
 
 /// The words that every sealed answer carries.
@@ -58,6 +58,8 @@ impl Services {
     pub async fn unseal(&self, permitted: &Permitted, boxed: UnsealBox) -> Result<(), CaError> {
         self.ca.unseal(boxed, permitted.actor()).await?;
         tracing::info!(who = permitted.actor().who, "unsealed");
+        // Whoever looks at the status next sees what he did.
+        self.vitals.note(health::CA, self.ca.status().await.map_err(|error| error.to_string()));
         Ok(())
     }
 

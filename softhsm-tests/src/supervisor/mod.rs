@@ -37,7 +37,7 @@ pub fn run(services: Vec<Service>, run: &Path, owner: Option<i32>) -> std::io::R
     let _ = std::fs::remove_file(&path);
     let control = UnixListener::bind(&path)?;
     control.set_nonblocking(true)?;
-    let outcome = Supervisor { units, control, owner, waiting: Vec::new(), stopping: false }.run();
+    let outcome = Supervisor { units, control, path: path.clone(), owner, waiting: Vec::new(), stopping: false }.run();
     let _ = std::fs::remove_file(path);
     outcome
 }
@@ -66,6 +66,7 @@ fn ask(run: &Path, what: &str, patience: Duration) -> std::io::Result<String> {
 struct Supervisor {
     units: Vec<Unit>,
     control: UnixListener,
+    path: PathBuf,
     owner: Option<OwnedFd>,
     /// Who asked for the stop, and is told when it is done.
     waiting: Vec<UnixStream>,
@@ -82,7 +83,9 @@ impl Supervisor {
                 }
                 return Ok(());
             }
-            if self.wait()? {
+            // Nobody can stop a rig whose directory was removed: it stops by itself. A ping of a
+            // watchdog, at the latest, is when this is looked at.
+            if self.wait()? || !self.path.exists() {
                 self.stopping = true;
             }
             while let Some(stream) = self.accept()? {
