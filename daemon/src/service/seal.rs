@@ -7,6 +7,7 @@ pub use hsm::wire::{Challenge, UnsealBox};
 
 use super::Services;
 use super::administrators::Permitted;
+use super::health;
 use crate::issuance::ca::CaError;
 
 /// The words that every sealed answer carries.
@@ -58,6 +59,8 @@ impl Services {
     pub async fn unseal(&self, permitted: &Permitted, boxed: UnsealBox) -> Result<(), CaError> {
         self.ca.unseal(boxed, permitted.actor()).await?;
         tracing::info!(who = permitted.actor().who, "unsealed");
+        // So that the status does not speak of a sealed signer until the next look.
+        self.vitals.note(health::CA, self.ca.status().await.map_err(|error| error.to_string()));
         Ok(())
     }
 
