@@ -1,7 +1,9 @@
-# Every target does its own set-up: on a fresh Debian 12 a Rust toolchain and root are all it needs.
+# Every target does its own set-up: on a fresh Debian 12 a Rust toolchain, make and root are all it needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-export PATH := $(HOME)/.cargo/bin:$(PATH)
+# cron and su leave out one or the other.
+export HOME ?= $(shell echo ~)
+export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .PHONY: help run test lint bench torture interop fuzz
 
@@ -19,11 +21,11 @@ run:
 	@tools/run
 
 test:
-	@tools/setup build run test
+	@tools/setup build lint run test
 	@tools/test
 
 lint:
-	@tools/setup build
+	@tools/setup build lint
 	@tools/lint
 
 bench:

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what broke by panicking")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,7 +17,8 @@ fn analyze(arguments: &[&str], folder: &Path) -> Option<(bool, String)> {
     let output = Command::new("systemd-analyze").args(arguments).current_dir(folder).stdin(Stdio::null()).output();
     let output = match output {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("not tested: systemd-analyze is not installed");
+            // Past the capture of output: `make test` counts these lines.
+            let _ = writeln!(std::io::stderr(), "skipped: systemd-analyze is not installed");
             return None;
         }
         output => output.unwrap(),
@@ -79,8 +81,7 @@ fn the_units_stay_as_hard_as_they_are() {
         let threshold = format!("--threshold={threshold}");
         let path = units().join(unit);
         let arguments = ["security", "--offline=true", "--no-pager", &threshold, path.to_str().unwrap()];
-        if let Some((good, text)) = analyze(&arguments, &units()) {
-            assert!(good, "{unit}: {text}");
-        }
+        let Some((good, text)) = analyze(&arguments, &units()) else { return };
+        assert!(good, "{unit}: {text}");
     }
 }

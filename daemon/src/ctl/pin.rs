@@ -39,7 +39,10 @@ impl Pin {
     /// Reads the first line of a file.
     pub(super) fn read(path: &Path) -> Result<Self, CtlError> {
         let wrong = |why: &dyn std::fmt::Display| CtlError::Failed(format!("{}: {why}", path.display()));
-        line(&mut File::open(path).map_err(|error| wrong(&error))?, Source::File).map_err(|error| wrong(&error))
+        let absent = |error: std::io::Error| {
+            wrong(&format!("{error}: put the PIN there, or leave --pin-file out to be asked for it"))
+        };
+        line(&mut File::open(path).map_err(absent)?, Source::File).map_err(|error| wrong(&error))
     }
 
     /// The octets, for encryption alone.

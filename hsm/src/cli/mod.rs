@@ -62,7 +62,7 @@ enum Verb {
         #[command(subcommand)]
         verb: admin::Verb,
     },
-    /// Check a configuration file, and the profiles and certificates that it names
+    /// Check a configuration file, and the module, profiles and certificates that it names
     Check(OfConfig),
     /// The key ceremony: tokens, keys, certificates, the first administrator
     Init(Box<init::Arguments>),

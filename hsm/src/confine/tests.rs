@@ -176,6 +176,8 @@ fn files_and_ports_outside_the_rules_are_out_of_reach() {
         assert_eq!(report, "true true true false false false 0");
     } else {
         assert!(report.starts_with("true true true"), "{report}");
+        // Past the capture of output: `make test` counts these lines.
+        let _ = writeln!(std::io::stderr(), "skipped: this kernel has no Landlock, so the fence was not tested");
     }
 }
 

@@ -117,8 +117,13 @@ impl Console {
     }
 }
 
-/// Reads what a configuration names: its profiles, and the certificates of its keys.
+/// Reads what a configuration names: its module, its profiles, and the certificates of its keys. The
+/// module is not loaded: that runs its code.
 pub(crate) fn check(config: &Config) -> Result<(), StartError> {
+    std::fs::File::open(&config.module).map_err(|error| {
+        let module = config.module.display();
+        StartError(format!("`module` is {module}: {error}: install the token's PKCS#11 module, or correct `module`"))
+    })?;
     keys::configured(&config.keys)?;
     config.profiles.as_deref().map(Profiles::read).transpose()?;
     Ok(())

@@ -139,6 +139,12 @@ fn what_the_ceremony_writes_passes_check() {
     let said = signer(&["check", "--config", appliance.path("spoiled.toml").to_str().unwrap()]);
     assert_eq!(said.code, 1);
     assert!(said.err.contains("spoiled.toml:") && said.err.contains("unknown field `colour`"), "{said:?}");
+    let lines = appliance.text("etc/signer-ca.toml");
+    let lines = lines.lines().map(|line| if line.starts_with("module = ") { "module = \"/no/such.so\"" } else { line });
+    std::fs::write(appliance.path("spoiled.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let said = signer(&["check", "--config", appliance.path("spoiled.toml").to_str().unwrap()]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("/no/such.so") && said.err.contains("correct `module`"), "{said:?}");
 }
 
 #[test]
