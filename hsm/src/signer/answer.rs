@@ -60,6 +60,7 @@ impl Service for Signer {
                 Verdict::Allowed => Ok(()),
                 Verdict::Faulted => Err(Refusal::Token(state.fault().unwrap_or_default().to_owned())),
                 Verdict::Forbidden(why) => Err(Refusal::Forbidden(why.to_owned())),
+                Verdict::NotNow(why) => Err(Refusal::State(why.to_owned())),
                 Verdict::Sealed => Err(Refusal::Sealed),
             }
         };

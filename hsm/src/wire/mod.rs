@@ -307,7 +307,7 @@ pub enum Refusal {
     /// The challenge is unknown or used.
     #[error("the unseal challenge is void: ask for a new one")]
     Challenge,
-    /// The request is not legal in this seal state or on this socket.
+    /// The request is never legal, or not on this socket.
     #[error("the request is not allowed: {0}")]
     Forbidden(String),
     /// The journal cannot be written, so nothing is signed.
@@ -328,6 +328,9 @@ pub enum Refusal {
     /// The serial was not reserved by this process, or is used.
     #[error("the serial number is not reserved")]
     Serial,
+    /// The request does not fit the seal state; somebody was faster.
+    #[error("{0}")]
+    State(String),
     /// The token failed; the same request may succeed later.
     #[error("the token failed: {0}")]
     Token(String),

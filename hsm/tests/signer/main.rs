@@ -279,6 +279,22 @@ fn an_illegal_request_ends_its_connection_and_no_other() {
 }
 
 #[test]
+fn whoever_unseals_an_unsealed_signer_disturbs_nobody() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let _ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    let boxed = appliance.boxed(&client, PIN);
+    assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
+    let epoch = client.epoch().ok();
+    for request in [Request::Challenge, Request::Unseal { boxed, actor: actor() }] {
+        let refused = refusal(client.call(epoch, request));
+        assert_eq!(refused.to_string(), "the signer is not sealed");
+    }
+    assert!(client.call(epoch, Request::Reserve { count: 1 }).is_ok(), "the connection ended");
+}
+
+#[test]
 fn illegal_frames_never_crash_a_signer_and_yield_no_signature() {
     let appliance = Appliance::new();
     let mut tls = appliance.start("tls", None);

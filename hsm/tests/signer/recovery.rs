@@ -144,7 +144,7 @@ fn a_signer_answers_on_the_socket_that_systemd_made() {
     assert_eq!(status(&appliance.client("tls")).name, "tls");
     assert_eq!(inode(&path), before, "the signer made a socket of its own");
     let refused = appliance.client("tls").call(None, Request::Challenge);
-    assert!(matches!(refused, Err(ClientError::Refused(Refusal::Forbidden(_)))));
+    assert!(matches!(refused, Err(ClientError::Refused(Refusal::State(_)))));
 }
 
 #[test]
