@@ -289,7 +289,7 @@ impl Base {
                 }
                 Ok(SealState::Faulted { why: format!("{why}: correct the PIN file and restart the signer") })
             }
-            (NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_)), _) => {
+            (NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_) | KeysError::Shared(..)), _) => {
                 Ok(SealState::Faulted { why })
             }
             (NotOpen::Login(LoginError::Token(error)) | NotOpen::Keys(KeysError::Token(error)), _)

@@ -129,6 +129,35 @@ fn fault_module() -> PathBuf {
 }
 
 #[test]
+fn one_key_under_two_labels_does_not_serve_two_purposes() {
+    let appliance = Appliance::new();
+    let config = appliance.path("etc/signer-tls.toml");
+    let (pem, public) = (appliance.path("key.pem"), appliance.path("key.pub"));
+    let run = |command: &mut Command| assert!(command.output().unwrap().status.success(), "{command:?}");
+    run(Command::new("openssl")
+        .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
+        .arg(&pem));
+    run(Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&pem).arg("-out").arg(&public));
+    let pin = fs::read_to_string(appliance.path("etc/tls.pin")).unwrap();
+    let mut text = fs::read_to_string(&config).unwrap();
+    for (label, id, purpose) in [("first", "0a", "identity"), ("second", "0b", "checkpoint")] {
+        for (kind, file, flags) in [("privkey", &pem, &["--sensitive", "--usage-sign"][..]), ("pubkey", &public, &[])] {
+            let mut import = Command::new("pkcs11-tool");
+            import
+                .args(["--module", "/usr/lib/softhsm/libsofthsm2.so"])
+                .env("SOFTHSM2_CONF", appliance.path("etc/softhsm-tls.conf"));
+            import.args(["--token-label", "signet-tls", "--login", "--pin", pin.trim(), "--write-object"]).arg(file);
+            run(import.args(["--type", kind, "--label", label, "--id", id]).args(flags));
+        }
+        text += &format!("\n[[key]]\nlabel = \"{label}\"\npurpose = \"{purpose}\"\n");
+    }
+    fs::write(&config, text).unwrap();
+    let _tls = appliance.start("tls", None);
+    let SealStatus::Faulted { why } = status(&appliance.client("tls")).seal else { panic!("both are served") };
+    assert!(why.contains("`first` and `second` are one key in the token"), "{why}");
+}
+
+#[test]
 fn a_signer_answers_on_the_socket_that_systemd_made() {
     let appliance = Appliance::new();
     let path = appliance.path("run/tls.sock");
