@@ -360,6 +360,8 @@ impl Loaded {
             };
             spawn(format!("worker-{number}"), work).map_err(|error| threads(&error))?;
         }
+        let delivering = Arc::clone(&server);
+        spawn("answers".to_owned(), move || delivering.deliver()).map_err(|error| threads(&error))?;
         let watched = Arc::clone(&signer);
         spawn("watchdog".to_owned(), move || watchdog::watch(&watched, deadline)).map_err(|error| threads(&error))?;
 

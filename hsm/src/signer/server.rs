@@ -10,7 +10,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -36,7 +36,7 @@ const MOST_IN_FLIGHT: usize = 2048;
 /// for it to read.
 const MOST_OCTETS: usize = 4 * 1024 * 1024;
 
-/// How long a peer may leave its answers unread before its connection ends.
+/// How long a peer that left no room for an answer may go on not reading before its connection ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a new connection waits for what dead ones asked for. A call that takes longer than its
@@ -70,6 +70,15 @@ pub(super) struct Server {
     leaving: Mutex<Vec<Arc<Connection>>>,
     drained: Arc<Drained>,
     next: AtomicU64,
+    late: mpsc::Sender<Late>,
+    /// For [`Server::deliver`].
+    delivery: Mutex<mpsc::Receiver<Late>>,
+}
+
+/// An answer that its connection had no room for.
+struct Late {
+    ticket: Ticket,
+    frame: Vec<u8>,
 }
 
 /// Rung when an ended connection is owed nothing more.
@@ -89,6 +98,7 @@ struct Connection {
     /// Nothing more is read from it, though something may be there.
     ended: AtomicBool,
     drained: Arc<Drained>,
+    late: mpsc::Sender<Late>,
 }
 
 /// The duty to answer one request.
@@ -106,6 +116,7 @@ pub(super) fn signals() -> SigSet {
 
 impl Server {
     pub(super) fn new(listeners: Vec<Listener>) -> nix::Result<Self> {
+        let (late, delivery) = mpsc::channel();
         Ok(Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             stop: EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?,
@@ -116,6 +127,8 @@ impl Server {
             leaving: Mutex::new(Vec::new()),
             drained: Arc::default(),
             next: AtomicU64::new(0),
+            late,
+            delivery: Mutex::new(delivery),
         })
     }
 
@@ -160,6 +173,19 @@ impl Server {
         }
     }
 
+    /// One thread's life: it waits for peers that do not read, so that nobody else does, the
+    /// journal's thread least of all. It ends with the process.
+    pub(super) fn deliver(&self) {
+        let delivery = self.delivery.lock().unwrap_or_else(PoisonError::into_inner);
+        for Late { ticket, frame } in delivery.iter() {
+            if ticket.is_awaited()
+                && let Err(error) = wire::send(&ticket.connection.stream, &frame, MsgFlags::empty())
+            {
+                ticket.unsent(error);
+            }
+        }
+    }
+
     fn accept(&self, index: usize) {
         let Some(listener) = self.listeners.get(index) else { return };
         let _one = self.admitting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,6 +222,7 @@ impl Server {
             octets: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             drained: Arc::clone(&self.drained),
+            late: self.late.clone(),
         });
         connections.insert(number, Arc::clone(&connection));
         // One thread at a time may receive from a connection; it says when the next one may.
@@ -334,21 +361,38 @@ impl Ticket {
         self.connection.octets.fetch_add(octets, Ordering::Relaxed) + octets <= MOST_OCTETS
     }
 
-    /// Sends the answer, from any thread. A peer that does not read loses its connection.
-    pub(super) fn answer(self, result: Result<Response, Refusal>) {
+    /// Sends the answer, from any thread, without waiting. A peer that does not read gets it later, or
+    /// loses its connection.
+    pub(super) fn answer(mut self, result: Result<Response, Refusal>) {
         thread_local! {
             static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let forbidden = matches!(result, Err(Refusal::Forbidden(_)));
         let sent = FRAME.with_borrow_mut(|frame| {
-            wire::encode(&Reply { id: self.id, result }, frame)
-                .and_then(|()| wire::send(&self.connection.stream, frame, MsgFlags::empty()))
+            wire::encode(&Reply { id: self.id, result }, frame)?;
+            match wire::send(&self.connection.stream, frame, MsgFlags::MSG_DONTWAIT) {
+                Err(FrameError::Io(Errno::EAGAIN)) if !forbidden && self.weigh(frame.len()) => Ok(Some(frame.clone())),
+                sent => sent.map(|()| None),
+            }
         });
         match sent {
-            Ok(()) if forbidden => tracing::warn!("a connection ends: it asked for what is not allowed"),
-            Ok(()) => return,
-            Err(FrameError::Closed) => {}
-            Err(error) => tracing::warn!(%error, "a connection ends: its answer could not be sent"),
+            Ok(Some(frame)) => {
+                let late = self.connection.late.clone();
+                // Fails only once the server is gone, and then nobody is answered any more.
+                drop(late.send(Late { ticket: self, frame }));
+            }
+            Ok(None) if forbidden => {
+                tracing::warn!("a connection ends: it asked for what is not allowed");
+                self.connection.end();
+            }
+            Ok(None) => {}
+            Err(error) => self.unsent(error),
+        }
+    }
+
+    fn unsent(&self, error: FrameError) {
+        if error != FrameError::Closed {
+            tracing::warn!(%error, "a connection ends: its answer could not be sent");
         }
         self.connection.end();
     }

@@ -8,10 +8,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hsm::client::ClientError;
-use hsm::wire::{Refusal, Request, Response, SealStatus};
+use hsm::wire::{self, Act, Call, Refusal, Request, Response, SealStatus};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use nix::sys::socket::{AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
 
 use super::issuance::Ca;
 use super::rig::{Appliance, patiently, status};
@@ -197,6 +197,28 @@ fn only_the_configured_user_is_heard() {
     let answer = appliance.client("tls").call(None, Request::Status);
     assert!(matches!(answer, Err(ClientError::Lost)), "{answer:?}");
     assert!(appliance.log("tls").contains("its user is 0"));
+}
+
+#[test]
+fn a_peer_that_does_not_read_holds_nobody_up() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let slow = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    connect(slow.as_raw_fd(), &UnixAddr::new(&appliance.path("run/tls.sock")).unwrap()).unwrap();
+    let record =
+        || Request::Record { act: Act::RemoveAdministrator { fingerprint: "00".repeat(32) }, actor: super::actor() };
+    // More answers than the socket has room for, all from the journal's thread.
+    for id in 0..2000 {
+        let mut frame = Vec::new();
+        wire::encode(&Call { id, request: record() }, &mut frame).unwrap();
+        wire::send(&slow, &frame, MsgFlags::empty()).unwrap();
+    }
+    assert!(appliance.client("tls").call(None, record()).is_ok());
+    // The other one was answered without waiting for this one to read: it has lost nothing yet.
+    let mut buffer = vec![0; wire::MAX_FRAME];
+    for answer in 0..2000 {
+        assert!(wire::receive(&slow, &mut buffer, MsgFlags::empty()).is_ok(), "the connection ended after {answer}");
+    }
 }
 
 #[test]
