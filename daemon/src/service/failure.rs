@@ -50,7 +50,7 @@ impl From<ClientError> for Failure {
             ClientError::Version(_) => Self::Internal(words),
             ClientError::Refused(refusal) => match refusal {
                 Refusal::Busy | Refusal::Journal(_) | Refusal::Sealed | Refusal::Token(_) => Self::Unavailable(words),
-                Refusal::Challenge | Refusal::Forbidden(_) => Self::Conflict(words),
+                Refusal::Challenge | Refusal::Forbidden(_) | Refusal::State(_) => Self::Conflict(words),
                 Refusal::Pin { .. } | Refusal::Policy(_) => Self::Refused(words),
                 Refusal::Serial => Self::Internal(words),
             },

@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) segments: Vec<u64>,
     /// Sequence number of the last durable entry.
     pub(super) last: u64,
-    /// The latest time at which this process, or the last entry before it, wrote.
+    /// See [`super::Writer::at`].
     pub(super) at: UnixTime,
     /// Why the journal cannot be written, if it cannot.
     pub(super) fault: Option<String>,

@@ -1,13 +1,13 @@
 //! Segments: their names, their lines, and the chain through them.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
+use policy::effects::UnixTime;
 
 use super::verify::FirstBad;
-use super::{Entry, MAX_LINE};
 
 /// One link of the chain: a SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -151,24 +151,48 @@ fn check(previous: &Hash, seq: u64, line: &[u8]) -> Result<Hash, String> {
     Ok(hash)
 }
 
-/// The stated hash of the last entry of a segment that is not the last one, and that entry.
-pub(super) fn last_link(directory: &Path, first: u64) -> Result<(Hash, Entry), FirstBad> {
-    let bad = |why: String| FirstBad { segment: name(first), line: 0, seq: first, why };
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path(directory, first))?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(MAX_LINE as u64 + 1)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let mut bytes = read().map_err(|e| bad(format!("the segment cannot be read: {e}")))?;
-    if bytes.pop() != Some(b'\n') {
-        return Err(bad("the segment's last line is not complete, but another segment follows".to_owned()));
+/// What the segment after it needs to know of a segment.
+pub(super) struct Before {
+    /// The stated hash of the last entry.
+    pub(super) hash: Hash,
+    /// Sequence number of the last entry.
+    pub(super) last: u64,
+    /// The latest time of any entry.
+    pub(super) at: UnixTime,
+}
+
+/// Reads a segment that is not the last one. Its chain is not checked.
+pub(super) fn before(directory: &Path, first: u64) -> Result<Before, FirstBad> {
+    let (mut seq, mut latest, mut end) = (first, UnixTime(0), None);
+    let bad = |seq: u64, why: String| FirstBad { segment: name(first), line: seq - first + 1, seq, why };
+    let unreadable = |seq: u64, error: io::Error| bad(seq, format!("the segment cannot be read: {error}"));
+    let file = File::open(path(directory, first)).map_err(|error| unreadable(first, error))?;
+    let mut lines = BufReader::with_capacity(256 * 1024, file);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).map_err(|error| unreadable(seq, error))? > 0 {
+        if line.pop() != Some(b'\n') {
+            return Err(bad(seq, "the line is not complete, but another segment follows".to_owned()));
+        }
+        let (stated, json) =
+            line.split_at_checked(PREFIX).ok_or_else(|| bad(seq, "the line is too short".to_owned()))?;
+        let hash = parse_hash(&stated[..64]).ok_or_else(|| bad(seq, "the line's hash is malformed".to_owned()))?;
+        let stamp = stamp(json).map_err(|why| bad(seq, why))?;
+        latest = latest.max(stamp.at);
+        end = Some((hash, stamp.seq));
+        seq += 1;
+        line.clear();
     }
-    let line = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    let (stated, json) = line.split_at_checked(PREFIX).ok_or_else(|| bad("the last line is too short".to_owned()))?;
-    let hash = parse_hash(&stated[..64]).ok_or_else(|| bad("the last line's hash is malformed".to_owned()))?;
-    let entry: Entry = serde_json::from_slice(json).map_err(|e| bad(format!("the last line is no entry: {e}")))?;
-    Ok((hash, entry))
+    let (hash, last) = end.ok_or_else(|| bad(first, "the segment is empty, but another one follows".to_owned()))?;
+    Ok(Before { hash, last, at: latest })
+}
+
+/// Number and time of an entry, whatever it says.
+#[derive(serde::Deserialize)]
+pub(super) struct Stamp {
+    pub(super) seq: u64,
+    pub(super) at: UnixTime,
+}
+
+pub(super) fn stamp(json: &[u8]) -> Result<Stamp, String> {
+    serde_json::from_slice(json).map_err(|error| format!("the text is not an entry: {error}"))
 }

@@ -41,6 +41,25 @@ fn a_clock_that_stepped_back_is_not_forgotten_when_an_entry_is_written() {
 }
 
 #[test]
+fn a_clock_that_stepped_back_is_not_forgotten_after_a_second_restart() {
+    for segment_limit in [u64::MAX, 1] {
+        let folder = tempfile::tempdir().unwrap();
+        open(folder.path()).unwrap().append(step("before"), "console", "r").unwrap();
+        let reopen = || {
+            let clock = Arc::new(TestClock(AtomicU64::new(1_600_000_000)));
+            Writer::open(folder.path(), clock, &mut TestEntropy).unwrap()
+        };
+        let mut writer = reopen();
+        writer.append(step("after"), "signer", "").unwrap();
+        // With a limit of one byte the next entry begins a segment.
+        writer.segment_limit = segment_limit;
+        writer.append(step("and once more"), "signer", "").unwrap();
+        drop(writer);
+        assert_eq!(reopen().at(), UnixTime(1_700_000_000), "{segment_limit}");
+    }
+}
+
+#[test]
 fn a_segment_that_is_still_empty_does_not_hide_when_the_last_entry_was_written() {
     let folder = tempfile::tempdir().unwrap();
     journal_of(folder.path(), 3, u64::MAX);

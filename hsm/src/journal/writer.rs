@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg, posix_fallocate};
 use policy::effects::{Clock, Entropy, EntropyError, UnixTime};
 
 use super::reader::{Published, State};
-use super::segment::{self, Hash, START};
+use super::segment::{self, Before, Hash, START};
 use super::verify::{self, FirstBad};
 use super::{Entry, Event, FORMAT, JournalId, MAX_LINE};
 
@@ -145,10 +145,10 @@ impl Writer {
             segments.push(1);
         }
         let (&first, before) = segments.split_last().expect("there is a segment");
-        let (previous, at_before) = match before.last() {
+        let (previous, mut latest) = match before.last() {
             None => (START, UnixTime(0)),
             Some(&before) => {
-                let (hash, Entry { seq: last, at, .. }) = segment::last_link(directory, before)?;
+                let Before { hash, last, at } = segment::before(directory, before)?;
                 if last + 1 != first {
                     let why = format!("the segment before ends with entry {last}");
                     return Err(FirstBad { segment: segment::name(first), line: 1, seq: last + 1, why }.into());
@@ -157,7 +157,10 @@ impl Writer {
             }
         };
         let id = opening(directory, segments[0])?;
-        let scanned = segment::scan(directory, first, previous, &mut |_| Ok(()))?;
+        let scanned = segment::scan(directory, first, previous, &mut |json| {
+            latest = latest.max(segment::stamp(json)?.at);
+            Ok(())
+        })?;
         let path = segment::path(directory, first);
         let file = OpenOptions::new().write(true).open(&path).map_err(at("segment", &path))?;
         if scanned.torn > 0 {
@@ -167,19 +170,12 @@ impl Writer {
         }
         // A process that was killed leaves whole lines that are not durable. From here on they are read.
         file.sync_all().map_err(at("segment", &path))?;
-        let last = match &scanned.last {
-            None => at_before,
-            Some(json) => {
-                let damaged = |why| FirstBad {
-                    segment: segment::name(first),
-                    line: scanned.next - first,
-                    seq: scanned.next - 1,
-                    why,
-                };
-                verify::read(json).map_err(damaged)?.at
-            }
-        };
-        let state = State { segments, last: scanned.next - 1, at: last, fault: None };
+        if let Some(json) = &scanned.last {
+            let seq = scanned.next - 1;
+            let damaged = |why| FirstBad { segment: segment::name(first), line: seq - first + 1, seq, why };
+            verify::read(json).map_err(damaged)?;
+        }
+        let state = State { segments, last: scanned.next - 1, at: latest, fault: None };
         let mut writer = Self {
             directory: directory.to_owned(),
             names,
@@ -221,7 +217,8 @@ impl Writer {
         self.next - 1
     }
 
-    /// The latest time at which this process, or the last entry before it, wrote.
+    /// The latest time in the last two segments: a clock that stepped back is not forgotten because
+    /// entries were written since, by this process or one before it (I6).
     pub fn at(&self) -> UnixTime {
         self.published.state().at
     }

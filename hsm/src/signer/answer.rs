@@ -60,6 +60,7 @@ impl Service for Signer {
                 Verdict::Allowed => Ok(()),
                 Verdict::Faulted => Err(Refusal::Token(state.fault().unwrap_or_default().to_owned())),
                 Verdict::Forbidden(why) => Err(Refusal::Forbidden(why.to_owned())),
+                Verdict::NotNow(why) => Err(Refusal::State(why.to_owned())),
                 Verdict::Sealed => Err(Refusal::Sealed),
             }
         };
@@ -188,6 +189,11 @@ impl Signer {
         }
         let event = match act {
             Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
+            Act::Revoke { reason: Some(reason), .. } if !is_reason(reason) => {
+                let why =
+                    format!("{reason} is not a reason to revoke for: RFC 5280 section 5.3.1 has 0 to 6, 9 and 10");
+                return ticket.answer(Err(Refusal::Policy(why)));
+            }
             Act::Revoke { serial, reason, at } => Event::Revoked { serial, reason, at },
         };
         self.journal.append(event, actor.who, actor.request_id, move |written| {
@@ -324,6 +330,12 @@ impl Signer {
             done();
         });
     }
+}
+
+/// Whether a CRL entry can have this reason (RFC 5280 section 5.3.1): 7 is not used, and
+/// removeFromCRL (8) revokes nothing.
+fn is_reason(code: u8) -> bool {
+    matches!(code, 0..=6 | 9 | 10)
 }
 
 /// Refuses an actor whose name in the journal is proof that it was not `signetd`'s doing.

@@ -21,7 +21,7 @@ use crate::wire::{CertificateRequest, Purpose, Refusal};
 /// How far the time of signing that the bytes imply may lie from this host's clock, in seconds.
 const CLOCK_TOLERANCE: u64 = 60;
 
-/// How far the clock may lie behind the journal's last entry before signing stops, in seconds (I6).
+/// How far the clock may lie behind the latest time in the journal before signing stops, in seconds (I6).
 const STEP_BACK: u64 = 60;
 
 /// Most bytes of a certificate beside its TBS: RSA-4096, and some octets of DER.
@@ -38,7 +38,7 @@ pub(super) struct Bench<'a> {
     pub(super) serials: &'a Mutex<Serials>,
     /// This host's clock, now.
     pub(super) now: UnixTime,
-    /// When the journal's last entry was written.
+    /// The latest time in the journal.
     pub(super) latest: UnixTime,
 }
 
@@ -154,7 +154,7 @@ impl Bench<'_> {
 fn check_clock(now: UnixTime, latest: UnixTime) -> Result<(), Refusal> {
     match latest.0.saturating_sub(now.0) {
         behind if behind > STEP_BACK => Err(Refusal::Journal(format!(
-            "this host's clock is {behind} s behind the last entry, correct the clock and restart the signer"
+            "this host's clock is {behind} s behind the journal: correct the clock; if the clock is right and was ahead before, nothing is signed until it has passed the journal's time"
         ))),
         _ => Ok(()),
     }

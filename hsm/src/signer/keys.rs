@@ -38,6 +38,9 @@ pub(super) enum KeysError {
     /// The public half of the token's key is not in its certificate.
     #[error("the key `{0}` in the token does not belong to its certificate: correct the configuration")]
     Mismatch(String),
+    /// One key would have two purposes.
+    #[error("`{0}` and `{1}` are one key in the token, and each key has one purpose: correct the configuration")]
+    Shared(String, String),
     /// The token's word.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -69,13 +72,20 @@ fn read(path: &Path) -> Result<Certificate, StartError> {
 }
 
 impl Keys {
-    /// Finds every configured key in the token, and checks it against its certificate.
+    /// Finds every configured key in the token, and checks it against its certificate. What one key
+    /// signs must not be taken for what it may not sign, so two labels do not give it two purposes.
     pub(super) fn find(token: &Token, configured: &[Configured]) -> Result<Self, KeysError> {
-        let mut keys = HashMap::new();
+        let mut keys: HashMap<String, Key> = HashMap::new();
         for Configured { label, purpose, certificate, issuer } in configured {
             let found = token.key(label)?;
             if certificate.as_ref().is_some_and(|certificate| certificate.key().as_ref() != Ok(&found.public)) {
                 return Err(KeysError::Mismatch(label.clone()));
+            }
+            let shared = |(_, other): &(&String, &Key)| {
+                other.token.public.spki() == found.public.spki() && other.purpose != *purpose
+            };
+            if let Some((other, _)) = keys.iter().find(shared) {
+                return Err(KeysError::Shared(other.clone(), label.clone()));
             }
             keys.insert(label.clone(), Key { token: found, purpose: *purpose, issuer: issuer.clone() });
         }

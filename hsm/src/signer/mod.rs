@@ -289,7 +289,7 @@ impl Base {
                 }
                 Ok(SealState::Faulted { why: format!("{why}: correct the PIN file and restart the signer") })
             }
-            (NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_)), _) => {
+            (NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_) | KeysError::Shared(..)), _) => {
                 Ok(SealState::Faulted { why })
             }
             (NotOpen::Login(LoginError::Token(error)) | NotOpen::Keys(KeysError::Token(error)), _)
@@ -360,6 +360,8 @@ impl Loaded {
             };
             spawn(format!("worker-{number}"), work).map_err(|error| threads(&error))?;
         }
+        let delivering = Arc::clone(&server);
+        spawn("answers".to_owned(), move || delivering.deliver()).map_err(|error| threads(&error))?;
         let watched = Arc::clone(&signer);
         spawn("watchdog".to_owned(), move || watchdog::watch(&watched, deadline)).map_err(|error| threads(&error))?;
 

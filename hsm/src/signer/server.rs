@@ -10,7 +10,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -32,7 +32,11 @@ const MOST_CONNECTIONS: usize = 16;
 /// Most requests of one connection that have no answer yet.
 const MOST_IN_FLIGHT: usize = 2048;
 
-/// How long a peer may leave its answers unread before its connection ends.
+/// Most octets of one connection's requests that have no answer yet, and of its answers that wait
+/// for it to read.
+const MOST_OCTETS: usize = 4 * 1024 * 1024;
+
+/// How long a peer that left no room for an answer may go on not reading before its connection ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a new connection waits for what dead ones asked for. A call that takes longer than its
@@ -66,6 +70,15 @@ pub(super) struct Server {
     leaving: Mutex<Vec<Arc<Connection>>>,
     drained: Arc<Drained>,
     next: AtomicU64,
+    late: mpsc::Sender<Late>,
+    /// For [`Server::deliver`].
+    delivery: Mutex<mpsc::Receiver<Late>>,
+}
+
+/// An answer that its connection had no room for.
+struct Late {
+    ticket: Ticket,
+    frame: Vec<u8>,
 }
 
 /// Rung when an ended connection is owed nothing more.
@@ -80,15 +93,20 @@ struct Connection {
     stream: UnixStream,
     peer: Peer,
     in_flight: AtomicUsize,
+    /// See [`MOST_OCTETS`].
+    octets: AtomicUsize,
     /// Nothing more is read from it, though something may be there.
     ended: AtomicBool,
     drained: Arc<Drained>,
+    late: mpsc::Sender<Late>,
 }
 
 /// The duty to answer one request.
 pub(super) struct Ticket {
     connection: Arc<Connection>,
     id: u64,
+    /// Its part of the connection's octets.
+    octets: usize,
 }
 
 /// Signals that end the process in order. To be blocked before the first thread starts.
@@ -98,6 +116,7 @@ pub(super) fn signals() -> SigSet {
 
 impl Server {
     pub(super) fn new(listeners: Vec<Listener>) -> nix::Result<Self> {
+        let (late, delivery) = mpsc::channel();
         Ok(Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             stop: EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?,
@@ -108,6 +127,8 @@ impl Server {
             leaving: Mutex::new(Vec::new()),
             drained: Arc::default(),
             next: AtomicU64::new(0),
+            late,
+            delivery: Mutex::new(delivery),
         })
     }
 
@@ -152,6 +173,19 @@ impl Server {
         }
     }
 
+    /// One thread's life: it waits for peers that do not read, so that nobody else does, the
+    /// journal's thread least of all. It ends with the process.
+    pub(super) fn deliver(&self) {
+        let delivery = self.delivery.lock().unwrap_or_else(PoisonError::into_inner);
+        for Late { ticket, frame } in delivery.iter() {
+            if ticket.is_awaited()
+                && let Err(error) = wire::send(&ticket.connection.stream, &frame, MsgFlags::empty())
+            {
+                ticket.unsent(error);
+            }
+        }
+    }
+
     fn accept(&self, index: usize) {
         let Some(listener) = self.listeners.get(index) else { return };
         let _one = self.admitting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -185,8 +219,10 @@ impl Server {
             stream,
             peer: listener.peer,
             in_flight: AtomicUsize::new(0),
+            octets: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             drained: Arc::clone(&self.drained),
+            late: self.late.clone(),
         });
         connections.insert(number, Arc::clone(&connection));
         // One thread at a time may receive from a connection; it says when the next one may.
@@ -236,13 +272,15 @@ impl Server {
         // Counted before it is known whether there is a request, and before `ended` is looked at:
         // `drain` looks in the other order, so none slips through.
         let in_flight = connection.in_flight.fetch_add(1, Ordering::SeqCst);
-        let mut ticket = Ticket { connection: Arc::clone(&connection), id: 0 };
+        let mut ticket = Ticket { connection: Arc::clone(&connection), id: 0, octets: 0 };
+        let mut room = true;
         let received = match connection.ended.load(Ordering::SeqCst) {
             true => Err(FrameError::Closed),
             false => wire::receive(&connection.stream, buffer, MsgFlags::MSG_DONTWAIT),
         };
         let call = match received {
             Ok(frame) => {
+                room = ticket.weigh(frame.len());
                 let call = wire::decode::<Call>(frame);
                 // From here on another thread may receive from this connection.
                 let _ = self.epoll.modify(&connection.stream, &mut once(number));
@@ -257,7 +295,7 @@ impl Server {
         match call {
             Ok(Call { id, request }) => {
                 ticket.id = id;
-                if in_flight >= MOST_IN_FLIGHT {
+                if in_flight >= MOST_IN_FLIGHT || !room {
                     return ticket.answer(Err(Refusal::Busy));
                 }
                 service.serve(ticket, request);
@@ -317,21 +355,44 @@ impl Ticket {
         !self.connection.ended.load(Ordering::SeqCst)
     }
 
-    /// Sends the answer, from any thread. A peer that does not read loses its connection.
-    pub(super) fn answer(self, result: Result<Response, Refusal>) {
+    /// Counts octets that are kept for this request until it is answered. Whether they are not too many.
+    fn weigh(&mut self, octets: usize) -> bool {
+        self.octets += octets;
+        self.connection.octets.fetch_add(octets, Ordering::Relaxed) + octets <= MOST_OCTETS
+    }
+
+    /// Sends the answer, from any thread, without waiting. A peer that does not read gets it later, or
+    /// loses its connection.
+    pub(super) fn answer(mut self, result: Result<Response, Refusal>) {
         thread_local! {
             static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let forbidden = matches!(result, Err(Refusal::Forbidden(_)));
         let sent = FRAME.with_borrow_mut(|frame| {
-            wire::encode(&Reply { id: self.id, result }, frame)
-                .and_then(|()| wire::send(&self.connection.stream, frame, MsgFlags::empty()))
+            wire::encode(&Reply { id: self.id, result }, frame)?;
+            match wire::send(&self.connection.stream, frame, MsgFlags::MSG_DONTWAIT) {
+                Err(FrameError::Io(Errno::EAGAIN)) if !forbidden && self.weigh(frame.len()) => Ok(Some(frame.clone())),
+                sent => sent.map(|()| None),
+            }
         });
         match sent {
-            Ok(()) if forbidden => tracing::warn!("a connection ends: it asked for what is not allowed"),
-            Ok(()) => return,
-            Err(FrameError::Closed) => {}
-            Err(error) => tracing::warn!(%error, "a connection ends: its answer could not be sent"),
+            Ok(Some(frame)) => {
+                let late = self.connection.late.clone();
+                // Fails only once the server is gone, and then nobody is answered any more.
+                drop(late.send(Late { ticket: self, frame }));
+            }
+            Ok(None) if forbidden => {
+                tracing::warn!("a connection ends: it asked for what is not allowed");
+                self.connection.end();
+            }
+            Ok(None) => {}
+            Err(error) => self.unsent(error),
+        }
+    }
+
+    fn unsent(&self, error: FrameError) {
+        if error != FrameError::Closed {
+            tracing::warn!(%error, "a connection ends: its answer could not be sent");
         }
         self.connection.end();
     }
@@ -339,10 +400,74 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.connection.octets.fetch_sub(self.octets, Ordering::Relaxed);
         let before = self.connection.in_flight.fetch_sub(1, Ordering::SeqCst);
         if before == 1 && self.connection.ended.load(Ordering::SeqCst) {
             let _held = self.connection.drained.lock.lock().unwrap_or_else(PoisonError::into_inner);
             self.connection.drained.bell.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::thread;
+
+    use nix::sys::socket::sockopt::ReceiveTimeout;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+    use nix::sys::time::{TimeVal, TimeValLike};
+
+    use super::*;
+    use crate::config::Listen;
+
+    /// Answers nothing for as long as it lives.
+    #[derive(Default)]
+    struct Holding(Mutex<Vec<Ticket>>);
+
+    impl Service for Holding {
+        fn serve(self: &Arc<Self>, ticket: Ticket, _request: Request) {
+            self.0.lock().unwrap().push(ticket);
+        }
+
+        fn stop(&self) {}
+    }
+
+    #[test]
+    fn what_one_connection_asks_for_is_bounded_in_octets() {
+        let folder = tempfile::tempdir().unwrap();
+        let listen = Listen { path: folder.path().join("socket"), peer: Peer::Daemon, uid: None };
+        let server = Arc::new(Server::new(vec![Listener::open(&listen, &mut Vec::new()).unwrap()]).unwrap());
+        server.open().unwrap();
+        let holding = Arc::new(Holding::default());
+        let worker = thread::spawn({
+            let (server, holding) = (Arc::clone(&server), Arc::clone(&holding));
+            move || server.work(&holding)
+        });
+        let peer = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        connect(peer.as_raw_fd(), &UnixAddr::new(&listen.path).unwrap()).unwrap();
+        setsockopt(&peer, SndBuf, &(2 * MAX_FRAME)).unwrap();
+        setsockopt(&peer, ReceiveTimeout, &TimeVal::seconds(10)).unwrap();
+        let ask = |id| {
+            let mut frame = Vec::new();
+            let request = Request::Identify { statement: vec![0; MAX_FRAME - 64] };
+            wire::encode(&Call { id, request }, &mut frame).unwrap();
+            wire::send(&peer, &frame, MsgFlags::empty()).unwrap();
+        };
+        let hear = || {
+            let mut buffer = vec![0; MAX_FRAME];
+            wire::receive(&peer, &mut buffer, MsgFlags::empty()).and_then(wire::decode::<Reply>)
+        };
+        let fit = (MOST_OCTETS / (MAX_FRAME - 64)) as u64;
+        (0..=fit).for_each(ask);
+        assert_eq!(hear(), Ok(Reply { id: fit, result: Err(Refusal::Busy) }));
+        // What is answered makes room again.
+        holding.0.lock().unwrap().pop().unwrap().answer(Err(Refusal::Serial));
+        assert_eq!(hear(), Ok(Reply { id: fit - 1, result: Err(Refusal::Serial) }));
+        ask(fit + 1);
+        ask(fit + 2);
+        assert_eq!(hear(), Ok(Reply { id: fit + 2, result: Err(Refusal::Busy) }));
+        server.close().unwrap();
+        worker.join().unwrap();
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum Verdict {
     Faulted,
     /// Never like this: the connection ends.
     Forbidden(&'static str),
+    /// Not now; the sentence says how things are. An administrator may be late.
+    NotNow(&'static str),
     /// Not now: the PIN is not known.
     Sealed,
 }
@@ -56,8 +58,8 @@ pub(super) fn permitted(state: StateKind, peer: Peer, request: RequestKind) -> V
         (Peer::Daemon, R::Certificate | R::Handshake | R::Reserve | R::Seal) => needs_key(state),
         (Peer::Daemon, R::Challenge | R::Unseal) => match state {
             S::Sealed => Verdict::Allowed,
-            S::Unsealing => Verdict::Forbidden("another attempt to unseal is in progress"),
-            S::Unsealed => Verdict::Forbidden("the signer is not sealed"),
+            S::Unsealing => Verdict::NotNow("another attempt to unseal is in progress"),
+            S::Unsealed => Verdict::NotNow("the signer is not sealed"),
             S::Faulted => Verdict::Faulted,
         },
     }
@@ -93,10 +95,11 @@ mod tests {
     use super::*;
 
     /// The whole table once more, as a person would write it down: rows are requests; columns are
-    /// sealed, unsealing, unsealed, faulted. `+` allowed, `s` sealed, `f` faulted, `-` forbidden.
+    /// sealed, unsealing, unsealed, faulted. `+` allowed, `s` sealed, `f` faulted, `n` not now, `-`
+    /// forbidden.
     const DAEMON: [(RequestKind, &str); 10] = [
         (RequestKind::Certificate, "ss+f"),
-        (RequestKind::Challenge, "+--f"),
+        (RequestKind::Challenge, "+nnf"),
         (RequestKind::Handshake, "ss+f"),
         (RequestKind::Identify, "----"),
         (RequestKind::Journal, "++++"),
@@ -104,7 +107,7 @@ mod tests {
         (RequestKind::Reserve, "ss+f"),
         (RequestKind::Seal, "ss++"),
         (RequestKind::Status, "++++"),
-        (RequestKind::Unseal, "+--f"),
+        (RequestKind::Unseal, "+nnf"),
     ];
     const SIGNER: [(RequestKind, &str); 10] = [
         (RequestKind::Certificate, "----"),
@@ -129,6 +132,7 @@ mod tests {
                         Verdict::Allowed => '+',
                         Verdict::Faulted => 'f',
                         Verdict::Forbidden(_) => '-',
+                        Verdict::NotNow(_) => 'n',
                         Verdict::Sealed => 's',
                     };
                     assert_eq!(found, expected, "{peer:?} {request:?} {state:?}");

@@ -144,7 +144,9 @@ fn consequence(error: NotOpen, wrong_pins: u32) -> Consequence {
     match error {
         NotOpen::Count(_) => Consequence::Retry(Refusal::Journal(why)),
         NotOpen::Login(LoginError::WrongPin) => Consequence::Retry(Refusal::Pin { wrong_pins }),
-        NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_)) => Consequence::Fault(why),
+        NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_) | KeysError::Shared(..)) => {
+            Consequence::Fault(why)
+        }
         NotOpen::Login(LoginError::Token(error)) | NotOpen::Keys(KeysError::Token(error)) => of_token(&error),
     }
 }

@@ -12,7 +12,8 @@ use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::key::SignatureScheme;
 use policy::serial::Serial;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::journal::JournalId;
 pub use frame::{FrameError, decode, encode, receive, send};
@@ -24,6 +25,9 @@ pub const VERSION: u8 = 1;
 /// one that arrives ends the connection. What does not fit (a large CRL) will travel as a memfd
 /// sealed against every change, passed with SCM_RIGHTS beside the frame that names its length.
 pub const MAX_FRAME: usize = 128 * 1024;
+
+/// Longest text in octets that a request brings for the journal: who acts, request and order ids.
+pub const MAX_TEXT: usize = 256;
 
 /// A request and the id that its answer repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +51,17 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// `admin:<fingerprint>`, `acme:<account>`, `console`, `signetd`.
+    #[serde(deserialize_with = "short")]
     pub who: String,
     /// The request id that the logs of `signetd` carry.
+    #[serde(deserialize_with = "short")]
     pub request_id: String,
+}
+
+/// Reads a text of at most [`MAX_TEXT`] octets.
+fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.len() <= MAX_TEXT { Ok(text) } else { Err(D::Error::custom("the text is too long")) }
 }
 
 /// What a signer can be asked. The table in `signer::table` says in which seal state, and on which
@@ -133,12 +145,24 @@ mod as_json {
     use policy::evidence::AuthorizationRecord;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
+    use super::MAX_TEXT;
+
     pub(super) fn serialize<S: Serializer>(record: &AuthorizationRecord, serializer: S) -> Result<S::Ok, S::Error> {
         serde_json::to_string(record).map_err(ser::Error::custom)?.serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuthorizationRecord, D::Error> {
-        serde_json::from_str(<&'de str>::deserialize(deserializer)?).map_err(de::Error::custom)
+        let record: AuthorizationRecord =
+            serde_json::from_str(<&'de str>::deserialize(deserializer)?).map_err(de::Error::custom)?;
+        let is_long = [&record.actor, &record.request_id]
+            .into_iter()
+            .chain(&record.order)
+            .chain(record.names.iter().map(|evidence| &evidence.validator))
+            .any(|text| text.len() > MAX_TEXT);
+        if is_long {
+            return Err(de::Error::custom("a text of the record is too long"));
+        }
+        Ok(record)
     }
 }
 
@@ -157,6 +181,7 @@ pub enum Act {
     /// An administrator is removed.
     RemoveAdministrator {
         /// SHA-256 of the certificate, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
         fingerprint: String,
     },
 }
@@ -307,7 +332,7 @@ pub enum Refusal {
     /// The challenge is unknown or used.
     #[error("the unseal challenge is void: ask for a new one")]
     Challenge,
-    /// The request is not legal in this seal state or on this socket.
+    /// The request is never legal, or not on this socket.
     #[error("the request is not allowed: {0}")]
     Forbidden(String),
     /// The journal cannot be written, so nothing is signed.
@@ -328,6 +353,9 @@ pub enum Refusal {
     /// The serial was not reserved by this process, or is used.
     #[error("the serial number is not reserved")]
     Serial,
+    /// The request does not fit the seal state; somebody was faster.
+    #[error("{0}")]
+    State(String),
     /// The token failed; the same request may succeed later.
     #[error("the token failed: {0}")]
     Token(String),

@@ -100,6 +100,46 @@ proptest! {
 }
 
 #[test]
+fn names_that_go_into_the_journal_are_short() {
+    let text = |length| "x".repeat(length);
+    let requests = |length: usize| {
+        let actor = |who, request_id| Request::Seal { actor: Actor { who, request_id } };
+        let record = |actor, request_id, order, validator| {
+            let evidence = NameEvidence {
+                name: policy::name::Name::Ip(std::net::Ipv4Addr::LOCALHOST.into()),
+                method: Method::Http01,
+                at: UnixTime(1),
+                validator,
+            };
+            Request::Certificate(Box::new(CertificateRequest {
+                issuer: String::new(),
+                profile: String::new(),
+                common_name: None,
+                tbs: Vec::new(),
+                record: AuthorizationRecord { actor, request_id, order: Some(order), names: vec![evidence] },
+            }))
+        };
+        let act = Act::RemoveAdministrator { fingerprint: text(length) };
+        [
+            actor(text(length), text(1)),
+            actor(text(1), text(length)),
+            record(text(length), text(1), text(1), text(1)),
+            record(text(1), text(length), text(1), text(1)),
+            record(text(1), text(1), text(length), text(1)),
+            record(text(1), text(1), text(1), text(length)),
+            Request::Record { act, actor: Actor { who: text(1), request_id: text(1) } },
+        ]
+    };
+    for request in requests(MAX_TEXT) {
+        assert!(decode::<Call>(&frame(&Call { id: 1, request })).is_ok());
+    }
+    for request in requests(MAX_TEXT + 1) {
+        let bytes = frame(&Call { id: 1, request: request.clone() });
+        assert_eq!(decode::<Call>(&bytes), Err(FrameError::Malformed), "{request:?}");
+    }
+}
+
+#[test]
 fn another_version_is_refused_with_a_sentence() {
     let mut bytes = frame(&Call { id: 1, request: Request::Status });
     bytes[0] = VERSION + 1;

@@ -57,6 +57,27 @@ fn a_sealed_signer_refuses_to_sign_and_goes_on_with_the_rest() {
 }
 
 #[test]
+fn a_revocation_has_a_reason_that_x509_knows_or_none() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let client = appliance.client("tls");
+    let serial = "01".repeat(20).parse().unwrap();
+    let last = status(&client).last;
+    let revoke = |reason| {
+        let act = Act::Revoke { serial, reason, at: UnixTime(1) };
+        client.call(None, Request::Record { act, actor: actor() })
+    };
+    for reason in [7, 8, 11, 255] {
+        let refused = refusal(revoke(Some(reason)));
+        assert!(matches!(refused, Refusal::Policy(_)), "{reason}: {refused:?}");
+    }
+    assert_eq!(status(&client).last, last, "a refused act is in the journal");
+    for reason in [None, Some(0), Some(6), Some(9), Some(10)] {
+        assert!(revoke(reason).is_ok(), "{reason:?}");
+    }
+}
+
+#[test]
 fn a_wrong_pin_is_one_attempt_and_its_count_outlives_the_process() {
     let appliance = Appliance::new();
     let _tls = appliance.start("tls", None);
@@ -276,6 +297,22 @@ fn an_illegal_request_ends_its_connection_and_no_other() {
         assert!(matches!(refused, Refusal::Forbidden(_)), "{request:?} {refused:?}");
     }
     assert!(tls.lives());
+}
+
+#[test]
+fn whoever_unseals_an_unsealed_signer_disturbs_nobody() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let _ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    let boxed = appliance.boxed(&client, PIN);
+    assert_eq!(appliance.unseal(&client, PIN), Ok(Response::Unsealed));
+    let epoch = client.epoch().ok();
+    for request in [Request::Challenge, Request::Unseal { boxed, actor: actor() }] {
+        let refused = refusal(client.call(epoch, request));
+        assert_eq!(refused.to_string(), "the signer is not sealed");
+    }
+    assert!(client.call(epoch, Request::Reserve { count: 1 }).is_ok(), "the connection ended");
 }
 
 #[test]

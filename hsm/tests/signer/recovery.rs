@@ -8,10 +8,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hsm::client::ClientError;
-use hsm::wire::{Refusal, Request, Response, SealStatus};
+use hsm::wire::{self, Act, Call, Refusal, Request, Response, SealStatus};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use nix::sys::socket::{AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
 
 use super::issuance::Ca;
 use super::rig::{Appliance, patiently, status};
@@ -129,6 +129,35 @@ fn fault_module() -> PathBuf {
 }
 
 #[test]
+fn one_key_under_two_labels_does_not_serve_two_purposes() {
+    let appliance = Appliance::new();
+    let config = appliance.path("etc/signer-tls.toml");
+    let (pem, public) = (appliance.path("key.pem"), appliance.path("key.pub"));
+    let run = |command: &mut Command| assert!(command.output().unwrap().status.success(), "{command:?}");
+    run(Command::new("openssl")
+        .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
+        .arg(&pem));
+    run(Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&pem).arg("-out").arg(&public));
+    let pin = fs::read_to_string(appliance.path("etc/tls.pin")).unwrap();
+    let mut text = fs::read_to_string(&config).unwrap();
+    for (label, id, purpose) in [("first", "0a", "identity"), ("second", "0b", "checkpoint")] {
+        for (kind, file, flags) in [("privkey", &pem, &["--sensitive", "--usage-sign"][..]), ("pubkey", &public, &[])] {
+            let mut import = Command::new("pkcs11-tool");
+            import
+                .args(["--module", "/usr/lib/softhsm/libsofthsm2.so"])
+                .env("SOFTHSM2_CONF", appliance.path("etc/softhsm-tls.conf"));
+            import.args(["--token-label", "signet-tls", "--login", "--pin", pin.trim(), "--write-object"]).arg(file);
+            run(import.args(["--type", kind, "--label", label, "--id", id]).args(flags));
+        }
+        text += &format!("\n[[key]]\nlabel = \"{label}\"\npurpose = \"{purpose}\"\n");
+    }
+    fs::write(&config, text).unwrap();
+    let _tls = appliance.start("tls", None);
+    let SealStatus::Faulted { why } = status(&appliance.client("tls")).seal else { panic!("both are served") };
+    assert!(why.contains("`first` and `second` are one key in the token"), "{why}");
+}
+
+#[test]
 fn a_signer_answers_on_the_socket_that_systemd_made() {
     let appliance = Appliance::new();
     let path = appliance.path("run/tls.sock");
@@ -144,7 +173,7 @@ fn a_signer_answers_on_the_socket_that_systemd_made() {
     assert_eq!(status(&appliance.client("tls")).name, "tls");
     assert_eq!(inode(&path), before, "the signer made a socket of its own");
     let refused = appliance.client("tls").call(None, Request::Challenge);
-    assert!(matches!(refused, Err(ClientError::Refused(Refusal::Forbidden(_)))));
+    assert!(matches!(refused, Err(ClientError::Refused(Refusal::State(_)))));
 }
 
 #[test]
@@ -168,6 +197,28 @@ fn only_the_configured_user_is_heard() {
     let answer = appliance.client("tls").call(None, Request::Status);
     assert!(matches!(answer, Err(ClientError::Lost)), "{answer:?}");
     assert!(appliance.log("tls").contains("its user is 0"));
+}
+
+#[test]
+fn a_peer_that_does_not_read_holds_nobody_up() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let slow = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    connect(slow.as_raw_fd(), &UnixAddr::new(&appliance.path("run/tls.sock")).unwrap()).unwrap();
+    let record =
+        || Request::Record { act: Act::RemoveAdministrator { fingerprint: "00".repeat(32) }, actor: super::actor() };
+    // More answers than the socket has room for, all from the journal's thread.
+    for id in 0..2000 {
+        let mut frame = Vec::new();
+        wire::encode(&Call { id, request: record() }, &mut frame).unwrap();
+        wire::send(&slow, &frame, MsgFlags::empty()).unwrap();
+    }
+    assert!(appliance.client("tls").call(None, record()).is_ok());
+    // The other one was answered without waiting for this one to read: it has lost nothing yet.
+    let mut buffer = vec![0; wire::MAX_FRAME];
+    for answer in 0..2000 {
+        assert!(wire::receive(&slow, &mut buffer, MsgFlags::empty()).is_ok(), "the connection ended after {answer}");
+    }
 }
 
 #[test]

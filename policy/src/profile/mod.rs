@@ -325,9 +325,37 @@ pub fn csr_matches(csr: &Csr, names: &[Name]) -> Result<(), Refusal> {
 }
 
 /// Whether `text` can stand as a common name or an organization: 1 to 64 characters
-/// (ub-common-name, RFC 5280 appendix A.1), no control characters, no space at either end.
+/// (ub-common-name, RFC 5280 appendix A.1), no control or format characters, no space at either end.
 pub(crate) fn is_common_name(text: &str) -> bool {
-    (1..=MAX_COMMON_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control) && text.trim() == text
+    let unseen = |character: char| character.is_control() || is_format(character);
+    (1..=MAX_COMMON_NAME).contains(&text.chars().count()) && !text.chars().any(unseen) && text.trim() == text
+}
+
+/// Whether Unicode 16 calls it a format character or a line or paragraph separator (general category
+/// Cf, Zl or Zp): they hide, reverse or join text, and one name looks like another.
+fn is_format(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0001}'..='\u{e007f}'
+    )
 }
 
 /// ub-common-name, RFC 5280 appendix A.1.
@@ -454,6 +482,11 @@ mod tests {
         assert_eq!(terms(ask("client", Some("Jane Doe"))).common_name.as_deref(), Some("Jane Doe"));
         assert!(why(ask("client", Some(""))).contains("1 to 64"));
         assert!(why(ask("client", Some("a\nb"))).contains("1 to 64"));
+        // What reverses, hides or joins text lets a name look like another one.
+        for text in ["a\u{ad}b", "a\u{200b}b", "a\u{202e}b", "a\u{2028}b", "a\u{2069}b", "a\u{feff}b", "a\u{e0041}b"] {
+            assert!(why(ask("client", Some(text))).contains("1 to 64"), "{text:?}");
+        }
+        assert_eq!(terms(ask("client", Some("Jürgen 张"))).common_name.as_deref(), Some("Jürgen 张"));
     }
 
     #[test]
