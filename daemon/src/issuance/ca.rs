@@ -37,6 +37,9 @@ struct Inner {
 
 /// What was last seen of the signer.
 struct View {
+    /// Why store and journal do not go together, as long as they do not: that the signer is well
+    /// changes nothing about it.
+    fault: Option<String>,
     seal: Result<SealStatus, String>,
     /// When the signer last said so itself.
     seen: Option<Instant>,
@@ -92,7 +95,7 @@ impl Ca {
             inner: Arc::new(Inner {
                 client,
                 store,
-                view: Mutex::new(View { seal, seen: None, ready: None, serials: Vec::new() }),
+                view: Mutex::new(View { fault: None, seal, seen: None, ready: None, serials: Vec::new() }),
                 reading: AsyncMutex::new(catch_up::Reader::default()),
                 reserving: AsyncMutex::new(()),
                 acting: AsyncMutex::new(()),
@@ -129,12 +132,16 @@ impl Ca {
 
     /// The seal state as last seen, without asking: decided before authentication on every request.
     /// A background task and every answer of the signer keep it fresh. `Err` is a sentence that
-    /// says why the signer cannot be used.
+    /// says why the signer cannot be used; `Faulted` is also that the store cannot follow it.
     ///
     /// A signer that is away for a moment is as it was: systemd starts it again, sealed if it was
     /// sealed, and unsealed if it was not; what needs it meanwhile waits.
     pub fn seal(&self) -> Result<SealStatus, String> {
-        self.view().seal.clone()
+        let view = self.view();
+        match &view.fault {
+            Some(why) => Ok(SealStatus::Faulted { why: why.clone() }),
+            None => view.seal.clone(),
+        }
     }
 
     /// Asks the signer how it is.
@@ -320,6 +327,7 @@ impl Ca {
                     view.serials.clear();
                 }
                 view.ready = Some(ready.clone());
+                view.fault = None;
                 drop(view);
                 self.saw(seal);
                 Ok(ready)
@@ -327,19 +335,19 @@ impl Ca {
             Err(error) => {
                 view.ready = None;
                 view.serials.clear();
-                let away = matches!(
-                    error,
+                let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
+                match &error {
+                    CaError::Sealed => {}
                     CaError::Signer(
                         ClientError::Lost
-                            | ClientError::Epoch
-                            | ClientError::Unreachable { .. }
-                            | ClientError::Refused(Refusal::Busy)
-                    )
-                );
-                let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
-                let as_it_was = matches!(error, CaError::Sealed) || (away && known);
-                if !as_it_was {
-                    view.seal = Err(error.to_string());
+                        | ClientError::Epoch
+                        | ClientError::Unreachable { .. }
+                        | ClientError::Refused(Refusal::Busy),
+                    ) if known => {}
+                    CaError::Signer(_) => view.seal = Err(error.to_string()),
+                    CaError::Commit(_) | CaError::Faulted(_) | CaError::Store(_) | CaError::Unknown(_) => {
+                        view.fault = Some(error.to_string());
+                    }
                 }
                 Err(error)
             }

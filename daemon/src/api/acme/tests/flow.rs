@@ -6,9 +6,10 @@ use policy::tbs::Certificate;
 use serde_json::json;
 
 use super::client::{Client, encode};
-use crate::issuance::testing::Fault;
+use crate::issuance::testing::{Fault, JOURNAL};
 use crate::service::acme::testing::{World, csr};
-use crate::store::tables::CERTIFICATES;
+use crate::store::Change;
+use crate::store::tables::{CERTIFICATES, JOURNALS, JournalPosition};
 use hsm::wire::SealStatus;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,6 +196,29 @@ async fn sealed_every_endpoint_says_so_and_unsealed_the_same_client_goes_on() {
     world.signer.inner().seal = SealStatus::Unsealed;
     world.services.ca.status().await.unwrap();
     client.issue(&world, &["a.example.test"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_store_and_journal_contradict_each_other_every_request_is_told_to_come_back() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let order = client.ready_order(&world, &["a.example.test"]).await;
+    let mut change = Change::new();
+    change.delete(&JOURNALS, JOURNAL);
+    change.put(&JOURNALS, "f".repeat(32), &JournalPosition { seq: 7, hash: "0".repeat(64) });
+    world.store.commit(change).await.unwrap();
+    // The first who finds out, and those after him, although the signer itself is well.
+    world.signer.restart();
+    for _ in 0..2 {
+        let answer = client.finalize(&order, &csr(&["a.example.test"])).await;
+        assert_eq!((answer.status, answer.error().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "serverInternal"));
+        assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
+        world.services.ca.status().await.unwrap();
+        assert_eq!(client.plain("GET", "/directory").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let health = world.services.health();
+    assert_eq!((health.ready, health.seal), (false, "faulted"));
+    assert_eq!(world.signer.certificates().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
