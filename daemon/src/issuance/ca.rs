@@ -45,6 +45,8 @@ struct View {
     seen: Option<Instant>,
     /// The life of the connection in which the store caught up with the journal.
     ready: Option<Ready>,
+    /// How often a record step failed: what was read of the journal before that is not enough.
+    distrusted: u64,
     /// Serials reserved in that life, for later certificates (J6).
     serials: Vec<Serial>,
 }
@@ -95,7 +97,14 @@ impl Ca {
             inner: Arc::new(Inner {
                 client,
                 store,
-                view: Mutex::new(View { fault: None, seal, seen: None, ready: None, serials: Vec::new() }),
+                view: Mutex::new(View {
+                    fault: None,
+                    seal,
+                    seen: None,
+                    ready: None,
+                    distrusted: 0,
+                    serials: Vec::new(),
+                }),
                 reading: AsyncMutex::new(catch_up::Reader::default()),
                 reserving: AsyncMutex::new(()),
                 acting: AsyncMutex::new(()),
@@ -256,7 +265,10 @@ impl Ca {
 
     /// Nothing new is asked before the store has caught up again: a record step failed (J3).
     pub(super) fn distrust(&self) {
-        self.view().ready = None;
+        let mut view = self.view();
+        view.ready = None;
+        view.distrusted += 1;
+        drop(view);
         self.inner.wake.notify_one();
     }
 
@@ -319,8 +331,15 @@ impl Ca {
         &self,
         mut reader: impl std::ops::DerefMut<Target = catch_up::Reader>,
     ) -> Result<Ready, CaError> {
-        let done = reader.run(self).await;
-        let mut view = self.view();
+        let (done, mut view) = loop {
+            let distrusted = self.view().distrusted;
+            let done = reader.run(self).await;
+            let view = self.view();
+            // A record step that failed meanwhile may lie beyond the end that was read.
+            if done.is_err() || view.distrusted == distrusted {
+                break (done, view);
+            }
+        };
         match done {
             Ok((ready, seal)) => {
                 if view.ready.as_ref().is_none_or(|before| before.epoch != ready.epoch) {

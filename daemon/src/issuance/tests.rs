@@ -124,6 +124,18 @@ async fn a_new_journal_in_the_place_of_a_lost_one_is_followed_only_when_it_was_a
 }
 
 #[tokio::test]
+async fn a_catch_up_that_began_before_a_record_step_failed_begins_again() {
+    let scene = Scene::new();
+    let catch_up = scene.ca.catch_up();
+    let mut catch_up = std::pin::pin!(catch_up);
+    let waits = std::future::poll_fn(|context| std::task::Poll::Ready(catch_up.as_mut().poll(context).is_pending()));
+    assert!(waits.await);
+    scene.ca.distrust();
+    catch_up.await.unwrap();
+    assert_eq!(scene.signer.inner().looks, 2);
+}
+
+#[tokio::test]
 async fn a_store_from_another_journal_is_faulted() {
     let scene = Scene::new();
     scene.ca.catch_up().await.unwrap();
