@@ -385,3 +385,27 @@ async fn deactivated_things_serve_no_more() {
         assert_eq!((answer.status, answer.error().as_str()), (StatusCode::UNAUTHORIZED, "unauthorized"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_orders_comes_in_small_pages_that_link_to_the_next() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let mut expected = std::collections::BTreeSet::new();
+    for _ in 0..25 {
+        expected.insert(client.order(&["a.example.test"]).await.header("location").to_owned());
+    }
+    let (mut seen, mut pages) = (std::collections::BTreeSet::new(), 0);
+    let mut next = Some(format!("{}/orders", client.kid));
+    while let Some(url) = next {
+        let answer = client.read(&url).await;
+        let orders = answer.json()["orders"].as_array().unwrap().clone();
+        assert!(orders.len() <= 10, "{}", orders.len());
+        for order in orders {
+            assert!(seen.insert(order.as_str().unwrap().to_owned()), "{order} comes twice");
+        }
+        let links = answer.headers.get_all("link").iter().map(|link| link.to_str().unwrap());
+        next = links.into_iter().find_map(|link| link.strip_suffix(">;rel=\"next\"")).map(|link| link[1..].to_owned());
+        pages += 1;
+    }
+    assert_eq!((seen, pages), (expected, 3));
+}
