@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::client::{Client, encode};
 use crate::issuance::testing::{Fault, JOURNAL};
-use crate::service::acme::testing::{World, csr};
+use crate::service::acme::testing::{World, csr, csr_with, fresh_key};
 use crate::store::Change;
 use crate::store::tables::{CERTIFICATES, JOURNALS, JournalPosition};
 use hsm::wire::SealStatus;
@@ -142,15 +142,7 @@ async fn an_order_that_the_journal_completed_meanwhile_is_not_signed_again() {
     let client = Client::new(&world).await;
     client.issue(&world, &["a.example.test"]).await;
     let order = client.ready_order(&world, &["a.example.test"]).await;
-    // An attempt was given up, and its certificate was journalled after that.
-    let json =
-        world.signer.inner().lines.iter().rfind(|line| line.contains("\"certificate\"")).unwrap()[65..].to_owned();
-    let mut entry: hsm::journal::Entry = serde_json::from_str(&json).unwrap();
-    if let hsm::journal::Event::Certificate { record, .. } = &mut entry.event {
-        record.order = Some(order.rsplit('/').next().unwrap().to_owned());
-    }
-    world.signer.restart();
-    world.signer.journal("acme", entry.event);
+    world.journal_completes(&order);
     let signed = world.signer.inner().signed;
     let answer = client.finalize(&order, &csr(&["a.example.test"])).await;
     assert_eq!((answer.status, answer.error().as_str()), (StatusCode::FORBIDDEN, "orderNotReady"), "{answer:?}");
@@ -177,6 +169,36 @@ async fn finalizing_one_order_many_times_at_once_makes_one_certificate() {
         }
     }
     assert_eq!((good, world.signer.certificates().len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finalize_that_is_repeated_with_the_same_key_is_answered_with_the_valid_order() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let order = client.ready_order(&world, &["a.example.test"]).await;
+    let key = fresh_key();
+    let first = client.finalize(&order, &csr_with(&key, &["a.example.test"])).await;
+    // The answer was lost on its way, and the client made its CSR anew.
+    let again = client.finalize(&order, &csr_with(&key, &["a.example.test"])).await;
+    assert_eq!((again.status, again.json()), (StatusCode::OK, first.json()));
+    let other = client.finalize(&order, &csr(&["a.example.test"])).await;
+    assert_eq!((other.status, other.error().as_str()), (StatusCode::FORBIDDEN, "orderNotReady"));
+    assert_eq!(world.signer.certificates().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finalize_of_an_order_that_the_journal_completed_with_the_same_key_is_answered_with_it() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let key = fresh_key();
+    let before = client.ready_order(&world, &["a.example.test"]).await;
+    client.finalize(&before, &csr_with(&key, &["a.example.test"])).await;
+    let order = client.ready_order(&world, &["a.example.test"]).await;
+    world.journal_completes(&order);
+    let answer = client.finalize(&order, &csr_with(&key, &["a.example.test"])).await;
+    assert_eq!((answer.status, answer.json()["status"].as_str()), (StatusCode::OK, Some("valid")), "{answer:?}");
+    client.certificate(answer.json()["certificate"].as_str().unwrap()).await;
+    assert_eq!(world.signer.inner().signed, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
