@@ -341,16 +341,14 @@ impl Staged<'_> {
         Ok(())
     }
 
-    /// The order that a certificate completes is valid, with that certificate. One that is valid
-    /// with another certificate stays as it is: an answer was lost, and the order was repeated.
+    /// The order that a certificate completes is valid, with that certificate.
     fn complete(&mut self, order: &str, serial: Serial) -> Result<(), CaError> {
         if !self.orders.contains_key(order) {
             let Some(row) = self.store.get(&ORDERS, order)? else { return Ok(()) };
             self.orders.insert(order.to_owned(), Row::read(row));
         }
         let row = self.orders.get_mut(order).expect("it was just inserted");
-        if row.value.certificate.is_none() {
-            row.value.certificate = Some(serial);
+        if row.value.complete(order, serial) {
             row.touch = Touch::Changed;
         }
         Ok(())

@@ -340,9 +340,8 @@ impl Signed {
             }
             if let Some(order) = &record.record.order
                 && let Some(mut row) = store.get(&ORDERS, order)?
-                && row.value.certificate.is_none()
+                && row.value.complete(order, record.serial)
             {
-                row.value.certificate = Some(record.serial);
                 change.update(&ORDERS, order, row.version, &row.value);
             }
             match store.commit(change).await {
