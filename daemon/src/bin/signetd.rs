@@ -15,6 +15,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Let the store follow the CA signer's new journal, because the old one is lost for good; signetd must be stopped
+    AcceptJournal {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+        /// Id of the new journal, as `signetctl status` shows it
+        id: String,
+    },
     /// Read the configuration and what it points at, say whether it is good, and change nothing
     Check {
         /// The configuration file
@@ -33,6 +41,7 @@ const CONFIG: &str = "/etc/signet/signetd.toml";
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
+        Verb::AcceptJournal { config, id } => daemon::boot::accept_journal(&config, &id).map(|done| println!("{done}")),
         Verb::Check { config } => daemon::boot::check(&config).map(|found| println!("{found}")),
         Verb::Run { config } => daemon::boot::run(&config),
     };

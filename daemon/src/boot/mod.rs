@@ -6,13 +6,14 @@ mod log;
 mod material;
 mod notify;
 
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hsm::client::Client;
 use hsm::confine::{self, ConfineError, Network, Program, Rules};
+use nix::unistd::{User, geteuid};
 use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
+use crate::issuance::{self, AcceptError};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
@@ -35,6 +37,9 @@ use notify::Manager;
 /// Why the daemon does not start. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
+    /// A journal cannot be accepted.
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
     /// The ACME service cannot take up where it stopped.
     #[error("the ACME service cannot start: {0}")]
     Acme(#[from] AcmeError),
@@ -50,6 +55,14 @@ pub enum BootError {
     /// A file that the configuration names cannot be used.
     #[error(transparent)]
     Material(#[from] MaterialError),
+    /// The store is another user's.
+    #[error("the store in {} belongs to {owner}: run this as that user, for example with `runuser -u {owner} --`", .directory.display())]
+    Owner {
+        /// The store.
+        directory: PathBuf,
+        /// Whose it is.
+        owner: String,
+    },
     /// The runtime or a signal handler.
     #[error("the runtime cannot be started: {0}")]
     Runtime(#[from] std::io::Error),
@@ -77,6 +90,23 @@ pub fn check(path: &Path) -> Result<String, BootError> {
         },
         config.store.path.display(),
     ))
+}
+
+/// Lets the store follow a journal that it does not know. Returns a sentence that says so.
+pub fn accept_journal(path: &Path, id: &str) -> Result<String, BootError> {
+    let config = Config::read(path)?;
+    log::start(&config.log);
+    let directory = &config.store.path;
+    let owner = std::fs::metadata(directory).map_err(|error| unusable(directory, &error))?.uid();
+    if owner != geteuid().as_raw() {
+        // Files that this process makes must stay in reach of the daemon.
+        let owner = User::from_uid(owner.into()).ok().flatten().map_or(owner.to_string(), |user| user.name);
+        return Err(BootError::Owner { directory: directory.clone(), owner });
+    }
+    let store = Store::new(store::open(engine(config.store.engine), directory)?);
+    issuance::accept_journal(&store, id)?;
+    tracing::warn!(journal = id, "a journal was accepted: whatever the one before it held beyond the store is lost");
+    Ok(format!("{}: accepted: the store follows journal {id} from its first entry", directory.display()))
 }
 
 /// Runs the daemon until it is told to stop.
@@ -210,7 +240,11 @@ fn engine(configured: StoreEngine) -> EngineKind {
 /// The store's directory, for its owner only. It must exist before confinement can name it.
 fn make_directory(path: &Path) -> Result<(), BootError> {
     let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path);
-    made.map_err(|error| StoreError::Engine(format!("{}: {error}", path.display())).into())
+    made.map_err(|error| unusable(path, &error))
+}
+
+fn unusable(directory: &Path, error: &std::io::Error) -> BootError {
+    StoreError::Engine(format!("{}: {error}", directory.display())).into()
 }
 
 /// Asks both signers how they are. An error is a TLS key that is not the certificate's; a signer

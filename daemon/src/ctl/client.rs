@@ -30,13 +30,14 @@ pub(super) struct Client {
     roots: Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    pinned: bool,
 }
 
 /// What to do when only its age speaks against the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnExpired {
-    /// Say so and go on: for `status` and `unseal`, so that nobody is locked out. The PIN does not
-    /// depend on it: it is encrypted to the pinned identity.
+    /// Say so and go on, if the profile holds the appliance's identity: for `status` and `unseal`,
+    /// so that nobody is locked out. The PIN does not depend on it: it is encrypted to the identity.
     Accept,
     /// Refuse.
     Refuse,
@@ -60,6 +61,7 @@ impl Client {
             roots.add(root).map_err(|error| wrong(&identity.ca, &error))?;
         }
         Ok(Self {
+            pinned: identity.pinned.is_some(),
             url: identity.url.clone(),
             roots: Arc::new(roots),
             chain: read(&identity.certificate)?,
@@ -148,6 +150,7 @@ impl Client {
             .build()
             .map_err(|error| wrong(&error))?;
         let expired = Arc::new(AtomicBool::new(false));
+        let on_expired = if self.pinned { on_expired } else { OnExpired::Refuse };
         let verifier = Verifier { strict, on_expired, expired: Arc::clone(&expired) };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

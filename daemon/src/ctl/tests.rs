@@ -137,7 +137,7 @@ fn expired_server(authority: &Authority) -> u16 {
 }
 
 #[test]
-fn an_expired_server_is_talked_to_only_where_that_is_allowed_and_only_if_it_is_ours() {
+fn an_expired_server_is_talked_to_only_where_that_is_allowed_and_only_if_it_is_ours_and_pinned() {
     let directory = tempfile::tempdir().unwrap();
     let (ours, other) = (Authority::new(), Authority::new());
     let port = expired_server(&ours);
@@ -151,22 +151,25 @@ fn an_expired_server_is_talked_to_only_where_that_is_allowed_and_only_if_it_is_o
     let key_file = directory.path().join("admin.key");
     let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key.private().secret_der());
     std::fs::write(&key_file, format!("-----BEGIN PRIVATE KEY-----\n{base64}\n-----END PRIVATE KEY-----\n")).unwrap();
-    let ask = |root: &Authority, host: &str, on_expired| {
+    let ask_with = |root: &Authority, host: &str, on_expired, pinned| {
         let identity = Identity {
             url: format!("https://{host}:{port}").parse().unwrap(),
             ca: write("root.pem", &root.root()),
             certificate: certificate.clone(),
             key: key_file.clone(),
-            pinned: None,
+            pinned,
         };
         Client::new(&identity).unwrap().get::<serde_json::Value>("/admin/v1/status", on_expired)
     };
+    let ask = |root, host, on_expired| ask_with(root, host, on_expired, Some([1; 32]));
     assert!(ask(&ours, "127.0.0.1", OnExpired::Accept).is_ok());
     for refused in [
         ask(&ours, "127.0.0.1", OnExpired::Refuse),
         // Another root, another name: age is all that is forgiven.
         ask(&other, "127.0.0.1", OnExpired::Accept),
         ask(&ours, "localhost", OnExpired::Accept),
+        // Nobody vouches for an appliance whose identity the profile does not hold.
+        ask_with(&ours, "127.0.0.1", OnExpired::Accept, None),
     ] {
         assert_eq!(refused.unwrap_err().exit_code(), 5);
     }

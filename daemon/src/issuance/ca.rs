@@ -37,11 +37,16 @@ struct Inner {
 
 /// What was last seen of the signer.
 struct View {
+    /// Why store and journal do not go together, as long as they do not: that the signer is well
+    /// changes nothing about it.
+    fault: Option<String>,
     seal: Result<SealStatus, String>,
     /// When the signer last said so itself.
     seen: Option<Instant>,
     /// The life of the connection in which the store caught up with the journal.
     ready: Option<Ready>,
+    /// How often a record step failed: what was read of the journal before that is not enough.
+    distrusted: u64,
     /// Serials reserved in that life, for later certificates (J6).
     serials: Vec<Serial>,
 }
@@ -92,7 +97,14 @@ impl Ca {
             inner: Arc::new(Inner {
                 client,
                 store,
-                view: Mutex::new(View { seal, seen: None, ready: None, serials: Vec::new() }),
+                view: Mutex::new(View {
+                    fault: None,
+                    seal,
+                    seen: None,
+                    ready: None,
+                    distrusted: 0,
+                    serials: Vec::new(),
+                }),
                 reading: AsyncMutex::new(catch_up::Reader::default()),
                 reserving: AsyncMutex::new(()),
                 acting: AsyncMutex::new(()),
@@ -129,12 +141,16 @@ impl Ca {
 
     /// The seal state as last seen, without asking: decided before authentication on every request.
     /// A background task and every answer of the signer keep it fresh. `Err` is a sentence that
-    /// says why the signer cannot be used.
+    /// says why the signer cannot be used; `Faulted` is also that the store cannot follow it.
     ///
     /// A signer that is away for a moment is as it was: systemd starts it again, sealed if it was
     /// sealed, and unsealed if it was not; what needs it meanwhile waits.
     pub fn seal(&self) -> Result<SealStatus, String> {
-        self.view().seal.clone()
+        let view = self.view();
+        match &view.fault {
+            Some(why) => Ok(SealStatus::Faulted { why: why.clone() }),
+            None => view.seal.clone(),
+        }
     }
 
     /// Asks the signer how it is.
@@ -249,7 +265,10 @@ impl Ca {
 
     /// Nothing new is asked before the store has caught up again: a record step failed (J3).
     pub(super) fn distrust(&self) {
-        self.view().ready = None;
+        let mut view = self.view();
+        view.ready = None;
+        view.distrusted += 1;
+        drop(view);
         self.inner.wake.notify_one();
     }
 
@@ -312,14 +331,22 @@ impl Ca {
         &self,
         mut reader: impl std::ops::DerefMut<Target = catch_up::Reader>,
     ) -> Result<Ready, CaError> {
-        let done = reader.run(self).await;
-        let mut view = self.view();
+        let (done, mut view) = loop {
+            let distrusted = self.view().distrusted;
+            let done = reader.run(self).await;
+            let view = self.view();
+            // A record step that failed meanwhile may lie beyond the end that was read.
+            if done.is_err() || view.distrusted == distrusted {
+                break (done, view);
+            }
+        };
         match done {
             Ok((ready, seal)) => {
                 if view.ready.as_ref().is_none_or(|before| before.epoch != ready.epoch) {
                     view.serials.clear();
                 }
                 view.ready = Some(ready.clone());
+                view.fault = None;
                 drop(view);
                 self.saw(seal);
                 Ok(ready)
@@ -327,19 +354,19 @@ impl Ca {
             Err(error) => {
                 view.ready = None;
                 view.serials.clear();
-                let away = matches!(
-                    error,
+                let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
+                match &error {
+                    CaError::Sealed => {}
                     CaError::Signer(
                         ClientError::Lost
-                            | ClientError::Epoch
-                            | ClientError::Unreachable { .. }
-                            | ClientError::Refused(Refusal::Busy)
-                    )
-                );
-                let known = view.seal.is_ok() && view.seen.is_some_and(|seen| seen.elapsed() < AWAY);
-                let as_it_was = matches!(error, CaError::Sealed) || (away && known);
-                if !as_it_was {
-                    view.seal = Err(error.to_string());
+                        | ClientError::Epoch
+                        | ClientError::Unreachable { .. }
+                        | ClientError::Refused(Refusal::Busy),
+                    ) if known => {}
+                    CaError::Signer(_) => view.seal = Err(error.to_string()),
+                    CaError::Commit(_) | CaError::Faulted(_) | CaError::Store(_) | CaError::Unknown(_) => {
+                        view.fault = Some(error.to_string());
+                    }
                 }
                 Err(error)
             }

@@ -3,6 +3,7 @@
 //! position it ends at. Legal while sealed. Its time depends on what is new, not on what is there.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use hsm::client::Epoch;
@@ -18,7 +19,7 @@ use crate::store::tables::{
     ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
     index_certificate,
 };
-use crate::store::{Change, CommitError, Store, Versioned};
+use crate::store::{Change, CommitError, Store, StoreError, Versioned};
 
 /// Reads the journal, and remembers how far.
 #[derive(Default)]
@@ -38,6 +39,9 @@ impl Reader {
         };
         let journal = status.journal;
         let mut position = ca.store().get(&JOURNALS, &journal.0)?.map(|row| row.value);
+        if position.is_none() {
+            check_unknown(ca.store(), &journal)?;
+        }
         let seq = position.as_ref().map_or(0, |position| position.seq);
         if seq > status.last {
             return Err(CaError::Faulted(format!(
@@ -47,7 +51,9 @@ impl Reader {
             )));
         }
         if self.on_chain.as_ref() != Some(&(epoch, journal.clone())) {
-            if let Some(position) = &position {
+            if let Some(position) = &position
+                && position.seq > 0
+            {
                 check_position(ca, epoch, &journal, position).await?;
             }
             self.on_chain = Some((epoch, journal.clone()));
@@ -62,6 +68,58 @@ impl Reader {
         }
         Ok((Ready { epoch, journal }, status.seal))
     }
+}
+
+/// A journal that the store does not know must be its first. A signer that has lost its journal
+/// starts another one, and the store is ahead of that as well.
+fn check_unknown(store: &Store, journal: &JournalId) -> Result<(), CaError> {
+    let known = store.scan(&JOURNALS, (Bound::Unbounded, Bound::Unbounded), MOST_NAMED, false)?;
+    if known.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<String> =
+        known.iter().map(|(id, row)| format!("{} ({} entries)", String::from_utf8_lossy(id), row.value.seq)).collect();
+    let (known, id) = (known.join(", "), &journal.0);
+    Err(CaError::Faulted(format!(
+        "the store is ahead of the journal: it has taken over journal {known}, and the CA signer writes a new one, {id}: \
+         bring back the old journal, or, if it is lost for good, stop signetd and run `signetd accept-journal {id}`"
+    )))
+}
+
+/// How many known journals the sentence names.
+const MOST_NAMED: usize = 4;
+
+/// Why a journal is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It is followed already.
+    #[error("the store knows journal {0}: there is nothing to accept")]
+    Known(String),
+    /// It cannot be one.
+    #[error("`{0}` is not the id of a journal: take the 32 hexadecimal digits that `signetctl status` shows")]
+    NotAnId(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Lets the store follow, from its beginning, a journal that it does not know although it knows
+/// others: somebody looked, and they are lost for good. Blocks.
+pub fn accept_journal(store: &Store, id: &str) -> Result<(), AcceptError> {
+    if id.len() != 32 || !id.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(AcceptError::NotAnId(id.to_owned()));
+    }
+    let mut change = Change::new();
+    change.insert(&JOURNALS, id, &beginning());
+    store.commit_blocking(change).map_err(|error| match error {
+        CommitError::Conflict(_) => AcceptError::Known(id.to_owned()),
+        CommitError::Store(error) => error.into(),
+    })
+}
+
+/// Before the first entry of any journal.
+fn beginning() -> JournalPosition {
+    JournalPosition { seq: 0, hash: "0".repeat(64) }
 }
 
 /// The entry at the store's position must be the one that the store took over.
@@ -91,8 +149,7 @@ fn verify(
     position: Option<&JournalPosition>,
     lines: &[String],
 ) -> Result<(Vec<Entry>, JournalPosition), CaError> {
-    let start = JournalPosition { seq: 0, hash: "0".repeat(64) };
-    let mut at = position.unwrap_or(&start).clone();
+    let mut at = position.cloned().unwrap_or_else(beginning);
     let mut entries = Vec::with_capacity(lines.len());
     for line in lines {
         let seq = at.seq + 1;
@@ -284,16 +341,14 @@ impl Staged<'_> {
         Ok(())
     }
 
-    /// The order that a certificate completes is valid, with that certificate. One that is valid
-    /// with another certificate stays as it is: an answer was lost, and the order was repeated.
+    /// The order that a certificate completes is valid, with that certificate.
     fn complete(&mut self, order: &str, serial: Serial) -> Result<(), CaError> {
         if !self.orders.contains_key(order) {
             let Some(row) = self.store.get(&ORDERS, order)? else { return Ok(()) };
             self.orders.insert(order.to_owned(), Row::read(row));
         }
         let row = self.orders.get_mut(order).expect("it was just inserted");
-        if row.value.certificate.is_none() {
-            row.value.certificate = Some(serial);
+        if row.value.complete(order, serial) {
             row.touch = Touch::Changed;
         }
         Ok(())

@@ -35,6 +35,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord, index_certificate};
 use crate::store::{Change, CommitError, StoreError};
 use ca::{Ca, CaError, Ready};
+pub use catch_up::{AcceptError, accept_journal};
 use orders::ORDERS;
 
 /// What issuing needs. Cheap to clone.
@@ -73,8 +74,8 @@ pub enum IssueError {
     /// The order has its certificate: an earlier attempt that seemed to have failed had not.
     #[error("the order is valid already: fetch its certificate")]
     Completed,
-    /// Store and journal contradict each other, or the signer answered nonsense. Nothing is issued
-    /// before somebody has looked.
+    /// The signer answered nonsense, or the store holds other bytes. Nothing is issued before
+    /// somebody has looked.
     #[error("{0}")]
     Faulted(String),
     /// Policy refuses: a sentence for the client.
@@ -177,6 +178,9 @@ impl Pipeline {
 /// finds what came of it and completes the order.
 pub const LONGEST: Duration = Duration::from_secs(10);
 
+/// What a client may know of a fault.
+const NOT_NOW: &str = "this CA cannot sign at the moment: try again soon";
+
 /// Why an attempt failed, and whether another can help.
 enum Attempt {
     Again(String),
@@ -197,7 +201,11 @@ impl From<CaError> for Attempt {
             CaError::Signer(error) => Self::Again(error.to_string()),
             CaError::Store(error) => Self::Final(error.into()),
             CaError::Commit(error) => Self::Again(error.to_string()),
-            CaError::Faulted(why) => Self::Final(IssueError::Faulted(why)),
+            // Details are in the health, as long as it lasts.
+            CaError::Faulted(why) => {
+                tracing::error!(why, "nothing can be issued");
+                Self::Final(IssueError::Unavailable(NOT_NOW.into()))
+            }
             error @ CaError::Unknown(_) => Self::Final(IssueError::Faulted(error.to_string())),
         }
     }
@@ -332,9 +340,8 @@ impl Signed {
             }
             if let Some(order) = &record.record.order
                 && let Some(mut row) = store.get(&ORDERS, order)?
-                && row.value.certificate.is_none()
+                && row.value.complete(order, record.serial)
             {
-                row.value.certificate = Some(record.serial);
                 change.update(&ORDERS, order, row.version, &row.value);
             }
             match store.commit(change).await {
@@ -368,9 +375,7 @@ impl Pipeline {
         match self.ca.seal() {
             Ok(SealStatus::Unsealed) => None,
             Ok(SealStatus::Sealed | SealStatus::Unsealing { .. }) => Some(IssueError::Sealed),
-            Ok(SealStatus::Faulted { .. }) | Err(_) => {
-                Some(IssueError::Unavailable("this CA cannot sign at the moment: try again soon".into()))
-            }
+            Ok(SealStatus::Faulted { .. }) | Err(_) => Some(IssueError::Unavailable(NOT_NOW.into())),
         }
     }
 }

@@ -29,3 +29,44 @@ pub struct OrderRecord {
     /// The certificate that completed it.
     pub certificate: Option<Serial>,
 }
+
+impl OrderRecord {
+    /// Notes that `certificate` completes the order, whose id is `order`; says whether that is new.
+    ///
+    /// One that is completed by another certificate stays as it is. Nothing is known that leads
+    /// there, so the log says it.
+    pub(super) fn complete(&mut self, order: &str, certificate: Serial) -> bool {
+        match self.certificate {
+            None => {
+                self.certificate = Some(certificate);
+                true
+            }
+            Some(first) if first != certificate => {
+                tracing::error!(order, %first, second = %certificate, "two certificates were signed for one order: revoke the second");
+                false
+            }
+            Some(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_keeps_the_certificate_that_completed_it_first() {
+        let serial = |octet| Serial::from_slice(&[octet; 20]).unwrap();
+        let mut order = OrderRecord {
+            account: String::new(),
+            created: UnixTime(0),
+            expires: UnixTime(0),
+            profile: String::new(),
+            names: Vec::new(),
+            authorizations: Vec::new(),
+            certificate: None,
+        };
+        let completed = [1, 1, 2].map(|octet| order.complete("order", serial(octet)));
+        assert_eq!((completed, order.certificate), ([true, false, false], Some(serial(1))));
+    }
+}

@@ -80,6 +80,8 @@ pub(crate) struct Inner {
     /// Too much is waiting: everything is refused.
     pub(crate) busy: bool,
     pub(crate) signed: usize,
+    /// How often it was asked how it is.
+    pub(crate) looks: usize,
     reserved: Vec<Serial>,
     connections: Vec<Arc<UnixStream>>,
     hash: Vec<u8>,
@@ -115,6 +117,7 @@ impl TestSigner {
                 faults: Vec::new(),
                 busy: false,
                 signed: 0,
+                looks: 0,
                 reserved: Vec::new(),
                 connections: Vec::new(),
                 hash: vec![0; 32],
@@ -187,7 +190,8 @@ impl TestSigner {
         }
         Some(match request {
             Request::Status => {
-                let inner = self.inner();
+                let mut inner = self.inner();
+                inner.looks += 1;
                 Ok(Response::Status(Status {
                     name: "ca".into(),
                     version: "0".into(),

@@ -7,6 +7,7 @@ use hsm::wire::{Actor, SealStatus};
 use policy::effects::Clock as _;
 use tempfile::TempDir;
 
+use super::accept_journal;
 use super::ca::{Ca, CaError, Done};
 use super::testing::{JOURNAL, TestClock, TestSigner};
 use crate::revocation;
@@ -88,7 +89,50 @@ async fn a_store_ahead_of_the_journal_is_faulted() {
     scene.store.commit(change).await.unwrap();
     let why = Scene::fault(scene.ca.catch_up().await);
     assert!(why.contains("ahead of the journal"), "{why}");
-    assert!(scene.ca.seal().unwrap_err().contains("ahead of the journal"));
+    assert_eq!(scene.ca.seal(), Ok(SealStatus::Faulted { why }));
+}
+
+#[tokio::test]
+async fn a_new_journal_in_the_place_of_a_lost_one_is_followed_only_when_it_was_accepted() {
+    let scene = Scene::new();
+    let lost = "f".repeat(32);
+    let mut change = Change::new();
+    change.put(&JOURNALS, &lost, &JournalPosition { seq: 7, hash: "0".repeat(64) });
+    scene.store.commit(change).await.unwrap();
+    let why = Scene::fault(scene.ca.catch_up().await);
+    assert!(why.contains(&lost) && why.contains(&format!("signetd accept-journal {JOURNAL}")), "{why}");
+    assert_eq!(scene.position(), None);
+    // That the signer is well, which boot asks every other second, hides nothing of it.
+    assert_eq!(scene.ca.status().await.unwrap().seal, SealStatus::Unsealed);
+    assert_eq!(scene.ca.seal(), Ok(SealStatus::Faulted { why }));
+
+    let accept = async |id: &'static str| {
+        let store = scene.store.clone();
+        tokio::task::spawn_blocking(move || accept_journal(&store, id))
+            .await
+            .unwrap()
+            .map_err(|error| error.to_string())
+    };
+    for wrong in ["", "x", "000102030405060708090A0b0c0d0e0f"] {
+        assert!(accept(wrong).await.unwrap_err().contains("is not the id of a journal"));
+    }
+    accept(JOURNAL).await.unwrap();
+    scene.ca.catch_up().await.unwrap();
+    assert_eq!((scene.position(), scene.ca.seal()), (Some(1), Ok(SealStatus::Unsealed)));
+    assert!(accept(JOURNAL).await.unwrap_err().contains("knows"));
+    assert_eq!(scene.position(), Some(1));
+}
+
+#[tokio::test]
+async fn a_catch_up_that_began_before_a_record_step_failed_begins_again() {
+    let scene = Scene::new();
+    let catch_up = scene.ca.catch_up();
+    let mut catch_up = std::pin::pin!(catch_up);
+    let waits = std::future::poll_fn(|context| std::task::Poll::Ready(catch_up.as_mut().poll(context).is_pending()));
+    assert!(waits.await);
+    scene.ca.distrust();
+    catch_up.await.unwrap();
+    assert_eq!(scene.signer.inner().looks, 2);
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ pub const SEALED: &str = "strongbox sealed";
 /// status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// The token cannot be used.
-    #[error("the CA's token cannot be used: its administrators see why in the status")]
+    /// The token cannot be used, or the store does not go together with the signer's journal.
+    #[error("the CA's key cannot be used: its administrators see why in the status")]
     Faulted,
     /// The signer knows no PIN.
     #[error("{SEALED}")]
@@ -46,6 +46,14 @@ impl Services {
             Ok(SealStatus::Sealed | SealStatus::Unsealing { .. }) => Err(Unusable::Sealed),
             Ok(SealStatus::Faulted { .. }) => Err(Unusable::Faulted),
             Err(_) => Err(Unusable::Unreachable),
+        }
+    }
+
+    /// Why the CA's key cannot be used although its signer answers; for administrators.
+    pub fn fault(&self) -> Option<String> {
+        match self.ca.seal() {
+            Ok(SealStatus::Faulted { why }) => Some(why),
+            _ => None,
         }
     }
 

@@ -22,6 +22,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureAlgorithm,
     SignatureScheme, version,
 };
+use tokio::sync::Semaphore;
 
 use crate::config::{ClientCertificates, TlsVersion};
 
@@ -30,6 +31,8 @@ use crate::config::{ClientCertificates, TlsVersion};
 pub struct TlsSigner {
     client: Client,
     label: String,
+    /// Handshakes that may wait for a signature at a time.
+    turns: Arc<Semaphore>,
     /// The public half that the server certificate is for.
     public: PublicKey,
 }
@@ -54,7 +57,7 @@ impl TlsSigner {
         let wrong = |error: &dyn fmt::Display| TlsError::Config(format!("the server certificate: {error}"));
         let parsed = policy::tbs::Certificate::from_der(certificate).map_err(|error| wrong(&error))?;
         let public = parsed.key().map_err(|error| wrong(&error))?;
-        Ok(Self { client, label, public })
+        Ok(Self { client, label, turns: Arc::new(Semaphore::new(MOST_WAITING)), public })
     }
 
     /// Asks the signer how it is, and checks that it holds the certificate's key for TLS. Blocks.
@@ -177,6 +180,10 @@ impl SigningKey for TokenKey {
     }
 }
 
+/// Most handshakes that wait for the token. Each holds a thread; tokio makes 512 of them, and
+/// without one to go on with the other connections would wait as well.
+const MOST_WAITING: usize = 256;
+
 /// One signature of one handshake.
 struct Handshake {
     signer: TlsSigner,
@@ -192,6 +199,10 @@ impl fmt::Debug for Handshake {
 
 impl Signer for Handshake {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let Ok(_turn) = self.signer.turns.try_acquire() else {
+            tracing::warn!("a handshake is refused: {MOST_WAITING} others wait for the TLS signer");
+            return Err(Error::General("too many handshakes wait for the TLS signer".to_owned()));
+        };
         let request =
             Request::Handshake { key: self.signer.label.clone(), scheme: self.token, message: message.to_vec() };
         // rustls wants the signature now: the runtime moves its other connections to other threads.

@@ -25,6 +25,7 @@ struct Server {
     address: SocketAddr,
     plain: SocketAddr,
     signer: Arc<crate::testing::Signer>,
+    ours: TlsSigner,
     directory: tempfile::TempDir,
     _stop: watch::Sender<bool>,
 }
@@ -62,7 +63,7 @@ fn server(algorithm: KeyAlgorithm, client_certificates: ClientCertificates, olde
     };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(serve(endpoints, services, limits, stopped));
-    Server { authority, address, plain, signer, directory, _stop: stop }
+    Server { authority, address, plain, signer, ours, directory, _stop: stop }
 }
 
 fn status(signer: &Signer) -> Status {
@@ -160,6 +161,18 @@ async fn a_slow_token_stalls_no_other_connection() {
     for answer in slow {
         assert!(answer.await.unwrap().is_ok());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_is_refused_while_too_many_wait_for_the_token() {
+    let server = server(KeyAlgorithm::P256, ClientCertificates::None, TlsVersion::Tls13);
+    let others = server.ours.turns.try_acquire_many(MOST_WAITING as u32).unwrap();
+    assert!(server.ask(&NOBODY).await.is_err());
+    drop(others);
+    for _ in 0..2 {
+        assert!(server.ask(&NOBODY).await.is_ok());
+    }
+    assert_eq!(server.ours.turns.available_permits(), MOST_WAITING);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,7 +20,10 @@ use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, LINK};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, LINK,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use policy::effects::UnixTime;
 
@@ -58,6 +61,7 @@ async fn frame(State(acme): State<Arc<Acme>>, request: Request, next: Next) -> R
     let (is_directory, is_nonce) = (path.ends_with("/directory"), path == urls::NEW_NONCE);
     // Decided before authentication: nothing could come of the request.
     let mut response = match acme.available() {
+        _ if method == Method::OPTIONS => preflight(),
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
@@ -71,11 +75,23 @@ async fn frame(State(acme): State<Arc<Acme>>, request: Request, next: Next) -> R
         headers.append(LINK, index);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Clients in browsers may use the surface: nothing here depends on cookies.
+    // Clients in browsers may use the surface (RFC 8555 section 6.1): nothing depends on cookies.
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers
         .insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Link, Location, Replay-Nonce, Retry-After"));
     response
+}
+
+/// What a browser asks before it sends a JWS for a page: `application/jose+json` is not among the
+/// media types that need no question. The same for every resource, and sealed or not, so that the
+/// page sees the answer to its request, whatever that is.
+fn preflight() -> Response {
+    let headers = [
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type"),
+        (ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 /// RFC 8555 section 6.5.1

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{self, Permitted};
 use crate::service::Services;
-use crate::service::health::{SealStatus, Vital};
+use crate::service::health::{CA, SealStatus, Vital};
 
 /// How everything is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,13 +64,18 @@ pub(super) async fn show(
     State(services): State<Arc<Services>>,
 ) -> Json<Status> {
     let health = services.health();
+    let mut signers: Vec<Signer> = services.vitals.all().into_iter().map(|(name, vital)| signer(name, vital)).collect();
+    // The signer does not know that the store cannot follow it.
+    if let Some(ca) = signers.iter_mut().find(|signer| signer.name == CA) {
+        ca.fault = ca.fault.take().or_else(|| services.fault());
+    }
     Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seal: health.seal.to_owned(),
         ready: health.ready,
         reasons: health.reasons,
         public_url: services.public_url.clone(),
-        signers: services.vitals.all().into_iter().map(|(name, vital)| signer(name, vital)).collect(),
+        signers,
     })
 }
 

@@ -17,7 +17,8 @@ use crate::service::RequestId;
 use crate::service::administrators::{Peer, PeerCertificate};
 use crate::store::Change;
 use crate::store::tables::{
-    ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, Revocation, index_certificate,
+    ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
+    index_certificate,
 };
 use crate::testing::{Authority, DAY, KeyPair, NOW, Signer, services as build};
 
@@ -109,6 +110,23 @@ impl Surface {
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
+}
+
+#[tokio::test]
+async fn the_status_says_what_is_wrong_between_store_and_journal() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    let mut change = Change::new();
+    change.put(&JOURNALS, "f".repeat(32), &JournalPosition { seq: 7, hash: "0".repeat(64) });
+    surface.services.store.commit(change).await.unwrap();
+    assert!(surface.services.ca.catch_up().await.is_err());
+    let vital = surface.services.ca.status().await.map_err(|error| error.to_string());
+    surface.services.vitals.note("ca", vital);
+    let (status, body) = surface.ask(&administrator, Method::GET, "/admin/v1/status", None).await;
+    assert_eq!((status, body["seal"].as_str(), &body["ready"]), (StatusCode::OK, Some("faulted"), &json!(false)));
+    let fault = body["signers"][0]["fault"].as_str().unwrap();
+    assert!(fault.contains("accept-journal"), "{fault}");
+    assert_eq!(body["signers"][0]["detail"]["journal"], "00".repeat(16));
 }
 
 /// Who gets in with an expired certificate, and who with none.

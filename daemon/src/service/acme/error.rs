@@ -171,13 +171,12 @@ impl From<CaError> for AcmeError {
     fn from(error: CaError) -> Self {
         match error {
             CaError::Sealed => Self::Sealed,
-            CaError::Signer(error) => {
+            error @ (CaError::Faulted(_) | CaError::Signer(_)) => {
                 tracing::warn!(%error, "the CA signer did not do it");
                 Self::Unavailable("this CA cannot do it at the moment: try again soon".into())
             }
             CaError::Store(error) => error.into(),
             CaError::Commit(error) => error.into(),
-            CaError::Faulted(why) => Self::Internal(why),
             CaError::Unknown(what) => Self::NotFound(what),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use policy::csr::{Csr, CsrError};
 use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
+use policy::key::PublicKey;
 use policy::name::Name;
 use policy::profile::csr_matches;
 use policy::serial::Serial;
@@ -14,7 +15,7 @@ use super::accounts::Account;
 use super::error::AcmeError;
 use super::orders::{Order, OrderStatus, WhyInvalid};
 use super::tables::AuthorizationState;
-use crate::issuance::Submission;
+use crate::issuance::{IssueError, Submission};
 use crate::service::RequestId;
 use crate::store::tables::{CERTIFICATES, CertificateRecord};
 
@@ -48,7 +49,7 @@ impl Acme {
     ) -> Result<Order, AcmeError> {
         let (mut order, authorizations) = self.read_order(account, id)?;
         if order.status != OrderStatus::Ready {
-            return Err(AcmeError::OrderNotReady(not_ready(&order.status)));
+            return self.repeated(order, csr.key());
         }
         // A profile that was taken away since (P-03).
         self.profile(Some(&order.record.profile))?;
@@ -76,20 +77,30 @@ impl Acme {
             order: Some(id.to_owned()),
             names: evidence.collect::<Result<_, _>>()?,
         };
-        let released = self
-            .pipeline
-            .issue(Submission {
-                profile: order.record.profile.clone(),
-                key: key.clone(),
-                names,
-                common_name: None,
-                record,
-            })
-            .await?;
+        let submission =
+            Submission { profile: order.record.profile.clone(), key: key.clone(), names, common_name: None, record };
+        let released = match self.pipeline.issue(submission).await {
+            // The journal had it before this attempt.
+            Err(IssueError::Completed) => return self.repeated(self.read_order(account, id)?.0, key),
+            issued => issued?,
+        };
         self.services.metrics.certificate_issued();
         order.record.certificate = Some(released.serial);
         order.status = OrderStatus::Valid;
         Ok(order)
+    }
+
+    /// The answer for an order that cannot be finalized. If its certificate is for the same key, the
+    /// client repeats a request whose answer it lost, and gets that answer.
+    fn repeated(&self, order: Order, key: &PublicKey) -> Result<Order, AcmeError> {
+        if let Some(serial) = order.record.certificate
+            && let Some(row) = self.services.store.get(&CERTIFICATES, serial.as_bytes())?
+            && Certificate::from_der(&row.value.certificate)
+                .is_ok_and(|certificate| certificate.key().is_ok_and(|certified| certified == *key))
+        {
+            return Ok(order);
+        }
+        Err(AcmeError::OrderNotReady(not_ready(&order.status)))
     }
 
     /// A certificate and its chain, the root left out, as PEM (RFC 8555 section 9.1), for the

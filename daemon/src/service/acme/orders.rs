@@ -54,8 +54,8 @@ pub struct OrderPage {
     pub next: Option<String>,
 }
 
-/// Orders in a page.
-const PAGE: usize = 100;
+/// Orders in a page. Each may take [`MAX_NAMES`] reads, and reading holds up the thread.
+const PAGE: usize = 10;
 
 /// Where an order is in the state machine of RFC 8555 section 7.1.6. `processing` is never seen:
 /// whoever asks while an order is being finalized waits for the outcome.

@@ -1,5 +1,6 @@
 //! The rows A-… of RFC 8555's requirements: every endpoint with each thing wrong that can be.
 
+use hsm::wire::SealStatus;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -18,6 +19,28 @@ pub(super) const POST_PATHS: [&str; 9] = [
     "/acme/challenge/none",
     "/acme/certificate/none",
 ];
+
+/// what a browser asks before it lets a page send a JWS, whatever the state of the CA.
+#[tokio::test]
+async fn a_page_in_a_browser_may_send_requests_and_read_what_it_needs() {
+    let world = World::new().await;
+    let client = Client::stranger(&world);
+    for seal in [SealStatus::Unsealed, SealStatus::Sealed] {
+        world.signer.inner().seal = seal;
+        world.services.ca.status().await.unwrap();
+        for path in POST_PATHS.iter().chain(&["/directory", "/acme/new-nonce"]) {
+            let answer = client.plain("OPTIONS", path).await;
+            assert_eq!((answer.status, answer.body.len()), (StatusCode::NO_CONTENT, 0), "{path}: {answer:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), "*");
+            assert_eq!(answer.header("access-control-allow-methods"), "GET, HEAD, POST");
+            assert_eq!(answer.header("access-control-allow-headers"), "Content-Type");
+        }
+        let answer = client.plain("GET", "/directory").await;
+        for name in ["Link", "Location", "Replay-Nonce", "Retry-After"] {
+            assert!(answer.header("access-control-expose-headers").contains(name), "{name}");
+        }
+    }
+}
 
 /// what every POST resource refuses, and how.
 #[tokio::test]

@@ -6,9 +6,10 @@ use policy::tbs::Certificate;
 use serde_json::json;
 
 use super::client::{Client, encode};
-use crate::issuance::testing::Fault;
-use crate::service::acme::testing::{World, csr};
-use crate::store::tables::CERTIFICATES;
+use crate::issuance::testing::{Fault, JOURNAL};
+use crate::service::acme::testing::{World, csr, csr_with, fresh_key};
+use crate::store::Change;
+use crate::store::tables::{CERTIFICATES, JOURNALS, JournalPosition};
 use hsm::wire::SealStatus;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,15 +142,7 @@ async fn an_order_that_the_journal_completed_meanwhile_is_not_signed_again() {
     let client = Client::new(&world).await;
     client.issue(&world, &["a.example.test"]).await;
     let order = client.ready_order(&world, &["a.example.test"]).await;
-    // An attempt was given up, and its certificate was journalled after that.
-    let json =
-        world.signer.inner().lines.iter().rfind(|line| line.contains("\"certificate\"")).unwrap()[65..].to_owned();
-    let mut entry: hsm::journal::Entry = serde_json::from_str(&json).unwrap();
-    if let hsm::journal::Event::Certificate { record, .. } = &mut entry.event {
-        record.order = Some(order.rsplit('/').next().unwrap().to_owned());
-    }
-    world.signer.restart();
-    world.signer.journal("acme", entry.event);
+    world.journal_completes(&order);
     let signed = world.signer.inner().signed;
     let answer = client.finalize(&order, &csr(&["a.example.test"])).await;
     assert_eq!((answer.status, answer.error().as_str()), (StatusCode::FORBIDDEN, "orderNotReady"), "{answer:?}");
@@ -179,6 +172,36 @@ async fn finalizing_one_order_many_times_at_once_makes_one_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_finalize_that_is_repeated_with_the_same_key_is_answered_with_the_valid_order() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let order = client.ready_order(&world, &["a.example.test"]).await;
+    let key = fresh_key();
+    let first = client.finalize(&order, &csr_with(&key, &["a.example.test"])).await;
+    // The answer was lost on its way, and the client made its CSR anew.
+    let again = client.finalize(&order, &csr_with(&key, &["a.example.test"])).await;
+    assert_eq!((again.status, again.json()), (StatusCode::OK, first.json()));
+    let other = client.finalize(&order, &csr(&["a.example.test"])).await;
+    assert_eq!((other.status, other.error().as_str()), (StatusCode::FORBIDDEN, "orderNotReady"));
+    assert_eq!(world.signer.certificates().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finalize_of_an_order_that_the_journal_completed_with_the_same_key_is_answered_with_it() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let key = fresh_key();
+    let before = client.ready_order(&world, &["a.example.test"]).await;
+    client.finalize(&before, &csr_with(&key, &["a.example.test"])).await;
+    let order = client.ready_order(&world, &["a.example.test"]).await;
+    world.journal_completes(&order);
+    let answer = client.finalize(&order, &csr_with(&key, &["a.example.test"])).await;
+    assert_eq!((answer.status, answer.json()["status"].as_str()), (StatusCode::OK, Some("valid")), "{answer:?}");
+    client.certificate(answer.json()["certificate"].as_str().unwrap()).await;
+    assert_eq!(world.signer.inner().signed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sealed_every_endpoint_says_so_and_unsealed_the_same_client_goes_on() {
     let world = World::new().await;
     let client = Client::new(&world).await;
@@ -195,6 +218,29 @@ async fn sealed_every_endpoint_says_so_and_unsealed_the_same_client_goes_on() {
     world.signer.inner().seal = SealStatus::Unsealed;
     world.services.ca.status().await.unwrap();
     client.issue(&world, &["a.example.test"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_store_and_journal_contradict_each_other_every_request_is_told_to_come_back() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let order = client.ready_order(&world, &["a.example.test"]).await;
+    let mut change = Change::new();
+    change.delete(&JOURNALS, JOURNAL);
+    change.put(&JOURNALS, "f".repeat(32), &JournalPosition { seq: 7, hash: "0".repeat(64) });
+    world.store.commit(change).await.unwrap();
+    // The first who finds out, and those after him, although the signer itself is well.
+    world.signer.restart();
+    for _ in 0..2 {
+        let answer = client.finalize(&order, &csr(&["a.example.test"])).await;
+        assert_eq!((answer.status, answer.error().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "serverInternal"));
+        assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
+        world.services.ca.status().await.unwrap();
+        assert_eq!(client.plain("GET", "/directory").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let health = world.services.health();
+    assert_eq!((health.ready, health.seal), (false, "faulted"));
+    assert_eq!(world.signer.certificates().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -360,4 +406,28 @@ async fn deactivated_things_serve_no_more() {
     for answer in [client.read(&client.kid).await, client.register(json!({})).await] {
         assert_eq!((answer.status, answer.error().as_str()), (StatusCode::UNAUTHORIZED, "unauthorized"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_orders_comes_in_small_pages_that_link_to_the_next() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let mut expected = std::collections::BTreeSet::new();
+    for _ in 0..25 {
+        expected.insert(client.order(&["a.example.test"]).await.header("location").to_owned());
+    }
+    let (mut seen, mut pages) = (std::collections::BTreeSet::new(), 0);
+    let mut next = Some(format!("{}/orders", client.kid));
+    while let Some(url) = next {
+        let answer = client.read(&url).await;
+        let orders = answer.json()["orders"].as_array().unwrap().clone();
+        assert!(orders.len() <= 10, "{}", orders.len());
+        for order in orders {
+            assert!(seen.insert(order.as_str().unwrap().to_owned()), "{order} comes twice");
+        }
+        let links = answer.headers.get_all("link").iter().map(|link| link.to_str().unwrap());
+        next = links.into_iter().find_map(|link| link.strip_suffix(">;rel=\"next\"")).map(|link| link[1..].to_owned());
+        pages += 1;
+    }
+    assert_eq!((seen, pages), (expected, 3));
 }
