@@ -213,11 +213,12 @@ impl Act<'_> {
         // The journal is closed before its files change hands.
         drop(self.ledger);
         if let Standing::Installed { signer: (uid, gid), .. } = Standing::of(layout) {
-            std::os::unix::fs::chown(&layout.state, Some(uid), Some(gid))
-                .map_err(|error| CeremonyError::Refused(format!("{}: {error}", layout.state.display())))?;
             for name in ["ca", "tls"] {
                 files::hand_over(&layout.state_of(name), uid, gid)?;
             }
+            // What is above comes last: until then the account can exchange nothing on the way.
+            std::os::unix::fs::chown(&layout.state, Some(uid), Some(gid))
+                .map_err(|error| CeremonyError::Refused(format!("{}: {error}", layout.state.display())))?;
         }
         files::create(&layout.transcript, self.transcript.end(&closing).as_bytes(), Access::Everybody)?;
         Ok(report)

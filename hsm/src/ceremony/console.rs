@@ -10,8 +10,9 @@ use policy::tbs::Certificate;
 use zeroize::Zeroizing;
 
 use super::certify::{Certifier, record};
+use super::guise::Guise;
 use super::record::{Ledger, hexadecimal};
-use super::{AdminKey, CeremonyError, admin, files};
+use super::{AdminKey, CeremonyError, admin};
 use crate::config::Config;
 use crate::journal::{Event, OpenError};
 use crate::pkcs11::Pin;
@@ -21,13 +22,15 @@ use crate::signer::console::{Console, Wish};
 pub struct LockedConsole {
     config: Config,
     ledger: Ledger,
+    // Last, so that files and token are closed as they were opened.
+    guise: Guise,
 }
 
 /// A token, opened on the console.
 pub struct SigningConsole {
-    config: Config,
-    ledger: Ledger,
     signer: Console,
+    ledger: Ledger,
+    _guise: Guise,
 }
 
 /// What a console command hands out.
@@ -41,6 +44,9 @@ pub struct Issued {
 impl SigningConsole {
     /// Takes the journal's lock. Only root and the owner of the state directory may; a signer that
     /// runs holds the lock, and the error says how to stop it.
+    ///
+    /// Until the console is dropped, root has only the rights of that owner: read what needs root
+    /// before, and write it after.
     pub fn lock(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -53,6 +59,7 @@ impl SigningConsole {
         if !user.is_root() && user.as_raw() != meta.uid() {
             return Err(CeremonyError::Refused(format!("only root and the owner of {state} can do this: use sudo")));
         }
+        let guise = Guise::of(&config.state)?;
         let ledger = match Ledger::open(&config.state.join("journal"), clock, entropy) {
             Err(CeremonyError::JournalOpen(OpenError::Locked(_))) => {
                 return Err(CeremonyError::Refused(format!(
@@ -62,7 +69,7 @@ impl SigningConsole {
             }
             ledger => ledger?,
         };
-        Ok(LockedConsole { config, ledger })
+        Ok(LockedConsole { config, ledger, guise })
     }
 
     /// Signs an administrator's certificate. It is journalled when this returns.
@@ -101,9 +108,7 @@ impl SigningConsole {
         self.handed_out(&der)
     }
 
-    /// What was written as root is given back to the account of the service.
     fn handed_out(&self, der: &[u8]) -> Result<Issued, CeremonyError> {
-        self.ledger.give_back(&self.config)?;
         let (_, _, issuer) = self.signer.issuing()?;
         let (certificate, issuer) = (Certificate::from_der(der)?, Certificate::from_der(issuer.certificate())?);
         Ok(Issued { chain: certificate.to_pem() + &issuer.to_pem(), fingerprint: hexadecimal(&certificate.sha256()) })
@@ -113,21 +118,7 @@ impl SigningConsole {
 impl LockedConsole {
     /// Opens the token: one attempt, which is counted, and journalled when it fails.
     pub fn open(mut self, pin: Zeroizing<Vec<u8>>) -> Result<SigningConsole, CeremonyError> {
-        let opened = Console::open(&self.config, &mut self.ledger.writer, &Pin(pin));
-        self.ledger.give_back(&self.config)?;
-        Ok(SigningConsole { signer: opened?, config: self.config, ledger: self.ledger })
-    }
-}
-
-impl Ledger {
-    /// Gives what root wrote in the state directory to its owner, the account of the service.
-    fn give_back(&self, config: &Config) -> Result<(), CeremonyError> {
-        if !nix::unistd::geteuid().is_root() {
-            return Ok(());
-        }
-        let state = &config.state;
-        let meta = std::fs::metadata(state)
-            .map_err(|error| CeremonyError::Refused(format!("{}: {error}", state.display())))?;
-        Ok(files::hand_over(state, meta.uid(), meta.gid())?)
+        let signer = Console::open(&self.config, &mut self.ledger.writer, &Pin(pin))?;
+        Ok(SigningConsole { signer, ledger: self.ledger, _guise: self.guise })
     }
 }

@@ -19,6 +19,7 @@ mod certify;
 mod console;
 mod custody;
 mod files;
+mod guise;
 mod layout;
 mod record;
 mod rehearsal;

@@ -56,6 +56,7 @@ fn add(arguments: &Add, mut effects: Effects) -> Outcome {
     ceremony::free(arguments.key_out.iter().chain([&arguments.out]))?;
     let mut console = super::console(&arguments.config, arguments.pin_file.as_deref(), &mut effects)?;
     let enrolled = console.add_administrator(&arguments.name, &key, effects.entropy.as_mut())?;
+    drop(console);
     if let (Some(path), Some(pem)) = (&arguments.key_out, key.private_pem()) {
         ceremony::write_secret(path, pem.as_bytes())?;
     }

@@ -45,6 +45,7 @@ pub(super) fn main(arguments: &Arguments, mut effects: Effects) -> Outcome {
         arguments.common_name.as_deref(),
         effects.entropy.as_mut(),
     )?;
+    drop(console);
     ceremony::write_public(&arguments.out, issued.chain.as_bytes())?;
     println!("issued {}, SHA-256 {}", arguments.out.display(), issued.fingerprint);
     Ok(())

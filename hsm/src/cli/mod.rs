@@ -90,16 +90,19 @@ fn check(of: &OfConfig) -> Outcome {
     Ok(())
 }
 
-/// What the console verbs that sign have in common: the journal first, whose lock says whether the
-/// service runs, then the PIN.
+/// What the console verbs that sign have in common: the PIN's file, which may be root's alone, then
+/// the journal, whose lock says whether the service runs, and then the PIN if it is typed. Drop the
+/// console before anything is written as root.
 fn console(
     config: &Path,
     pin_file: Option<&Path>,
     effects: &mut Effects,
 ) -> Result<SigningConsole, Box<dyn std::error::Error>> {
     let config = Config::read(config)?;
+    let ask = |file| pin::get(file, "PIN of the CA token", pin::Confirm::No);
+    let stored = pin_file.map(|file| ask(Some(file))).transpose()?;
     let locked = SigningConsole::lock(config, effects.clock.clone(), effects.entropy.as_mut())?;
-    let pin = pin::get(pin_file, "PIN of the CA token", pin::Confirm::No)?;
+    let pin = stored.map_or_else(|| ask(None), Ok)?;
     Ok(locked.open(pin)?)
 }
 

@@ -215,6 +215,47 @@ fn an_administrator_is_enrolled_on_the_console() {
     assert_eq!(names, [true, true], "{listed}");
 }
 
+/// The service's account may be taken over, and waits for root to follow what it left behind.
+#[test]
+fn root_on_the_console_follows_no_link_that_the_service_left() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let service = 65_534;
+    let appliance = Appliance::initialised();
+    std::fs::set_permissions(appliance.path(""), std::fs::Permissions::from_mode(0o711)).unwrap();
+    chown(appliance.path("var/ca"), Some(service), Some(service)).unwrap();
+    for path in appliance.tree("var/ca").keys() {
+        lchown(path, Some(service), Some(service)).unwrap();
+    }
+    appliance.secret("precious", "precious");
+    let (link, precious) = (appliance.path("var/ca/wrong-pins.new"), appliance.path("precious"));
+    symlink(&precious, &link).unwrap();
+    lchown(&link, Some(service), Some(service)).unwrap();
+
+    let at = |name: &str| appliance.path(name).display().to_string();
+    let (pin, out, key) = (at("ca.pin"), at("bob.pem"), at("bob.key"));
+    let more = ["--name", "bob", "--software-key", "--key-out", &key, "--out", &out, "--pin-file", &pin];
+    let refused = appliance.console(&["admin", "add"], &more);
+    assert_eq!(appliance.text("precious"), "precious", "{refused:?}");
+    assert_eq!(precious.metadata().unwrap().uid(), 0);
+    assert!(refused.code == 1 && refused.err.contains("ermission denied"), "{refused:?}");
+
+    std::fs::remove_file(&link).unwrap();
+    let added = appliance.console(&["admin", "add"], &more);
+    assert_eq!(added.code, 0, "{added:?}");
+    for path in appliance.tree("var/ca").keys() {
+        let meta = path.symlink_metadata().unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (service, service), "{}", path.display());
+    }
+    // What is handed out is root's, who asked for it.
+    for name in ["bob.pem", "bob.key"] {
+        let meta = appliance.path(name).metadata().unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (0, nix::unistd::getegid().as_raw()), "{name}");
+    }
+}
+
 #[test]
 fn the_console_waits_until_the_signer_is_stopped() {
     let appliance = Appliance::initialised();
