@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hsm::client::Client;
 use hsm::confine::{self, ConfineError, Network, Program, Rules};
-use nix::unistd::{User, geteuid};
+use nix::unistd::{User, chown, geteuid};
 use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -120,7 +120,7 @@ pub fn run(path: &Path) -> Result<(), BootError> {
     let sockets =
         config.listeners.iter().map(|listener| http::bind(&listener.address)).collect::<Result<Vec<_>, _>>()?;
     let health_socket = config.health_socket.clone().map(|path| http::bind(&Address::Unix(path))).transpose()?;
-    make_directory(&config.store.path)?;
+    make_directory(&config.store.path, config.user.as_deref())?;
 
     // 2. Give up the rest, before the first thread.
     for lack in confine::process(&rules(&config, path))? {
@@ -237,10 +237,21 @@ fn engine(configured: StoreEngine) -> EngineKind {
     }
 }
 
-/// The store's directory, for its owner only. It must exist before confinement can name it.
-fn make_directory(path: &Path) -> Result<(), BootError> {
+/// The store's directory, for its owner only: the user that this process will become, if it will. It
+/// must exist before confinement can name it; one that is there stays as it is.
+fn make_directory(path: &Path, user: Option<&str>) -> Result<(), BootError> {
+    if path.exists() {
+        return Ok(());
+    }
     let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path);
-    made.map_err(|error| unusable(path, &error))
+    made.map_err(|error| unusable(path, &error))?;
+    // A user that does not exist is refused with a sentence when it is to be become.
+    if geteuid().is_root()
+        && let Some(user) = user.and_then(|name| User::from_name(name).ok().flatten())
+    {
+        chown(path, Some(user.uid), Some(user.gid)).map_err(|errno| unusable(path, &errno.into()))?;
+    }
+    Ok(())
 }
 
 fn unusable(directory: &Path, error: &std::io::Error) -> BootError {
@@ -318,3 +329,22 @@ fn stop_on_signals(stop: watch::Sender<bool>) -> Result<(), BootError> {
 
 /// How often the signers are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_store_belongs_to_the_user_that_the_process_will_become() {
+        let place = tempfile::tempdir().unwrap();
+        let store = place.path().join("a/store");
+        let owner = || std::fs::metadata(&store).unwrap().uid();
+        make_directory(&store, Some("nobody")).unwrap();
+        let nobody = User::from_name("nobody").unwrap().unwrap().uid;
+        let expected = if geteuid().is_root() { nobody } else { geteuid() };
+        assert_eq!(owner(), expected.as_raw());
+        // One that is there is somebody's choice.
+        make_directory(&store, Some("root")).unwrap();
+        assert_eq!(owner(), expected.as_raw());
+    }
+}

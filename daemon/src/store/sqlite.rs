@@ -48,7 +48,13 @@ impl Sqlite {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(FILE);
         // SQLite would make the file by the umask; its log and index take the mode of the file.
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(engine)?;
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| engine(format!("{}: {error}", path.display())))?;
         sync_directory(directory)?;
         let mut writer = connect(&path)?;
         writer.pragma_update(None, "synchronous", "FULL").map_err(engine)?;
