@@ -2,7 +2,7 @@
 //!
 //! It starts in steps, so that confinement fits in between (design section 9):
 //!
-//! ```ignore
+//! ```text
 //! let prepared = signer::prepare(config, clock, entropy)?; // sockets, files, journal, identity
 //! let unconfined = confine::process(&rules)?;              // user, no_new_privs, Landlock
 //! let loaded = prepared.load()?;                           // the module, the stored PIN
