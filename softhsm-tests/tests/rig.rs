@@ -44,6 +44,11 @@ fn a_rig_comes_up_as_asked_goes_down_and_comes_up_again_as_it_was() {
     for said in ["engine = \"sled\"", "http01_port = 5002", "\"127.0.0.1:8053\"", "default_profile = \"shortlived\""] {
         assert!(settings.contains(said), "{said} is not in {settings}");
     }
+    // What a certificate names as its issuer's place is there, sealed or not.
+    let place = "openssl x509 -noout -ext authorityInfoAccess -in $SIGNET_ISSUER_FILE | sed -n 's/.*URI://p'";
+    let fetched = format!("curl -sf $({place}) | openssl x509 -noout -fingerprint -sha256");
+    let root = shell(&directory, "openssl x509 -noout -fingerprint -sha256 -in $SIGNET_CA_FILE");
+    assert_eq!(shell(&directory, &fetched), root);
     let before = shell(&directory, "cat $SIGNETD_PID_FILE $SIGNER_CA_PID_FILE $SIGNER_TLS_PID_FILE");
     assert_eq!(before.lines().count(), 3);
 

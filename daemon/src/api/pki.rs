@@ -11,21 +11,19 @@ use http::header::CONTENT_TYPE;
 use crate::service::Services;
 use crate::service::ca::CaCertificate;
 
-/// Each certificate as `.crt` (DER, RFC 2585 section 3) and as `.pem`.
+/// Each certificate as `.crt` (DER, RFC 2585 section 3) and as `.pem`, under its name; as `.crt` also
+/// under its key identifier, where the certificates that it issued point.
 pub fn router(services: Arc<Services>) -> Router {
     let mut router = Router::new();
     for certificate in services.ca_certificates() {
-        let name = certificate.name.clone();
-        let CaCertificate { der, pem, .. } = certificate;
-        router = router
-            .route(
-                &format!("/ca/{name}.crt"),
-                get(|State(bytes): State<Arc<[u8]>>| served(DER, bytes)).with_state(der.into()),
-            )
-            .route(
-                &format!("/ca/{name}.pem"),
-                get(|State(text): State<Arc<[u8]>>| served(PEM, text)).with_state(pem.into_bytes().into()),
-            );
+        let CaCertificate { name, key_identifier, der, pem, .. } = certificate;
+        let der: Arc<[u8]> = der.into();
+        for name in [&name, &key_identifier] {
+            let served = get(|State(bytes): State<Arc<[u8]>>| served(DER, bytes));
+            router = router.route(&format!("/ca/{name}.crt"), served.with_state(Arc::clone(&der)));
+        }
+        let served = get(|State(text): State<Arc<[u8]>>| served(PEM, text));
+        router = router.route(&format!("/ca/{name}.pem"), served.with_state(pem.into_bytes().into()));
     }
     router
 }

@@ -1,6 +1,6 @@
 //! The CA's own certificates: public, sealed or not.
 
-use policy::tbs::{Certificate, TbsError};
+use policy::tbs::{Certificate, Issuer, TbsError};
 
 use super::Services;
 
@@ -9,6 +9,9 @@ use super::Services;
 pub struct CaCertificate {
     /// What it is called in URLs: `root`, or the label of its key.
     pub name: String,
+    /// What certificates that it issued call it in their authority information access: the key
+    /// identifier, hexadecimal (see [`policy::tbs::RoleCertificate::pki_url`]).
+    pub key_identifier: String,
     /// DER.
     pub der: Vec<u8>,
     /// PEM, one block.
@@ -21,7 +24,10 @@ impl CaCertificate {
     /// Reads a CA certificate.
     pub fn read(name: &str, der: &[u8]) -> Result<Self, TbsError> {
         let certificate = Certificate::from_der(der)?;
-        Ok(Self { name: name.to_owned(), der: der.to_vec(), pem: certificate.to_pem(), certificate })
+        let key_identifier =
+            Issuer::from_der(der)?.key_identifier().iter().map(|octet| format!("{octet:02x}")).collect();
+        let pem = certificate.to_pem();
+        Ok(Self { name: name.to_owned(), key_identifier, der: der.to_vec(), pem, certificate })
     }
 }
 

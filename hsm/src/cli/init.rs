@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     /// DNS name or IP address of this appliance; may be repeated
     #[arg(long = "host", value_name = "NAME", required = true)]
     hosts: Vec<String>,
-    /// Plain HTTP base under which CRL and CA certificates are published
+    /// Plain HTTP base under which CA certificates are published
     #[arg(long, value_name = "URL")]
     pki_url: Option<String>,
     /// Where administrators reach the appliance; default: https://HOST:8443 with the first host

@@ -41,9 +41,9 @@ pub struct RoleCertificate<'a> {
     pub organization: Option<&'a str>,
     /// Subject alternative names (TLS server only).
     pub names: &'a [Name],
-    /// Where the issuer's certificate and CRL are published, if anywhere (plain HTTP base URL).
-    /// The certificate is `<base>/<key identifier of the issuer in hexadecimal>.cer`, the CRL the
-    /// same with `.crl`.
+    /// Where the issuer's certificate is published, if anywhere (plain HTTP base URL): under
+    /// `<base>/ca/<key identifier of the issuer in hexadecimal>.crt`. No CRL is named before one is
+    /// served there.
     pub pki_url: Option<&'a str>,
     /// Length in seconds, both ends included.
     pub seconds: u64,
@@ -126,8 +126,8 @@ pub fn role(
     if let Some(base) = what.pki_url {
         let stem: String = issuer.key_identifier().iter().map(|octet| format!("{octet:02x}")).collect();
         let base = base.trim_end_matches('/');
-        let crl = (!matches!(what.role, Role::OcspResponder)).then(|| format!("{base}/{stem}.crl"));
-        extensions.extend(places(&Urls { crl, ocsp: None, ca_issuers: Some(format!("{base}/{stem}.cer")) })?);
+        let ca_issuers = Some(format!("{base}/ca/{stem}.crt"));
+        extensions.extend(places(&Urls { ca_issuers, ..Urls::default() })?);
     }
     let validity = Validity::within(issuer.validity(), now, ROLE_BACKDATE, what.seconds)?;
     encode(Some(issuer), subject, key, serial, validity, extensions)
