@@ -130,7 +130,7 @@ async fn check_position(ca: &Ca, epoch: Epoch, journal: &JournalId, position: &J
     }
     Err(CaError::Faulted(format!(
         "entry {} of journal {} is not the one that the store took over: one of them was restored from another time; \
-         compare both with `signetctl audit verify`",
+         check a copy with `signet-signer journal verify`",
         position.seq, journal.0
     )))
 }
@@ -155,7 +155,7 @@ fn verify(
         let seq = at.seq + 1;
         let broken = |why: &str| {
             CaError::Faulted(format!(
-                "entry {seq} of journal {} {why}: do not issue, and check a copy with `signetctl audit verify`",
+                "entry {seq} of journal {} {why}: do not issue, and check a copy with `signet-signer journal verify`",
                 journal.0
             ))
         };
