@@ -31,7 +31,37 @@ pub struct NameEvidence {
     pub at: UnixTime,
     /// Version of the validator's code, so that "which certificates depend on it" is one query (I2).
     pub validator: String,
+    /// What the validator saw, if it looked at the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Observation>,
+    /// The CAA check (RFC 8659) that the name passed, if one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caa: Option<CaaCheck>,
 }
+
+/// What a validator saw when control was shown. Texts are cut to [`MAX_SEEN`] octets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The address and port that answered, if one was connected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What DNS answered: the addresses, or the record that matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<String>,
+}
+
+/// A CAA check that allowed the name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaaCheck {
+    /// When.
+    pub at: UnixTime,
+    /// The record set that decided, or that there was none; cut to [`MAX_SEEN`] octets.
+    pub found: String,
+}
+
+/// Longest text of an [`Observation`] or a [`CaaCheck`], in octets: with a hundred names the record
+/// still fits an entry of the journal.
+pub const MAX_SEEN: usize = 128;
 
 /// How control of a name was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,9 +72,15 @@ pub enum Method {
     /// The operator on the console vouched for it.
     #[serde(rename = "console")]
     Console,
+    /// draft-ietf-acme-dns-account-label-03
+    #[serde(rename = "dns-account-01")]
+    DnsAccount01,
     /// RFC 8555 section 8.4
     #[serde(rename = "dns-01")]
     Dns01,
+    /// draft-ietf-acme-dns-persist-00
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist01,
     /// RFC 8555 section 8.3
     #[serde(rename = "http-01")]
     Http01,
@@ -62,16 +98,23 @@ impl Method {
         match self {
             Self::Administrator => "administrator",
             Self::Console => "console",
+            Self::DnsAccount01 => "dns-account-01",
             Self::Dns01 => "dns-01",
+            Self::DnsPersist01 => "dns-persist-01",
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
         }
     }
 
+    /// Whether it asks DNS for a record of the name itself: an address has none.
+    pub fn is_dns(self) -> bool {
+        matches!(self, Self::DnsAccount01 | Self::Dns01 | Self::DnsPersist01)
+    }
+
     /// Whether it can show control of every name below a base: a connection to one host cannot.
     pub fn proves_wildcards(self) -> bool {
         match self {
-            Self::Administrator | Self::Console | Self::Dns01 => true,
+            Self::Administrator | Self::Console | Self::DnsAccount01 | Self::Dns01 | Self::DnsPersist01 => true,
             Self::Http01 | Self::TlsAlpn01 => false,
         }
     }

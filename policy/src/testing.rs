@@ -191,7 +191,14 @@ pub(crate) fn names(texts: &[&str]) -> Vec<Name> {
 
 /// A fresh proof by `method` for each name.
 pub(crate) fn evidence(names: &[Name], method: Method) -> AuthorizationRecord {
-    let proof = |name: &Name| NameEvidence { name: name.clone(), method, at: NOW.minus(60), validator: "1".to_owned() };
+    let proof = |name: &Name| NameEvidence {
+        name: name.clone(),
+        method,
+        at: NOW.minus(60),
+        validator: "1".to_owned(),
+        seen: None,
+        caa: None,
+    };
     AuthorizationRecord {
         actor: "acme:1".to_owned(),
         request_id: "r1".to_owned(),

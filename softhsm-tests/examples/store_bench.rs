@@ -167,6 +167,8 @@ fn record(number: u64) -> Result<CertificateRecord, Failed> {
                 method: Method::Http01,
                 at,
                 validator: "1".to_owned(),
+                seen: None,
+                caa: None,
             }],
         },
         journal: "0".repeat(32),

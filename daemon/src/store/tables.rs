@@ -146,6 +146,8 @@ mod tests {
             method: Method::Administrator,
             at: UnixTime(1),
             validator: "1".to_owned(),
+            seen: None,
+            caa: None,
         };
         CertificateRecord {
             serial: Serial::from_slice(&[1; 20]).unwrap(),

@@ -109,8 +109,14 @@ pub(super) fn common_name(init: &Init, of: &Role) -> String {
 /// The operator on the console vouches for every name.
 pub(crate) fn record(ledger: &Ledger, names: &[Name]) -> AuthorizationRecord {
     let at = ledger.now();
-    let evidence =
-        |name: &Name| NameEvidence { name: name.clone(), method: Method::Console, at, validator: VERSION.to_owned() };
+    let evidence = |name: &Name| NameEvidence {
+        name: name.clone(),
+        method: Method::Console,
+        at,
+        validator: VERSION.to_owned(),
+        seen: None,
+        caa: None,
+    };
     AuthorizationRecord {
         actor: ACTOR.to_owned(),
         request_id: ledger.request_id().to_owned(),

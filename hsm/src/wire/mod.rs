@@ -142,10 +142,16 @@ pub struct CertificateRequest {
 /// An authorization record on the wire: the JSON that the journal will hold. Names are tagged by
 /// their type, which a format that does not describe itself cannot read back.
 mod as_json {
-    use policy::evidence::AuthorizationRecord;
+    use policy::evidence::{AuthorizationRecord, NameEvidence};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
     use super::MAX_TEXT;
+
+    /// What `signetd` wrote about one name.
+    fn texts(evidence: &NameEvidence) -> impl Iterator<Item = &String> {
+        let seen = evidence.seen.iter().flat_map(|seen| seen.address.iter().chain(&seen.dns));
+        [&evidence.validator].into_iter().chain(seen).chain(evidence.caa.iter().map(|caa| &caa.found))
+    }
 
     pub(super) fn serialize<S: Serializer>(record: &AuthorizationRecord, serializer: S) -> Result<S::Ok, S::Error> {
         serde_json::to_string(record).map_err(ser::Error::custom)?.serialize(serializer)
@@ -157,7 +163,7 @@ mod as_json {
         let is_long = [&record.actor, &record.request_id]
             .into_iter()
             .chain(&record.order)
-            .chain(record.names.iter().map(|evidence| &evidence.validator))
+            .chain(record.names.iter().flat_map(texts))
             .any(|text| text.len() > MAX_TEXT);
         if is_long {
             return Err(de::Error::custom("a text of the record is too long"));

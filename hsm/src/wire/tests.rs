@@ -41,6 +41,8 @@ fn request() -> impl Strategy<Value = Request> {
                         method: Method::Http01,
                         at: UnixTime(at),
                         validator: "1".to_owned(),
+                        seen: None,
+                        caa: None,
                     }],
                 },
             }))
@@ -110,6 +112,8 @@ fn names_that_go_into_the_journal_are_short() {
                 method: Method::Http01,
                 at: UnixTime(1),
                 validator,
+                seen: None,
+                caa: None,
             };
             Request::Certificate(Box::new(CertificateRequest {
                 issuer: String::new(),

@@ -104,8 +104,14 @@ fn fresh_key() -> PublicKey {
 }
 
 fn record(names: &[Name], at: UnixTime) -> AuthorizationRecord {
-    let evidence =
-        |name: &Name| NameEvidence { name: name.clone(), method: Method::Http01, at, validator: "1".to_owned() };
+    let evidence = |name: &Name| NameEvidence {
+        name: name.clone(),
+        method: Method::Http01,
+        at,
+        validator: "1".to_owned(),
+        seen: None,
+        caa: None,
+    };
     AuthorizationRecord {
         actor: "acme:1".to_owned(),
         request_id: "r-7".to_owned(),

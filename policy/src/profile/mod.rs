@@ -186,8 +186,10 @@ impl Profile {
                 self.refusal(Some(name), format!("cannot take {method_name} as a proof for the wildcard {name}"))
             );
         }
-        if matches!(name, Name::Ip(_)) && method == Method::Dns01 {
-            return Err(self.refusal(Some(name), format!("cannot take dns-01 as a proof for the address {name}")));
+        if matches!(name, Name::Ip(_)) && method.is_dns() {
+            return Err(
+                self.refusal(Some(name), format!("cannot take {method_name} as a proof for the address {name}"))
+            );
         }
         Ok(())
     }

@@ -86,9 +86,12 @@ impl IntoResponse for AcmeError {
 /// A failed challenge's `error` member.
 pub(super) fn failure(failure: &Failure) -> Value {
     let (kind, status) = match failure.kind {
+        FailureKind::Caa => ("caa", 403),
         FailureKind::Connection => ("connection", 400),
         FailureKind::Dns => ("dns", 400),
         FailureKind::IncorrectResponse => ("incorrectResponse", 403),
+        FailureKind::Malformed => ("malformed", 400),
+        FailureKind::Tls => ("tls", 400),
         FailureKind::Unauthorized => ("unauthorized", 403),
     };
     json!({"type": urn(kind), "detail": failure.detail, "status": status})

@@ -69,6 +69,8 @@ impl Surface {
             method: Proof::Http01,
             at: NOW,
             validator: "1".to_owned(),
+            seen: None,
+            caa: None,
         };
         let record = CertificateRecord {
             serial: policy::serial::Serial::from_slice(certificate.serial()).unwrap(),

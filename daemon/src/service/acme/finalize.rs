@@ -66,9 +66,14 @@ impl Acme {
         }
         // One proof a name, from the authorization for that name (I1).
         let evidence = authorizations.into_iter().map(|authorization| match authorization.state {
-            AuthorizationState::Valid { at, validator } => {
-                Ok(NameEvidence { name: Name::Dns(authorization.name), method: Method::Http01, at, validator })
-            }
+            AuthorizationState::Valid { at, validator } => Ok(NameEvidence {
+                name: Name::Dns(authorization.name),
+                method: Method::Http01,
+                at,
+                validator,
+                seen: None,
+                caa: None,
+            }),
             _ => Err(AcmeError::Internal("an order is ready without a valid authorization".into())),
         });
         let record = AuthorizationRecord {
