@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::{
     Acme, Address, AllowedNetworks, Ca, ClientCertificates, Config, FORMAT, Limits, Listener, Network, Signers, Store,
-    Surface, Tls, TlsVersion, Transport, Validation, raw,
+    Surface, Tls, TlsVersion, Transport, Validation, accounts, raw,
 };
 
 /// A configuration that cannot be used: file, line, and what to write instead.
@@ -59,12 +59,12 @@ fn sentence(words: &str) -> String {
 }
 
 /// What is wrong, and at which bytes of the file.
-struct Wrong {
+pub(super) struct Wrong {
     at: Range<usize>,
     problem: String,
 }
 
-fn wrong<T, V>(at: &Spanned<V>, problem: impl Into<String>) -> Result<T, Wrong> {
+pub(super) fn wrong<T, V>(at: &Spanned<V>, problem: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong { at: at.span(), problem: problem.into() })
 }
 
@@ -132,6 +132,12 @@ fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
         }
     }
     Ok(Acme {
+        accounts: accounts::check(
+            raw.external_accounts,
+            raw.nonces,
+            raw.terms_of_service_changed,
+            &raw.terms_of_service,
+        )?,
         authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", MINUTE..=YEAR)?,
         default_profile,
         order_lifetime: duration(raw.order_lifetime.as_ref(), "7d", MINUTE..=YEAR)?,
