@@ -2,9 +2,11 @@
 //! certificates. It knows neither HTTP nor JWS.
 
 pub mod accounts;
+pub mod administration;
 pub mod authorizations;
 mod chains;
 mod completion;
+mod eab;
 pub mod error;
 pub mod finalize;
 pub mod identifiers;
@@ -23,8 +25,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policy::effects::EntropyError;
 use policy::tbs::Certificate;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
@@ -38,7 +38,7 @@ use crate::issuance::Pipeline;
 use crate::store::Change;
 use crate::validation::Validator;
 
-pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus};
+pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus, Agreement, Binding, Ended};
 
 /// The ACME service: records in the store, and what is under way in memory.
 pub struct Acme {
@@ -49,8 +49,6 @@ pub struct Acme {
     ca_keys: Vec<Vec<u8>>,
     /// What follows a leaf in each chain that is offered, PEM, the default one first.
     chains: Vec<String>,
-    /// See [`Acme::issuer_domain_names`].
-    issuer_domain_names: Vec<String>,
     /// Orders that are being finalized; the lock is held until it is known what came of it.
     finalizing: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     validator: Arc<Validator>,
@@ -79,7 +77,6 @@ impl Acme {
             nonces: take_nonces(&services).await?,
             ca_keys,
             chains,
-            issuer_domain_names: host(&services.public_url).into_iter().collect(),
             finalizing: Mutex::new(HashMap::new()),
             validator: Arc::new(Validator::new(&services.validation)),
             validations: Validations::default(),
@@ -116,11 +113,6 @@ impl Acme {
         &self.services
     }
 
-    /// Under which names this CA is known in CAA and dns-persist-01 records.
-    pub fn issuer_domain_names(&self) -> &[String] {
-        &self.issuer_domain_names
-    }
-
     /// The URL of an account, as it is handed out: what CAA records and dns-account-01 name.
     pub(super) fn account_url(&self, id: &str) -> String {
         format!("{}/acme/account/{id}", self.services.public_url)
@@ -130,11 +122,6 @@ impl Acme {
     pub fn available(&self) -> Result<(), AcmeError> {
         self.pipeline.obstacle().map_or(Ok(()), |obstacle| Err(obstacle.into()))
     }
-}
-
-/// The host in a URL.
-fn host(url: &str) -> Option<String> {
-    url.parse::<http::Uri>().ok()?.host().map(str::to_ascii_lowercase)
 }
 
 /// The nonces of the last stop, if it was orderly, or none. Their rows are gone before the first
@@ -156,7 +143,8 @@ async fn take_nonces(services: &Services) -> Result<Nonces, AcmeError> {
     }
 }
 
-/// Names an account, order or authorization: 128 random bits, so that no URL can be guessed.
+/// Names an account, order or authorization: 128 random bits, so that no URL can be guessed,
+/// in hexadecimal, so that no id looks like an option to a shell.
 pub struct Id([u8; 16]);
 
 impl Id {
@@ -168,6 +156,6 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }
