@@ -1,5 +1,6 @@
 //! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
 
+mod accounts;
 mod networks;
 mod orders;
 mod parse;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use orders::Orders;
 pub use parse::ConfigError;
@@ -54,6 +56,8 @@ pub struct Config {
 /// What the ACME surface offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
+    /// Who may have an account, and on which terms.
+    pub accounts: Accounts,
     /// How long an authorization can be used to order, from its creation while pending and from
     /// its validation once valid.
     pub authorization_lifetime: Duration,

@@ -7,6 +7,7 @@ use policy::evidence::Method;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::accounts::{ExternalAccounts, NonceKeeper, TermsChanged};
 use super::{ClientCertificates, StoreEngine, Surface, validation};
 
 #[derive(Deserialize)]
@@ -37,6 +38,8 @@ pub(super) struct Acme {
     pub(super) authorization_lifetime: Option<Spanned<String>>,
     pub(super) challenges: Option<Spanned<Vec<Spanned<Method>>>>,
     pub(super) default_profile: Option<Spanned<String>>,
+    pub(super) external_accounts: Option<ExternalAccounts>,
+    pub(super) nonces: Option<NonceKeeper>,
     pub(super) finalize_patience: Option<Spanned<String>>,
     pub(super) order_lifetime: Option<Spanned<String>>,
     pub(super) pre_authorization: Option<Spanned<bool>>,
@@ -44,6 +47,7 @@ pub(super) struct Acme {
     pub(super) retention: Option<Spanned<String>>,
     pub(super) reuse_authorizations: Option<bool>,
     pub(super) terms_of_service: Option<Spanned<String>>,
+    pub(super) terms_of_service_changed: Option<Spanned<TermsChanged>>,
     pub(super) upki_forms: Option<bool>,
     pub(super) website: Option<Spanned<String>>,
 }
