@@ -92,9 +92,6 @@ pub enum Method {
 /// Oldest proof that the signer accepts, in seconds: 398 days, BR 4.2.1.
 pub const MAX_EVIDENCE_AGE: u64 = 398 * 86_400;
 
-/// Oldest CAA check that the signer accepts, in seconds: eight hours, BR 4.2.2.1.
-pub const MAX_CAA_AGE: u64 = 8 * 3600;
-
 impl Method {
     /// The method's name as it stands in profiles, records and ACME objects.
     pub fn as_str(self) -> &'static str {

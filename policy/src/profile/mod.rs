@@ -12,8 +12,8 @@ use crate::evidence::{AuthorizationRecord, MAX_CAA_AGE, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey};
 use crate::name::{DnsName, Name};
 use crate::validity::{Requested, Validity};
-pub use pattern::Pattern;
 
+pub use pattern::Pattern;
 pub use renewal::{RenewalWindow, default_renewal_window};
 
 /// One profile, whose values cannot contradict each other.

@@ -99,6 +99,7 @@ impl Acme {
     pub async fn new_order(&self, account: &Account, wish: NewOrder) -> Result<Order, AcmeError> {
         let profile = self.profile(wish.profile.as_deref())?;
         let names = self.orderable(&wish.identifiers, profile)?;
+        self.within_bounds(account, &names, profile.name())?;
         let now = self.now();
         profile
             .allows_validity(wish.requested, self.services.issuer.validity(), now)
