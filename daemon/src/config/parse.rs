@@ -132,7 +132,7 @@ fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
         }
     }
     Ok(Acme {
-        authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", MINUTE..=YEAR)?,
+        authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", SECOND..=YEAR)?,
         default_profile,
         order_lifetime: duration(raw.order_lifetime.as_ref(), "7d", MINUTE..=YEAR)?,
         profiles,
