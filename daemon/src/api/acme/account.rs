@@ -102,7 +102,7 @@ pub(super) async fn orders(
 }
 
 fn own(account: &Account, id: &str) -> Result<(), AcmeError> {
-    if account.id == id {
+    if account.id == id || account.record.key.thumbprint() == id {
         Ok(())
     } else {
         Err(AcmeError::Unauthorized("the request is signed by another account".into()))
@@ -113,7 +113,7 @@ fn view(acme: &Acme, account: &Account) -> Response {
     Json(AccountView {
         status: account.record.status,
         contact: &account.record.contact,
-        terms_of_service_agreed: account.record.terms_agreed,
+        terms_of_service_agreed: account.record.terms.is_some(),
         orders: urls::account_orders(&acme.services().public_url, &account.id),
     })
     .into_response()

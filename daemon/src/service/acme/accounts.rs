@@ -3,8 +3,9 @@
 use policy::effects::UnixTime;
 
 use super::error::AcmeError;
+use super::finalize::actor;
 use super::key::{AccountKey, JwkError};
-use super::tables::{ACCOUNT_KEYS, ACCOUNTS, AccountRecord, AccountStatus};
+use super::tables::{ACCOUNT_KEYS, ACCOUNT_THUMBPRINTS, ACCOUNTS, AccountRecord, AccountStatus, Agreement, Ended};
 use super::{Acme, Id};
 use crate::store::{Change, CommitError, Versioned};
 
@@ -71,11 +72,22 @@ pub enum Deactivate {
     Yes,
 }
 
+impl Account {
+    pub(super) fn read(id: &[u8], row: Versioned<AccountRecord>) -> Self {
+        Self { id: String::from_utf8_lossy(id).into_owned(), record: row.value, version: row.version }
+    }
+}
+
 impl Acme {
-    /// The account of that id, whatever its status.
-    pub fn account(&self, id: &str) -> Result<Option<Account>, AcmeError> {
-        let row = self.services.store.get(&ACCOUNTS, id)?;
-        Ok(row.map(|Versioned { value, version }| Account { id: id.to_owned(), record: value, version }))
+    /// The account of that id, or with the key of that thumbprint, whatever its status.
+    pub fn account(&self, name: &str) -> Result<Option<Account>, AcmeError> {
+        let store = &self.services.store;
+        if let Some(row) = store.get(&ACCOUNTS, name)? {
+            return Ok(Some(Account::read(name.as_bytes(), row)));
+        }
+        let Some(id) = store.get(&ACCOUNT_THUMBPRINTS, name)? else { return Ok(None) };
+        let row = store.get(&ACCOUNTS, &id.value)?;
+        Ok(row.map(|row| Account::read(id.value.as_bytes(), row)))
     }
 
     /// The account with that key, or a new one.
@@ -102,11 +114,14 @@ impl Acme {
             key,
             status: AccountStatus::Valid,
             contact: wish.contact,
-            terms_agreed: wish.terms_agreed,
+            terms: wish.terms_agreed.then(|| self.agreement()),
             created: self.now(),
+            binding: None,
+            ended: None,
         };
         let mut change = Change::new();
         change.insert(&ACCOUNT_KEYS, fingerprint, &id);
+        change.put(&ACCOUNT_THUMBPRINTS, record.key.thumbprint(), &id);
         change.insert(&ACCOUNTS, &id, &record);
         match self.services.store.commit(change).await {
             Ok(()) => Ok(Opened::Created(Account { id, record, version: 1 })),
@@ -129,6 +144,7 @@ impl Acme {
         }
         if update.deactivate == Deactivate::Yes {
             record.status = AccountStatus::Deactivated;
+            record.ended = Some(Ended { at: self.now(), by: actor(&id) });
         }
         let mut change = Change::new();
         change.update(&ACCOUNTS, &id, version, &record);
@@ -140,7 +156,7 @@ impl Acme {
     pub fn usable(account: Account) -> Result<Account, AcmeError> {
         match account.record.status {
             AccountStatus::Valid => Ok(account),
-            AccountStatus::Deactivated => Err(AcmeError::AccountDeactivated),
+            AccountStatus::Deactivated | AccountStatus::Revoked => Err(AcmeError::AccountDeactivated),
         }
     }
 
@@ -156,6 +172,11 @@ impl Acme {
 
     pub(super) fn now(&self) -> UnixTime {
         self.services.clock.now()
+    }
+
+    /// What is agreed to now.
+    fn agreement(&self) -> Agreement {
+        Agreement { url: self.services.acme.terms_of_service.clone(), at: self.now() }
     }
 
     fn account_of_key(&self, fingerprint: &[u8; 32]) -> Result<Option<Account>, AcmeError> {

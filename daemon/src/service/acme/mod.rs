@@ -2,7 +2,9 @@
 //! certificates. It knows neither HTTP nor JWS.
 
 pub mod accounts;
+pub mod administration;
 pub mod authorizations;
+mod eab;
 pub mod error;
 pub mod finalize;
 pub mod key;
@@ -17,8 +19,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policy::effects::EntropyError;
 use policy::tbs::Certificate;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
@@ -32,7 +32,9 @@ use crate::issuance::Pipeline;
 use crate::store::Change;
 use crate::validation::Validator;
 
-pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus, AuthorizationRecord, AuthorizationState};
+pub use self::tables::{
+    AUTHORIZATIONS, AccountRecord, AccountStatus, Agreement, AuthorizationRecord, AuthorizationState, Binding, Ended,
+};
 
 /// The ACME service: records in the store, and what is under way in memory.
 pub struct Acme {
@@ -129,7 +131,8 @@ async fn take_nonces(services: &Services) -> Result<Nonces, AcmeError> {
     }
 }
 
-/// Names an account, order or authorization: 128 random bits, so that no URL can be guessed.
+/// Names an account, order or authorization: 128 random bits, so that no URL can be guessed,
+/// in hexadecimal, so that no id looks like an option to a shell.
 pub struct Id([u8; 16]);
 
 impl Id {
@@ -141,6 +144,6 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }
