@@ -1,5 +1,6 @@
 //! A client that says exactly what it is told to, right or wrong, and reads answers strictly.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use softhsm_tests::acme::{Answer, Https};
 use softhsm_tests::wait::wait_for;
 
 use super::der::csr;
-use super::jose::{Key, encode, flattened};
+use super::jose::{Key, encode, flattened, sha256};
 use super::world::World;
 
 /// Longest wait for something that the server does by itself.
@@ -145,7 +146,7 @@ impl<'w> Peer<'w> {
         found.unwrap_or_else(|error| panic!("{error}: {last}"))
     }
 
-    /// newOrder for DNS names.
+    /// newOrder for names.
     #[track_caller]
     pub(crate) fn order(&mut self, names: &[&str]) -> Order {
         let answer = self.ask(names, json!({}));
@@ -153,12 +154,39 @@ impl<'w> Peer<'w> {
         Order { url: answer.location(), object: answer.json() }
     }
 
-    /// newOrder for DNS names, with further members, and the answer whatever it is.
+    /// newOrder, with further members, and the answer whatever it is. What is an address is asked for
+    /// as one.
     pub(crate) fn ask(&mut self, names: &[&str], members: Value) -> Answer {
-        let identifiers: Vec<Value> = names.iter().map(|name| json!({"type": "dns", "value": name})).collect();
-        let mut payload = json!({"identifiers": identifiers});
+        let identifier = |name: &&str| {
+            let kind = if name.parse::<IpAddr>().is_ok() { "ip" } else { "dns" };
+            json!({"type": kind, "value": name})
+        };
+        let mut payload = json!({"identifiers": names.iter().map(identifier).collect::<Vec<_>>()});
         merge(&mut payload, members);
         self.post(&self.world.url("newOrder"), &payload)
+    }
+
+    /// Orders one name and answers its challenge of that type, once `prepare` has done what makes it
+    /// succeed or fail. What the challenge came to.
+    #[track_caller]
+    pub(crate) fn attempt(&mut self, name: &str, kind: &str, prepare: impl FnOnce(&Self, &Value)) -> Value {
+        let order = self.order(&[name]);
+        let (_, authorization) = self.authorization(&order);
+        self.answer(&challenge(&authorization, kind), prepare)
+    }
+
+    /// The same for a challenge that is there already.
+    #[track_caller]
+    pub(crate) fn answer(&mut self, one: &Value, prepare: impl FnOnce(&Self, &Value)) -> Value {
+        prepare(self, one);
+        let url = text(&one["url"]);
+        self.done(&url, &json!({}));
+        self.poll(&url, &["valid", "invalid"])
+    }
+
+    /// What a TXT record of dns-01 says for a challenge.
+    pub(crate) fn digest(&self, one: &Value) -> String {
+        encode(sha256(self.key_authorization(&text(&one["token"])).as_bytes()))
     }
 
     /// The only authorization of an order: its URL and what it says.
@@ -383,5 +411,18 @@ fn merge(object: &mut Value, members: Value) {
     let members: Map<String, Value> = members.as_object().cloned().unwrap_or_default();
     for (name, value) in members {
         object[name] = value;
+    }
+}
+
+/// A challenge that failed, with an error of that type whose words tell `what`.
+#[track_caller]
+pub(crate) fn assert_failed(challenge: &Value, kinds: &[&str], what: &[&str]) {
+    assert_eq!(challenge["status"], "invalid", "{challenge}");
+    let error = &challenge["error"];
+    let found = text(&error["type"]);
+    assert!(kinds.iter().any(|kind| found == format!("urn:ietf:params:acme:error:{kind}")), "{error}");
+    let detail = text(&error["detail"]);
+    for word in what {
+        assert!(detail.contains(word), "{word:?} is not in {detail:?}");
     }
 }

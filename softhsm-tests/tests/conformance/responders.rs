@@ -131,6 +131,8 @@ pub(crate) struct Greeted {
     pub(crate) alpn: Vec<Vec<u8>>,
     /// Octets that came after the handshake, before the end.
     pub(crate) said: usize,
+    /// Whether the validator has hung up.
+    pub(crate) ended: bool,
 }
 
 #[derive(Default)]
@@ -193,7 +195,7 @@ impl Tls {
         let (config, number) = {
             let mut sites = lock(&self.0);
             let site = sites.entry(name.clone()).or_default();
-            site.greeted.push(Greeted { alpn, said: 0 });
+            site.greeted.push(Greeted { alpn, ..Greeted::default() });
             (site.config.clone(), site.greeted.len() - 1)
         };
         let config = config.ok_or_else(|| std::io::Error::other("no certificate for this name"))?;
@@ -206,6 +208,7 @@ impl Tls {
         let _ = rustls::Stream::new(&mut connection, &mut stream).read_to_end(&mut said);
         if let Some(greeted) = lock(&self.0).get_mut(&name).and_then(|site| site.greeted.get_mut(number)) {
             greeted.said = said.len();
+            greeted.ended = true;
         }
         Ok(())
     }

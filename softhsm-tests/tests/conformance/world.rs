@@ -1,7 +1,7 @@
 //! One Signet under test, and everything around it.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use rustls::ClientConfig;
 use serde_json::Value;
 use softhsm_tests::acme::{Answer, Https, tls_config};
+use softhsm_tests::dns::{DEFAULT, Server};
 use softhsm_tests::rig::{self, Options, Rig};
 use softhsm_tests::wait::wait_until;
 
@@ -30,7 +31,20 @@ terms_of_service = "https://ca.example.test/terms/1"
 website = "https://ca.example.test/"
 profiles = ["server", "shortlived"]
 default_profile = "server"
+pre_authorization = true
+challenges = ["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01"]
+
+[validation]
+allowed_networks = ["127.0.0.0/9", "::1/128"]
+caa_identities = ["ca.example.test"]
+timeout = "3s"
+
+[rate_limits]
+exempt_networks = ["127.0.0.0/8"]
 "#;
+
+/// An address at which a server listens that validation may not reach.
+pub(crate) const FORBIDDEN: Ipv4Addr = Ipv4Addr::new(127, 128, 0, 1);
 
 /// The rig and its surroundings.
 pub(crate) struct World {
@@ -40,6 +54,7 @@ pub(crate) struct World {
     base: String,
     pub(crate) http: Http,
     pub(crate) alpn: Tls,
+    pub(crate) dns: Server,
     names: AtomicU32,
     /// Error types in the ACME name space, each with where it was seen first.
     seen: Mutex<BTreeMap<String, String>>,
@@ -49,20 +64,23 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start() -> Self {
-        let options = Options { settings: Some(SETTINGS.into()), ..Options::default() };
+        let dns = Server::start(DEFAULT);
+        let options = Options { settings: Some(SETTINGS.into()), dns: Some(dns.address), ..Options::default() };
         let rig = Rig::start(&options);
         let get = |name| rig.environment.get(name).to_owned();
         let tls = tls_config(Path::new(&get("SIGNET_CA_FILE"))).expect("a root certificate");
         let base = get("SIGNET_PUBLIC_URL");
         let at = |port: String| {
             let port = port.parse().expect("a port");
-            [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))]
+            [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), FORBIDDEN.into()]
+                .map(|address: IpAddr| SocketAddr::new(address, port))
         };
         let mut world = Self {
             http: Http::start(&at(get("SIGNET_HTTP01_PORT"))),
             alpn: Tls::start(&at(get("SIGNET_TLS01_PORT"))),
             rig,
             tls,
+            dns,
             directory: Value::Null,
             base,
             names: AtomicU32::default(),

@@ -99,12 +99,7 @@ fn subproblems(problem: &Value) -> Vec<Value> {
 
 fn pre_authorization_is_offered_if_and_only_if_it_works(world: &World) {
     let mut peer = world.account();
-    let Some(url) = world.directory["newAuthz"].as_str() else {
-        for path in ["new-authz", "new-authorization"] {
-            peer.post(&format!("{}/acme/{path}", world.base()), &json!({})).problem(404, "malformed");
-        }
-        return;
-    };
+    let url = &world.url("newAuthz");
     let name = world.name("pre");
     let identifier = json!({"identifier": {"type": "dns", "value": name}});
     let answer = peer.post(url, &identifier);
