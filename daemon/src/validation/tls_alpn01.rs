@@ -74,4 +74,6 @@ fn server_name_indication(name: &Name) -> String {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
