@@ -1,5 +1,6 @@
 //! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
 
+mod accounts;
 mod networks;
 mod parse;
 mod raw;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use parse::ConfigError;
 pub use validation::{Dnssec, Validation};
@@ -52,6 +54,8 @@ pub struct Config {
 /// What the ACME surface offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
+    /// Who may have an account, and on which terms.
+    pub accounts: Accounts,
     /// How long an authorization can be used to order, from its creation while pending and from
     /// its validation once valid.
     pub authorization_lifetime: Duration,

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     Acme, Address, Ca, ClientCertificates, Config, FORMAT, Limits, Listener, Signers, Store, Surface, Tls, TlsVersion,
-    Transport, raw, validation,
+    Transport, accounts, raw, validation,
 };
 
 /// A configuration that cannot be used: file, line, and what to write instead.
@@ -132,6 +132,12 @@ fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
         }
     }
     Ok(Acme {
+        accounts: accounts::check(
+            raw.external_accounts,
+            raw.nonces,
+            raw.terms_of_service_changed,
+            &raw.terms_of_service,
+        )?,
         authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", MINUTE..=YEAR)?,
         default_profile,
         order_lifetime: duration(raw.order_lifetime.as_ref(), "7d", MINUTE..=YEAR)?,

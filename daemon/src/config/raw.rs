@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::accounts::{ExternalAccounts, NonceKeeper, TermsChanged};
 use super::{ClientCertificates, StoreEngine, Surface, validation};
 
 #[derive(Deserialize)]
@@ -35,9 +36,12 @@ pub(super) struct File {
 pub(super) struct Acme {
     pub(super) authorization_lifetime: Option<Spanned<String>>,
     pub(super) default_profile: Option<Spanned<String>>,
+    pub(super) external_accounts: Option<ExternalAccounts>,
+    pub(super) nonces: Option<NonceKeeper>,
     pub(super) order_lifetime: Option<Spanned<String>>,
     pub(super) profiles: Option<Spanned<Vec<String>>>,
     pub(super) terms_of_service: Option<Spanned<String>>,
+    pub(super) terms_of_service_changed: Option<Spanned<TermsChanged>>,
     pub(super) website: Option<Spanned<String>>,
 }
 

@@ -10,7 +10,7 @@ use crate::effects::UnixTime;
 use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey};
 use crate::name::{DnsName, Name};
-use pattern::Pattern;
+pub use pattern::Pattern;
 
 /// One profile, whose values cannot contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]

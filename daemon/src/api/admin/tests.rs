@@ -146,6 +146,12 @@ enum Door {
 const ROUTES: &[(Method, &str, Door)] = &[
     (Method::GET, "/admin/v1/acme/accounts", Door::Administrators),
     (Method::GET, "/admin/v1/acme/accounts/{account}", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/accounts/{account}/bind", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/accounts/{account}/deactivate", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/eab", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/eab", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/eab/{key}", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/eab/{key}/revoke", Door::Administrators),
     (Method::GET, "/admin/v1/administrators", Door::Administrators),
     (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
     (Method::GET, "/admin/v1/ca", Door::Everybody),

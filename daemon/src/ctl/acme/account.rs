@@ -1,11 +1,13 @@
-//! `signetctl acme account list | show`
+//! `signetctl acme account list | show | deactivate | bind`
 
 use clap::Subcommand;
+use http::Method;
 
 use super::super::client::OnExpired;
 use super::super::table::{fields, table, time};
 use super::super::{CtlError, Session};
-use crate::api::admin::acme::accounts::{Listed, Page, Shown};
+use super::id;
+use crate::api::admin::acme::accounts::{Bind, Listed, Page, Shown};
 use crate::service::acme::AccountStatus;
 use crate::service::acme::administration::MOST;
 
@@ -16,29 +18,60 @@ pub(in super::super) enum Verb {
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: usize,
+        /// Only those that are bound to this external account key
+        #[arg(long, value_name = "KEY")]
+        eab: Option<String>,
     },
     /// Show one account
     Show {
         /// Its id (the last part of its URL), or the thumbprint of its key
+        #[arg(allow_hyphen_values = true)]
         account: String,
+    },
+    /// End an account, for ever: its orders are given up, its certificates stay as they are
+    Deactivate {
+        /// Its id (the last part of its URL), or the thumbprint of its key
+        #[arg(allow_hyphen_values = true)]
+        account: String,
+    },
+    /// Bind an account to an external account key: from now on it orders within what that key grants
+    Bind {
+        /// Its id (the last part of its URL), or the thumbprint of its key
+        #[arg(allow_hyphen_values = true)]
+        account: String,
+        /// The id of the key
+        key: String,
     },
 }
 
 pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
     match verb {
-        Verb::List { limit } => list(session, *limit),
+        Verb::List { limit, eab } => list(session, *limit, eab.as_deref()),
         Verb::Show { account } => {
             let shown: Shown = session.client.get(&path(account)?, OnExpired::Refuse)?;
             session.show(&shown, text)
         }
+        Verb::Deactivate { account } => {
+            let path = format!("{}/deactivate", path(account)?);
+            session.client.act(Method::POST, &path, None::<&()>, OnExpired::Refuse)?;
+            session.say(&format!("ended {account}"))
+        }
+        Verb::Bind { account, key } => {
+            let path = format!("{}/bind", path(account)?);
+            session.client.act(Method::POST, &path, Some(&Bind { eab: key.clone() }), OnExpired::Refuse)?;
+            session.say(&format!("bound {account} to {key}"))
+        }
     }
 }
 
-fn list(session: &Session, limit: usize) -> Result<(), CtlError> {
+fn list(session: &Session, limit: usize, eab: Option<&str>) -> Result<(), CtlError> {
     let mut found: Vec<Listed> = Vec::new();
     let mut cursor: Option<String> = None;
     while found.len() < limit {
         let mut path = format!("/admin/v1/acme/accounts?limit={}", (limit - found.len()).min(MOST));
+        if let Some(eab) = eab {
+            path.push_str(&format!("&eab={}", id(eab, "the id of an external account key: see `acme eab list`")?));
+        }
         if let Some(cursor) = cursor {
             path.push_str(&format!("&cursor={cursor}"));
         }
@@ -93,13 +126,8 @@ fn status(status: AccountStatus) -> &'static str {
     }
 }
 
-/// The path of an account. Checked here, because what is no id may be no URL either.
+/// The path of an account.
 fn path(account: &str) -> Result<String, CtlError> {
-    let good = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
-    match !account.is_empty() && account.bytes().all(good) {
-        true => Ok(format!("/admin/v1/acme/accounts/{account}")),
-        false => {
-            Err(CtlError::Failed("an account is its id or the thumbprint of its key: see `acme account list`".into()))
-        }
-    }
+    let account = id(account, "the id of an account or the thumbprint of its key: see `acme account list`")?;
+    Ok(format!("/admin/v1/acme/accounts/{account}"))
 }

@@ -1,12 +1,14 @@
-//! `GET /admin/v1/acme/accounts` and `GET /admin/v1/acme/accounts/{account}`.
+//! `/admin/v1/acme/accounts`: list, show, deactivate, bind.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, Permitted};
+use super::super::body::Body;
 use super::super::failure;
 use super::super::query::Query;
 use crate::problem::Problem;
@@ -72,33 +74,61 @@ pub struct Ended {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in super::super) struct Ask {
+pub(super) struct Ask {
     #[serde(default = "most")]
     limit: usize,
     cursor: Option<String>,
+    eab: Option<String>,
+}
+
+/// Which external account key an account is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bind {
+    /// Id of the key.
+    pub eab: String,
 }
 
 fn most() -> usize {
     MOST
 }
 
-pub(in super::super) async fn list(
+pub(super) async fn list(
     permitted: Permitted<access::ManageAcme>,
     State(acme): State<Arc<Acme>>,
     Query(ask): Query<Ask>,
 ) -> Result<Json<Page>, Problem> {
-    let query = AccountQuery { after: ask.cursor, limit: ask.limit };
+    let query = AccountQuery { after: ask.cursor, eab: ask.eab, limit: ask.limit };
     let page = acme.list_accounts(&permitted, &query).map_err(failure::problem)?;
     Ok(Json(Page { accounts: page.accounts.iter().map(Listed::from).collect(), next: page.next }))
 }
 
-pub(in super::super) async fn show(
+pub(super) async fn show(
     permitted: Permitted<access::ManageAcme>,
     State(acme): State<Arc<Acme>>,
     Path(account): Path<String>,
 ) -> Result<Json<Shown>, Problem> {
     let account = acme.show_account(&permitted, &account).map_err(failure::problem)?;
     Ok(Json(Shown::from(&account)))
+}
+
+pub(super) async fn deactivate(
+    permitted: Permitted<access::ManageAcme>,
+    State(acme): State<Arc<Acme>>,
+    Path(account): Path<String>,
+) -> Result<StatusCode, Problem> {
+    acme.end_account(&permitted, &account).await.map_err(failure::problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn bind(
+    permitted: Permitted<access::ManageAcme>,
+    State(acme): State<Arc<Acme>>,
+    Path(account): Path<String>,
+    Body(bind): Body<Bind>,
+) -> Result<StatusCode, Problem> {
+    acme.bind_account(&permitted, &account, &bind.eab).await.map_err(failure::problem)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl From<&Account> for Listed {
