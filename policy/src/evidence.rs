@@ -109,6 +109,13 @@ impl Method {
         }
     }
 
+    /// The ACME challenge of that name.
+    pub fn of_challenge(name: &str) -> Option<Self> {
+        const CHALLENGES: [Method; 5] =
+            [Method::DnsAccount01, Method::Dns01, Method::DnsPersist01, Method::Http01, Method::TlsAlpn01];
+        CHALLENGES.into_iter().find(|method| method.as_str() == name)
+    }
+
     /// Whether it asks DNS for a record of the name itself: an address has none.
     pub fn is_dns(self) -> bool {
         matches!(self, Self::DnsAccount01 | Self::Dns01 | Self::DnsPersist01)
