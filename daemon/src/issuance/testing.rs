@@ -201,6 +201,8 @@ impl TestSigner {
                     journal_fault: None,
                     wrong_pins: 0,
                     keys: Vec::new(),
+                    sessions: 4,
+                    bounds: wire::Bounds { crl: 864_000, ocsp: 864_000, responder: 1_209_600 },
                     started: NOW,
                     unconfined: Vec::new(),
                 }))
@@ -210,8 +212,9 @@ impl TestSigner {
                 let lines = inner.lines.iter().skip(after as usize).take(10).cloned().collect();
                 Ok(Response::Journal { lines, last: inner.lines.len() as u64 })
             }
-            Request::Record { act: Act::Revoke { serial, reason, at }, actor } => {
-                Ok(Response::Recorded { seq: self.journal(&actor.who, Event::Revoked { serial, reason, at }) })
+            Request::Record { act: Act::Revoke { serials, reason, at, invalidity_date }, actor } => {
+                let event = Event::Revoked { serials, reason, at, invalidity_date };
+                Ok(Response::Recorded { seq: self.journal(&actor.who, event) })
             }
             Request::Record { act: Act::RemoveAdministrator { fingerprint }, actor: Actor { who, .. } } => {
                 Ok(Response::Recorded { seq: self.journal(&who, Event::AdministratorRemoved { fingerprint }) })

@@ -337,6 +337,8 @@ impl Loaded {
             unconfined,
             always_open: base.config.pin.is_some(),
             configured: base.configured,
+            sessions: u16::try_from(sessions).unwrap_or(u16::MAX),
+            bounds: base.config.bounds,
             profiles: base.profiles,
             clock: base.clock,
             entropy: Mutex::new(base.entropy),
