@@ -13,6 +13,7 @@
 //! auditor's check of a copy.
 
 mod commit;
+mod numbers;
 mod reader;
 mod segment;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod verify;
 mod writer;
 
 pub use commit::Journal;
+pub(crate) use numbers::Numbers;
 pub use reader::Tail;
 pub use verify::{FirstBad, Summary, verify};
 pub use writer::{OpenError, WriteError, Writer};
@@ -124,7 +126,7 @@ pub enum Event {
         /// When it takes effect.
         at: UnixTime,
     },
-    /// The greatest CRL numbers so far: the first entry of each segment but the first, so that the
+    /// The greatest CRL numbers so far: the first entries of each segment but the first, so that the
     /// last segment knows them.
     Numbers {
         /// By issuer and scope.

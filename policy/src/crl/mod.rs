@@ -1,17 +1,24 @@
 //! Certificate revocation lists (RFC 5280 section 5), written and read as a stream: a list of a
 //! million entries is never in memory.
 //!
-//! [`Writer`] makes the TBSCertList, [`check`] reads it again with every lint, and [`Envelope`]
-//! makes the signed CRL of it.
+//! [`Writer`] makes the TBSCertList, [`check`] reads it again with every lint, [`Envelope`] makes the
+//! signed CRL of it, and [`verify`] reads that.
 
 mod entry;
 mod envelope;
+mod lint;
+mod raw_entry;
+mod read;
 mod reason;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use entry::{Entry, Mark};
 pub use envelope::Envelope;
+pub use lint::check;
+pub use read::{Facts, verify};
 pub use reason::{Reason, ReasonError};
 pub use scope::{Scope, ScopeError, Shard};
 pub use write::{Writer, Written};
