@@ -135,8 +135,9 @@ impl Contents {
                         twice.push(serial);
                     }
                 }
-                Event::Revoked { serial, .. } => {
-                    revoked.insert(*serial);
+                Event::Held { serials, .. } | Event::Revoked { serials, .. } => revoked.extend(serials),
+                Event::Released { serials, .. } => {
+                    serials.iter().for_each(|serial| drop(revoked.remove(serial)));
                 }
                 _ => {}
             }

@@ -23,8 +23,13 @@ pub(crate) enum SubjectName<'a> {
 
 /// DER of a request for DNS names, with an empty subject.
 pub(crate) fn csr(key: &Key, names: &[&str]) -> Vec<u8> {
-    CsrDraft { key, common_name: None, names: names.iter().map(|name| SubjectName::Dns(name)).collect(), spoiled: false }
-        .der()
+    CsrDraft {
+        key,
+        common_name: None,
+        names: names.iter().map(|name| SubjectName::Dns(name)).collect(),
+        spoiled: false,
+    }
+    .der()
 }
 
 impl CsrDraft<'_> {

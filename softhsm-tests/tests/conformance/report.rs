@@ -100,7 +100,10 @@ impl Report {
         let changed = text.lines().filter(|line| !committed.lines().any(|other| other == *line));
         let mut changed: Vec<String> = changed.map(str::to_owned).collect();
         if committed != text {
-            changed.insert(0, "docs/acme-conformance.md says otherwise; look at these lines, then run with BLESS=1:".into());
+            changed.insert(
+                0,
+                "docs/acme-conformance.md says otherwise; look at these lines, then run with BLESS=1:".into(),
+            );
         }
         changed
     }

@@ -165,7 +165,8 @@ impl World {
         if answer.status >= 500 && answer.status != 503 {
             faults.push(format!("a failure of the server: {}", what()));
         }
-        if answer.status >= 400 && method != "HEAD" && answer.header("content-type") != Some("application/problem+json") {
+        if answer.status >= 400 && method != "HEAD" && answer.header("content-type") != Some("application/problem+json")
+        {
             faults.push(format!("no problem document: {}", what()));
         }
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);

@@ -47,7 +47,10 @@ fn judged(peer: &mut Peer<'_>, name: &str, kind: &str, lines: &str, allowed: boo
     match (issue(peer, name, kind), allowed) {
         (Ok(()), true) => {}
         (Err(error), false) => {
-            assert!(text(&error["type"]).ends_with(":caa") || text(&error["type"]).ends_with(":dns"), "{lines}: {error}");
+            assert!(
+                text(&error["type"]).ends_with(":caa") || text(&error["type"]).ends_with(":dns"),
+                "{lines}: {error}"
+            );
             assert!(text(&error["detail"]).contains("CAA"), "{error}");
         }
         (outcome, _) => panic!("{lines:?} for {name}: {outcome:?}"),
@@ -59,7 +62,12 @@ fn the_first_set_that_is_not_empty_decides(world: &World) {
     let ours = "CAA 0 issue ca.example.test";
     let other = "CAA 0 issue other.example.test";
     // Parents, as far as the top-level domain.
-    for (child, parent, allowed) in [(None, Some(ours), true), (None, Some(other), false), (Some(ours), Some(other), true), (Some(other), Some(ours), false)] {
+    for (child, parent, allowed) in [
+        (None, Some(ours), true),
+        (None, Some(other), false),
+        (Some(ours), Some(other), true),
+        (Some(other), Some(ours), false),
+    ] {
         let zone = world.name("climb");
         let name = format!("a.b.{zone}");
         let lines: Vec<String> = [child.map(|caa| format!("{name} {caa}")), parent.map(|caa| format!("{zone} {caa}"))]
@@ -71,7 +79,13 @@ fn the_first_set_that_is_not_empty_decides(world: &World) {
     // An alias: the records of its target.
     for (caa, allowed) in [(ours, true), (other, false)] {
         let (name, target) = (world.name("alias"), world.name("target"));
-        judged(&mut peer, &name, "http-01", &format!("{name} CNAME {target}\n{target} A 127.0.0.1\n{target} {caa}"), allowed);
+        judged(
+            &mut peer,
+            &name,
+            "http-01",
+            &format!("{name} CNAME {target}\n{target} A 127.0.0.1\n{target} {caa}"),
+            allowed,
+        );
     }
     let name = world.name("climb");
     judged(&mut peer, &format!("x.{name}"), "http-01", "", true);
@@ -150,7 +164,10 @@ fn accounturi_is_the_accounts_url(world: &World) {
         ("NAME CAA 0 issue \"ca.example.test; accounturi=ACCOUNTx\"", false),
         ("NAME CAA 0 issue \"ca.example.test; accounturi=https://elsewhere.example.test/acme/account/1\"", false),
         ("NAME CAA 0 issue \"ca.example.test; accounturi=\"", false),
-        ("NAME CAA 0 issue \"ca.example.test; accounturi=https://other.test/\"\nNAME CAA 0 issue \"ca.example.test; accounturi=ACCOUNT\"", true),
+        (
+            "NAME CAA 0 issue \"ca.example.test; accounturi=https://other.test/\"\nNAME CAA 0 issue \"ca.example.test; accounturi=ACCOUNT\"",
+            true,
+        ),
     ] {
         judged(&mut peer, &world.name("accounturi"), "http-01", lines, allowed);
     }

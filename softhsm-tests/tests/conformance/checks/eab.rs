@@ -24,7 +24,8 @@ pub(crate) mod alone {
         world.with_settings("[acme]\nexternal_accounts = \"required\"", || {
             assert_eq!(world.look_up_directory()["meta"]["externalAccountRequired"], true);
             let mut peer = world.stranger();
-            peer.post(&world.url("newAccount"), &json!({"termsOfServiceAgreed": true})).refused_as("externalAccountRequired");
+            peer.post(&world.url("newAccount"), &json!({"termsOfServiceAgreed": true}))
+                .refused_as("externalAccountRequired");
             let key = MacKey::make(world, &[]);
             peer.register(json!({"externalAccountBinding": key.bind(&peer)}));
             // Who has an account already needs none.

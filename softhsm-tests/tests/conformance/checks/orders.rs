@@ -65,7 +65,9 @@ pub(crate) mod alone {
 
 fn refused_identifiers_are_listed_as_subproblems(world: &World) {
     let mut peer = world.account();
-    let ask = |peer: &mut Peer<'_>, identifiers: Value| peer.post(&world.url("newOrder"), &json!({"identifiers": identifiers}));
+    let ask = |peer: &mut Peer<'_>, identifiers: Value| {
+        peer.post(&world.url("newOrder"), &json!({"identifiers": identifiers}))
+    };
     let good = json!({"type": "dns", "value": world.name("good")});
     // Two that the profile does not permit.
     let forbidden = [json!({"type": "ip", "value": "192.0.2.1"}), json!({"type": "ip", "value": "203.0.113.9"})];
@@ -105,7 +107,10 @@ fn pre_authorization_is_offered_if_and_only_if_it_works(world: &World) {
     let answer = peer.post(url, &identifier);
     assert_eq!(answer.status, 201, "{}", answer.text());
     let (location, authorization) = (answer.location(), answer.json());
-    assert_eq!((&authorization["status"], &authorization["identifier"]), (&json!("pending"), &identifier["identifier"]));
+    assert_eq!(
+        (&authorization["status"], &authorization["identifier"]),
+        (&json!("pending"), &identifier["identifier"])
+    );
     let challenge = challenge(&authorization, "http-01");
     let token = text(&challenge["token"]);
     world.http.offer(&token, peer.key_authorization(&token));
@@ -117,7 +122,8 @@ fn pre_authorization_is_offered_if_and_only_if_it_works(world: &World) {
     let wild = json!({"identifier": {"type": "dns", "value": format!("*.{name}")}});
     peer.post(url, &wild).refused();
     peer.post(url, &json!({})).problem(400, "malformed");
-    peer.post(url, &json!({"identifier": {"type": "email", "value": "a@example.test"}})).problem(400, "unsupportedIdentifier");
+    peer.post(url, &json!({"identifier": {"type": "email", "value": "a@example.test"}}))
+        .problem(400, "unsupportedIdentifier");
 }
 
 fn an_order_shows_what_its_state_demands(world: &World) {
@@ -261,11 +267,30 @@ fn names_that_are_no_a_labels_are_refused(world: &World) {
     let mut peer = world.account();
     let long = "a".repeat(64);
     let bad = [
-        "bücher.example.test", "例え.example.test", "xn--.example.test", "xn--a.example.test", "a_b.example.test",
-        "-a.example.test", "a-.example.test", "a..example.test", ".example.test", "", ".", "a.example.test.",
-        " a.example.test", "a.example.test\n", "a\u{0}.example.test", "192.0.2.1", "a.example.test:80",
-        "http://a.example.test/", &format!("{long}.example.test"), &format!("{}test", "a.".repeat(126)), "exa mple.test",
-        "a.example.test/", "user@a.example.test", "a.example.123",
+        "bücher.example.test",
+        "例え.example.test",
+        "xn--.example.test",
+        "xn--a.example.test",
+        "a_b.example.test",
+        "-a.example.test",
+        "a-.example.test",
+        "a..example.test",
+        ".example.test",
+        "",
+        ".",
+        "a.example.test.",
+        " a.example.test",
+        "a.example.test\n",
+        "a\u{0}.example.test",
+        "192.0.2.1",
+        "a.example.test:80",
+        "http://a.example.test/",
+        &format!("{long}.example.test"),
+        &format!("{}test", "a.".repeat(126)),
+        "exa mple.test",
+        "a.example.test/",
+        "user@a.example.test",
+        "a.example.123",
     ];
     for name in bad {
         let problem = peer.ask(&[name], json!({})).refused();
