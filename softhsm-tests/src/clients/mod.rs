@@ -2,6 +2,7 @@
 
 mod certbot;
 mod dehydrated;
+mod instant;
 mod judge;
 mod lego;
 mod python;
@@ -13,6 +14,7 @@ use std::process::Command;
 
 pub use certbot::Certbot;
 pub use dehydrated::Dehydrated;
+pub use instant::Instant;
 pub use judge::{certtool_verify, is_revoked, judge, openssl_verify, pkilint, pkilint_exceptions, serial};
 pub use lego::Lego;
 pub use python::PythonAcme;

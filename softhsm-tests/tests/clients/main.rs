@@ -2,6 +2,7 @@
 
 mod certbot;
 mod dehydrated;
+mod instant;
 mod lego;
 mod python;
 mod uacme;
