@@ -12,6 +12,8 @@ mod uacme;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::rig::Rig;
+
 pub use certbot::Certbot;
 pub use dehydrated::Dehydrated;
 pub use instant::Instant;
@@ -67,6 +69,17 @@ pub struct External {
     pub kid: String,
     /// MAC key, base64url without padding.
     pub hmac: String,
+}
+
+impl External {
+    /// `signetctl acme eab create`
+    pub fn create(rig: &Rig, arguments: &[&str]) -> Self {
+        let arguments = [&["--json", "acme", "eab", "create"], arguments].concat();
+        let created = rig.environment.signetctl(&arguments).expect("signetctl acme eab create");
+        let created: serde_json::Value = serde_json::from_str(&created).expect("JSON");
+        let text = |member: &str| created[member].as_str().unwrap_or_else(|| panic!("{created}")).to_owned();
+        Self { kid: text("id"), hmac: text("mac_key") }
+    }
 }
 
 /// What a program said, and how it ended.
