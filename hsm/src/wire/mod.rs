@@ -13,6 +13,7 @@ use policy::evidence::AuthorizationRecord;
 use policy::grant::Grant;
 use policy::key::SignatureScheme;
 use policy::serial::Serial;
+use policy::validity::Requested;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -133,6 +134,8 @@ pub struct CertificateRequest {
     pub profile: String,
     /// The common name that the requester asked for, if any.
     pub common_name: Option<String>,
+    /// The ends of the validity that the requester asked for.
+    pub requested: Requested,
     /// DER of the TBSCertificate; the signer builds it again and compares.
     pub tbs: Vec<u8>,
     /// Why it may be signed.

@@ -53,6 +53,7 @@ fn request() -> impl Strategy<Value = Request> {
                 issuer: text.clone(),
                 profile: text.clone(),
                 common_name,
+                requested: Requested { not_before: Some(UnixTime(at)), not_after: None },
                 tbs,
                 record: AuthorizationRecord {
                     actor: text.clone(),
@@ -142,6 +143,7 @@ fn names_that_go_into_the_journal_are_short() {
                 issuer: String::new(),
                 profile: String::new(),
                 common_name: None,
+                requested: Requested::default(),
                 tbs: Vec::new(),
                 record: AuthorizationRecord { actor, request_id, order: Some(order), names: vec![evidence] },
             }))

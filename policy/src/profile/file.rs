@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::pattern::Pattern;
-use super::{CaaRule, CommonNameRule, ExtendedUsage, KeyUsage, Profile, ProfileError, Urls, Wildcards};
+use super::{CaaRule, CommonNameRule, ExtendedUsage, KeyUsage, Profile, ProfileError, Renewal, Urls, Wildcards};
 use crate::evidence::{MAX_EVIDENCE_AGE, Method};
 use crate::key::KeyAlgorithm;
 
@@ -43,6 +43,7 @@ struct File {
     names: Option<Spanned<Names>>,
     subject: Option<Spanned<Subject>>,
     evidence: Option<Spanned<Evidence>>,
+    renewal: Option<Spanned<FileRenewal>>,
     urls: Option<FileUrls>,
 }
 
@@ -82,6 +83,13 @@ struct Evidence {
     max_age: Option<Spanned<String>>,
     #[serde(default)]
     caa: CaaRule,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRenewal {
+    opens: Option<Spanned<String>>,
+    closes: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +242,7 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
         methods: methods.into_inner(),
         max_evidence_age,
         caa: evidence.caa,
+        renewal: read_renewal(file.renewal, seconds)?,
         urls: read_urls(file.urls)?,
     })
 }
@@ -289,6 +298,21 @@ fn read_usage(
         ));
     }
     Ok((extended.into_inner(), key.into_inner()))
+}
+
+fn read_renewal(renewal: Option<Spanned<FileRenewal>>, validity: u64) -> Result<Option<Renewal>, Complaint> {
+    let Some(renewal) = renewal else { return Ok(None) };
+    let span = renewal.span();
+    let renewal = renewal.into_inner();
+    let opens = required(renewal.opens, &span, "opens = \"30d\"")?;
+    let closes = required(renewal.closes, &span, "closes = \"15d\"")?;
+    let (first, last) = (duration(&opens, 1, validity)?, duration(&closes, 0, validity)?);
+    if last >= first {
+        let problem = "the window would close before it opens; both count back from the end of the validity, so write \
+                       `opens` longer than `closes`";
+        return Err((closes.span(), problem.to_owned()));
+    }
+    Ok(Some(Renewal { opens: first, closes: last }))
 }
 
 fn read_urls(urls: Option<FileUrls>) -> Result<Urls, Complaint> {

@@ -2,7 +2,7 @@
 
 /// How binding a requirement is (RFC 2119), or that the text states it without a key word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     May,
     Must,
     Should,
@@ -21,18 +21,18 @@ impl std::fmt::Display for Level {
 }
 
 /// One requirement.
-pub struct Row {
-    pub id: &'static str,
+pub(crate) struct Row {
+    pub(crate) id: &'static str,
     /// Section of the chapter's document.
-    pub section: &'static str,
-    pub level: Level,
-    pub statement: &'static str,
+    pub(crate) section: &'static str,
+    pub(crate) level: Level,
+    pub(crate) statement: &'static str,
 }
 
 /// The requirements of one document.
-pub struct Chapter {
-    pub title: &'static str,
-    pub rows: &'static [Row],
+pub(crate) struct Chapter {
+    pub(crate) title: &'static str,
+    pub(crate) rows: &'static [Row],
 }
 
 const fn row(id: &'static str, section: &'static str, level: Level, statement: &'static str) -> Row {
@@ -41,7 +41,7 @@ const fn row(id: &'static str, section: &'static str, level: Level, statement: &
 
 use Level::{May, Must, Should, Stated};
 
-pub const CHAPTERS: &[Chapter] = &[
+pub(crate) const CHAPTERS: &[Chapter] = &[
     Chapter { title: "ACME (RFC 8555): messages", rows: MESSAGES },
     Chapter { title: "ACME (RFC 8555): accounts", rows: ACCOUNTS },
     Chapter { title: "ACME (RFC 8555): orders, authorizations, certificates", rows: ORDERS },
@@ -221,12 +221,12 @@ const DNS_PERSIST: &[Row] = &[
 ];
 
 /// Not served yet.
-pub const DEVICE_ATTEST: &[Row] = &[
+pub(crate) const DEVICE_ATTEST: &[Row] = &[
     row("V-01", "4", Must, "identifiers permanent-identifier and hardware-module; attestation statements are judged"),
     row("V-02", "5", Must, "attestations are fresh, and the CSR's key is the attested one"),
 ];
 
 /// Every row.
-pub fn all() -> impl Iterator<Item = &'static Row> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     CHAPTERS.iter().flat_map(|chapter| chapter.rows)
 }
