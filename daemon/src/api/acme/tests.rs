@@ -3,4 +3,6 @@
 mod client;
 mod contract;
 mod flow;
+mod orders;
+mod renewal;
 mod states;

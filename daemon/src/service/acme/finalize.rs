@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::Acme;
 use super::accounts::Account;
+use super::eab::Charge;
 use super::error::AcmeError;
 use super::orders::{Order, OrderStatus, WhyInvalid};
 use crate::issuance::Submission;
@@ -86,6 +87,9 @@ impl Acme {
             }
             Err(error) => return drop(answer.send(Err(error))),
         };
+        if let Err(error) = self.charge(account, Charge::Certificate(id)).await {
+            return drop(answer.send(Err(error)));
+        }
         let outcome = {
             let mut work = std::pin::pin!(self.issue(&submission));
             let processing = match timeout(self.services.acme.orders.finalize_patience, &mut work).await {

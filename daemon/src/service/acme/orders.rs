@@ -12,6 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use super::accounts::Account;
+use super::eab::Charge;
 use super::error::AcmeError;
 use super::identifiers::{Identifier, cut};
 use super::records::{AuthorizationRecord, AuthorizationStatus, Challenge, ChallengeState};
@@ -141,6 +142,7 @@ impl Acme {
             failed: None,
             processing: None,
         };
+        self.charge(account, Charge::Order).await?;
         change.insert(&ORDERS, &id, &record);
         change.put(&ACCOUNT_ORDERS, format!("{}/{id}", account.id), &());
         change.put(&ORDERS_BY_END, by_end(expires, &id), &());
