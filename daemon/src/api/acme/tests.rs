@@ -1,6 +1,8 @@
 //! The surface through its router, with a real store and a signer on a socket.
 
+mod accounts;
 mod client;
 mod contract;
+mod eab;
 mod flow;
 mod states;
