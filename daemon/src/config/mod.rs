@@ -7,6 +7,7 @@ mod parse;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod validation;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use orders::Orders;
 pub use parse::ConfigError;
+pub use validation::{Dnssec, Validation};
 
 /// Version of the file's format; the file says `version = 1`.
 pub const FORMAT: u16 = 1;
@@ -259,25 +261,4 @@ pub enum TlsVersion {
     Tls12,
     /// RFC 8446
     Tls13,
-}
-
-/// How control of names is validated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validation {
-    /// Addresses that validation may connect to.
-    pub allowed_networks: AllowedNetworks,
-    /// Attempts before a challenge becomes invalid.
-    pub attempts: u32,
-    /// Port of http-01 (RFC 8555 section 8.3 says 80).
-    pub http01_port: u16,
-    /// Largest body read of an answer, in bytes.
-    pub max_body: usize,
-    /// Most redirects followed.
-    pub max_redirects: u32,
-    /// DNS resolvers to ask; those of the system when empty.
-    pub resolvers: Vec<SocketAddr>,
-    /// Pause before the second attempt; it doubles with each.
-    pub retry_after: Duration,
-    /// Longest time for one attempt, redirects included.
-    pub timeout: Duration,
 }

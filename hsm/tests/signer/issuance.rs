@@ -189,7 +189,7 @@ fn a_validity_that_is_asked_for_is_signed_as_it_is_within_the_profiles_bounds_or
         (ask(Some(now), Some(now.plus(10 * 365 * 86_400))), "cannot end after"),
         (ask(Some(now.minus(60)), Some(now.minus(30))), "cannot end before"),
         (ask(Some(now), Some(now.plus(86_401))), "is not the one"),
-        (Requested::default(), "is not the one"),
+        (Requested::default(), "away from the time of signing"),
     ] {
         let refused = refusal(ca.ask(&CertificateRequest { requested, ..good.clone() }));
         assert!(refused.to_string().contains(word), "{refused:?} does not say `{word}`");

@@ -35,6 +35,7 @@ pub struct Profile {
     common_name: CommonNameRule,
     methods: Vec<Method>,
     max_evidence_age: u64,
+    caa: CaaRule,
     renewal: Option<Renewal>,
     urls: Urls,
 }
@@ -70,6 +71,17 @@ pub(crate) enum KeyUsage {
 enum Wildcards {
     Allow,
     Refuse,
+}
+
+/// Whether CAA (RFC 8659) is asked before a certificate is issued to an ACME client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaaRule {
+    /// For every DNS name.
+    #[default]
+    Check,
+    /// Never: for private zones that nobody outside can ask about.
+    Skip,
 }
 
 /// Where the subject's common name comes from.
@@ -165,6 +177,11 @@ impl Profile {
     /// Oldest proof of control that it takes, in seconds.
     pub fn max_evidence_age(&self) -> u64 {
         self.max_evidence_age
+    }
+
+    /// Whether CAA is asked.
+    pub fn caa(&self) -> CaaRule {
+        self.caa
     }
 
     /// When a certificate of this profile should be renewed (RFC 9773).

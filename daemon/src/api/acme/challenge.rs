@@ -50,7 +50,8 @@ impl<'a> ChallengeView<'a> {
             url: urls::challenge(&acme.services().public_url, authorization, challenge.method),
             status,
             token: &challenge.token,
-            issuer_domain_names: (challenge.method == Method::DnsPersist01).then(|| acme.issuer_domain_names()),
+            issuer_domain_names: (challenge.method == Method::DnsPersist01)
+                .then(|| &*acme.services().validation.caa_identities),
             validated: validated.map(rfc3339),
             error,
         }

@@ -54,8 +54,6 @@ pub struct Acme {
     ca_keys: Vec<Vec<u8>>,
     /// What follows a leaf in each chain that is offered, PEM, the default one first.
     chains: Vec<String>,
-    /// See [`Acme::issuer_domain_names`].
-    issuer_domain_names: Vec<String>,
     /// Orders that are being finalized; the lock is held until it is known what came of it.
     finalizing: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     validator: Arc<Validator>,
@@ -87,7 +85,6 @@ impl Acme {
             },
             ca_keys,
             chains,
-            issuer_domain_names: host(&services.public_url).into_iter().collect(),
             finalizing: Mutex::new(HashMap::new()),
             validator: Arc::new(Validator::new(&services.validation)),
             validations: Validations::default(),
@@ -128,11 +125,6 @@ impl Acme {
         &self.services
     }
 
-    /// Under which names this CA is known in CAA and dns-persist-01 records.
-    pub fn issuer_domain_names(&self) -> &[String] {
-        &self.issuer_domain_names
-    }
-
     /// The URL of an account, as it is handed out: what CAA records and dns-account-01 name.
     pub(super) fn account_url(&self, id: &str) -> String {
         format!("{}/acme/account/{id}", self.services.public_url)
@@ -142,11 +134,6 @@ impl Acme {
     pub fn available(&self) -> Result<(), AcmeError> {
         self.pipeline.obstacle().map_or(Ok(()), |obstacle| Err(obstacle.into()))
     }
-}
-
-/// The host in a URL.
-fn host(url: &str) -> Option<String> {
-    url.parse::<http::Uri>().ok()?.host().map(str::to_ascii_lowercase)
 }
 
 /// The nonces of the last stop, if it was orderly, or none. Their rows are gone before the first

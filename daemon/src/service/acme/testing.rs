@@ -176,12 +176,15 @@ impl Web {
         config::Validation {
             allowed_networks: config::AllowedNetworks::Only(vec!["127.0.0.0/8".parse().unwrap()]),
             attempts: 3,
+            caa_identities: vec!["ca.example.test".into()],
+            dnssec: config::Dnssec::Off,
             http01_port: self.http.port(),
             max_body: 4096,
             max_redirects: 10,
             resolvers: vec![self.dns],
             retry_after: Duration::from_millis(20),
             timeout: Duration::from_secs(3),
+            tls_alpn01_port: self.http.port(),
         }
     }
 }
