@@ -77,6 +77,7 @@ impl Acme {
         if name.is_wildcard() {
             return Err(reject(Rejection::Rejected, "a wildcard cannot be authorized before its order".into()));
         }
+        self.within_bounds(account, std::slice::from_ref(&name), None)?;
         if let Some((id, record)) = self.authorized(&account.id, &name, self.now())? {
             return Ok(PreAuthorized::Found(self.view(&id, record)));
         }
