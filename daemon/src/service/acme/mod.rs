@@ -80,7 +80,7 @@ impl Acme {
             ca_keys,
             issuer_pem: certificate(services.issuer.certificate())?.to_pem(),
             finalizing: Mutex::new(HashMap::new()),
-            validator: Validator::new(&services.validation),
+            validator: Validator::new(&services.validation).counting(services.metrics.validations.clone()),
             validations: Validations::default(),
             network: Semaphore::new(PARALLEL_ATTEMPTS),
             services,
