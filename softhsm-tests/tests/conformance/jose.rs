@@ -131,7 +131,9 @@ impl Key {
         match self {
             Self::Ed25519(key) => key.to_pkcs8v1().expect("PKCS#8").as_ref().to_vec(),
             Self::P256 { jws, .. } | Self::P384 { jws, .. } => jws.to_pkcs8v1().expect("PKCS#8").as_ref().to_vec(),
-            Self::Rsa(key) => AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(key).expect("PKCS#8").as_ref().to_vec(),
+            Self::Rsa(key) => {
+                AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(key).expect("PKCS#8").as_ref().to_vec()
+            }
         }
     }
 }

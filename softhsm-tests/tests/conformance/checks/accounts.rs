@@ -156,9 +156,18 @@ fn orders_and_status_in_new_account_are_ignored(world: &World) {
 fn contacts_are_checked(world: &World) {
     let unsupported = ["tel:+4912345", "https://example.test/", "xmpp:a@example.test"];
     let invalid = [
-        "mailto:", "mailto:nobody", "mailto:@example.test", "mailto:a@", "mailto:a@example.test?subject=hello",
-        "mailto:a@example.test,b@example.test", "mailto:a@example.test%2Cb@example.test", "mailto:a@exa mple.test",
-        "mailto:a@b@example.test", "mailto:a@-example.test", "mailto:a@example..test", "mailto:a\u{7}@example.test",
+        "mailto:",
+        "mailto:nobody",
+        "mailto:@example.test",
+        "mailto:a@",
+        "mailto:a@example.test?subject=hello",
+        "mailto:a@example.test,b@example.test",
+        "mailto:a@example.test%2Cb@example.test",
+        "mailto:a@exa mple.test",
+        "mailto:a@b@example.test",
+        "mailto:a@-example.test",
+        "mailto:a@example..test",
+        "mailto:a\u{7}@example.test",
     ];
     for (list, kind) in [(&unsupported[..], "unsupportedContact"), (&invalid[..], "invalidContact")] {
         for wrong in list {

@@ -75,7 +75,8 @@ fn every_other_certificate_is_refused(world: &World) {
     for Wrong { what, names, identifier, spoil } in cases {
         let name = world.name("alpn-wrong");
         let invalid = peer.attempt(&name, "tls-alpn-01", |peer, one| {
-            let names = names.iter().map(|given| SubjectName::Dns(if *given == "NAME" { &name } else { given })).collect();
+            let names =
+                names.iter().map(|given| SubjectName::Dns(if *given == "NAME" { &name } else { given })).collect();
             let identifier = identifier.map(|(oid, critical)| (oid, critical, spoil(hash(peer, one))));
             let certificate = AlpnDraft { key: &key, names, identifier, not_after: FAR }.der();
             world.alpn.offer(&name, certificate, key.pkcs8(), &[ACME_TLS]);
@@ -131,7 +132,13 @@ fn other_protocols_and_old_tls_are_refused(world: &World) {
             let mut command = Command::new("openssl");
             command.args(["s_server", "-quiet", versions, "-cipher", "ALL:@SECLEVEL=0", "-alpn", "acme-tls/1"]);
             command.args(["-accept", &format!("{address}:{port}"), "-certform", "DER", "-keyform", "DER", "-cert"]);
-            command.arg(&cert).arg("-key").arg(&pkcs8).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+                .arg(&cert)
+                .arg("-key")
+                .arg(&pkcs8)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             server = Some(Ended(command.spawn().expect("openssl")));
             let listens = || std::net::TcpStream::connect(format!("{address}:{port}")).is_ok();
             softhsm_tests::wait::wait_until("openssl listens", crate::peer::PATIENCE, listens).expect("a server");

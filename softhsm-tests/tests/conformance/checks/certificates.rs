@@ -196,7 +196,17 @@ fn a_csr_without_proof_or_with_a_weak_key_is_refused(world: &World) {
         vec!["genrsa", "-out", &file, "1024"],
         vec!["ecparam", "-genkey", "-name", "secp256k1", "-noout", "-out", &file],
         vec!["ecparam", "-genkey", "-name", "prime192v1", "-noout", "-out", &file],
-        vec!["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt", "rsa_keygen_pubexp:3", "-out", &file],
+        vec![
+            "genpkey",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+            "-pkeyopt",
+            "rsa_keygen_pubexp:3",
+            "-out",
+            &file,
+        ],
     ] {
         openssl(&make, b"");
         let mut request = vec!["req", "-new", "-key", &file, "-outform", "DER"];
@@ -352,7 +362,17 @@ fn reasons_that_are_not_the_subscribers_are_refused(world: &World) {
     for reason in [0, 1, 3, 4, 5] {
         let issued = peer.issue(&[&world.name("reason")]);
         if reason == 0 {
-            for wrong in [json!(2), json!(6), json!(7), json!(8), json!(10), json!(11), json!(-1), json!(255), json!(4_294_967_297_u64)] {
+            for wrong in [
+                json!(2),
+                json!(6),
+                json!(7),
+                json!(8),
+                json!(10),
+                json!(11),
+                json!(-1),
+                json!(255),
+                json!(4_294_967_297_u64),
+            ] {
                 let problem = peer.revoke(&issued.leaf, json!({"reason": wrong})).refused();
                 let kinds: &[&str] = &["badRevocationReason", "malformed"];
                 assert!(kinds.iter().any(|kind| text(&problem["type"]).ends_with(kind)), "{wrong}: {problem}");

@@ -39,7 +39,9 @@ pub(crate) mod alone {
             let one = challenge(&authorization, "http-01");
             let (token, url) = (text(&one["token"]), text(&one["url"]));
             let right = peer.key_authorization(&token);
-            world.http.behave(&token, move |number| if number == 0 { Reply::status(503) } else { Reply::body(&*right) });
+            world
+                .http
+                .behave(&token, move |number| if number == 0 { Reply::status(503) } else { Reply::body(&*right) });
             peer.done(&url, &json!({}));
             while peer.read(&url).get("error").is_none() {
                 assert_eq!(peer.read(&url)["status"], "processing");
@@ -84,7 +86,8 @@ fn a_challenge_that_is_over_says_when_or_why(world: &World) {
     assert_eq!(challenge(&peer.read(&url), "http-01"), valid);
     let order = peer.order(&[&world.name("over")]);
     let (url, object) = peer.authorization(&order);
-    let invalid = peer.answer(&challenge(&object, "http-01"), |_, one| world.http.offer(&text(&one["token"]), "wrong".into()));
+    let invalid =
+        peer.answer(&challenge(&object, "http-01"), |_, one| world.http.offer(&text(&one["token"]), "wrong".into()));
     assert_failed(&invalid, &["incorrectResponse", "unauthorized"], &[]);
     assert!(invalid.get("validated").is_none());
     assert_eq!(challenge(&peer.read(&url), "http-01"), invalid, "it stays in the authorization");

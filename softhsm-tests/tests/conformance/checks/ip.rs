@@ -35,8 +35,23 @@ fn an_address_is_ordered_in_its_canonical_text(world: &World) {
         assert!(!said.contains("DNS:"), "{said}");
     }
     let other = [
-        "127.0.0.01", "127.1", "0x7f.0.0.1", "2130706433", "127.0.0.1/32", "127.0.0.1:80", "[::1]", "::1%lo", "0:0:0:0:0:0:0:1",
-        "::0001", "FC00::A", "::ffff:127.0.0.1%1", "::/128", "", " 127.0.0.1", "localhost", "1.0.0.127.in-addr.arpa",
+        "127.0.0.01",
+        "127.1",
+        "0x7f.0.0.1",
+        "2130706433",
+        "127.0.0.1/32",
+        "127.0.0.1:80",
+        "[::1]",
+        "::1%lo",
+        "0:0:0:0:0:0:0:1",
+        "::0001",
+        "FC00::A",
+        "::ffff:127.0.0.1%1",
+        "::/128",
+        "",
+        " 127.0.0.1",
+        "localhost",
+        "1.0.0.127.in-addr.arpa",
     ];
     for value in other {
         let payload = json!({"identifiers": [{"type": "ip", "value": value}]});
@@ -73,7 +88,9 @@ fn an_address_is_validated_at_itself(world: &World) {
 fn tls_alpn01_asks_for_the_reverse_name(world: &World) {
     let mut peer = world.account();
     let zeros = "0.".repeat(31);
-    for (text_form, reverse) in [("127.0.0.1", "1.0.0.127.in-addr.arpa".to_owned()), ("::1", format!("1.{zeros}ip6.arpa"))] {
+    for (text_form, reverse) in
+        [("127.0.0.1", "1.0.0.127.in-addr.arpa".to_owned()), ("::1", format!("1.{zeros}ip6.arpa"))]
+    {
         let address: IpAddr = text_form.parse().expect("an address");
         let key = Key::p256();
         for (names, end) in [

@@ -64,10 +64,13 @@ fn padding_is_refused_everywhere(world: &World) {
         let (mut header, nonce) = (json!({"alg": "ES256", "url": url, "kid": peer.kid()}), peer.fresh_nonce());
         header["nonce"] = json!(nonce);
         let pad = |text: String, of: &str| if of == member { format!("{text}=") } else { text };
-        let (protected, payload) = (pad(encode(header.to_string()), "protected"), pad(encode(an_order(world)), "payload"));
+        let (protected, payload) =
+            (pad(encode(header.to_string()), "protected"), pad(encode(an_order(world)), "payload"));
         let signature = peer.key.sign(format!("{protected}.{payload}").as_bytes());
-        let body = json!({"protected": protected, "payload": payload, "signature": pad(encode(signature), "signature")});
-        let answer = peer.with_headers("POST", &url, "Content-Type: application/jose+json\r\n", body.to_string().as_bytes());
+        let body =
+            json!({"protected": protected, "payload": payload, "signature": pad(encode(signature), "signature")});
+        let answer =
+            peer.with_headers("POST", &url, "Content-Type: application/jose+json\r\n", body.to_string().as_bytes());
         answer.problem(400, "malformed");
     }
     assert_eq!(orders(&mut peer), 0);
@@ -98,7 +101,8 @@ fn nothing_happens_before_the_signature_is_verified(world: &World) {
         jws["signature"] = json!(encode(signature));
     });
     peer.draft(&url, an_order(world)).altered(spoil).refused();
-    let swap = edited(|jws| jws["payload"] = json!(encode(r#"{"identifiers":[{"type":"dns","value":"evil.example.test"}]}"#)));
+    let swap =
+        edited(|jws| jws["payload"] = json!(encode(r#"{"identifiers":[{"type":"dns","value":"evil.example.test"}]}"#)));
     peer.draft(&url, an_order(world)).altered(swap).refused();
     peer.draft(&url, an_order(world)).altered(edited(|jws| jws["signature"] = json!(""))).refused();
     // ECDSA as X.509 writes it is not ECDSA as JWS writes it.
@@ -116,7 +120,8 @@ fn nothing_happens_before_the_signature_is_verified(world: &World) {
 }
 
 fn compact_and_general_serializations_are_refused(world: &World) {
-    let compact = |jws: Value| ["protected", "payload", "signature"].map(|part| text(&jws[part])).join(".").into_bytes();
+    let compact =
+        |jws: Value| ["protected", "payload", "signature"].map(|part| text(&jws[part])).join(".").into_bytes();
     let quoted = |jws: Value| serde_json::to_vec(&String::from_utf8(compact(jws)).expect("ASCII")).expect("JSON");
     let general = |jws: Value| {
         let one = json!({"protected": jws["protected"], "signature": jws["signature"]});
@@ -133,7 +138,8 @@ fn several_signatures_are_refused(world: &World) {
     });
     let empty = edited(|jws| jws["signatures"] = json!([]));
     let null = edited(|jws| jws["signatures"] = Value::Null);
-    let twice = |jws: Value| jws.to_string().replacen('{', &format!("{{\"signature\":{},", jws["signature"]), 1).into_bytes();
+    let twice =
+        |jws: Value| jws.to_string().replacen('{', &format!("{{\"signature\":{},", jws["signature"]), 1).into_bytes();
     refused(world, &[("beside", &beside), ("empty", &empty), ("null", &null), ("twice", &twice)]);
 }
 
@@ -199,12 +205,16 @@ fn none_and_macs_are_refused(world: &World) {
     let mut peer = world.account();
     let url = world.url("newOrder");
     for algorithm in ["none", "None", "HS256", "HS384", "HS512"] {
-        peer.draft(&url, an_order(world)).with("alg", algorithm).signed(|_| Vec::new()).problem(400, "badSignatureAlgorithm");
+        peer.draft(&url, an_order(world))
+            .with("alg", algorithm)
+            .signed(|_| Vec::new())
+            .problem(400, "badSignatureAlgorithm");
     }
     // The public key as the secret of a MAC is the classic mistake.
     let secrets = [peer.key.spki(), peer.key.jwk().to_string().into_bytes()];
     for secret in secrets {
-        let signed = peer.draft(&url, an_order(world)).with("alg", "HS256").signed(|message| mac("HS256", &secret, message));
+        let signed =
+            peer.draft(&url, an_order(world)).with("alg", "HS256").signed(|message| mac("HS256", &secret, message));
         signed.problem(400, "badSignatureAlgorithm");
     }
     assert_eq!(orders(&mut peer), 0);
@@ -239,7 +249,13 @@ fn new_accounts_sign_with_jwk_and_others_with_kid(world: &World) {
         let draft = peer.draft(&url, an_order(world)).without("kid").with("jwk", jwk.clone());
         draft.send().problem(400, "malformed");
     }
-    for wrong in ["", "x", "https://elsewhere.example.test/acme/account/1", &format!("{kid}x"), &format!("{}/acme/account/", world.base())] {
+    for wrong in [
+        "",
+        "x",
+        "https://elsewhere.example.test/acme/account/1",
+        &format!("{kid}x"),
+        &format!("{}/acme/account/", world.base()),
+    ] {
         let answer = peer.draft(&world.url("newOrder"), an_order(world)).with("kid", wrong).send();
         let problem = answer.refused();
         let kinds = ["accountDoesNotExist", "malformed", "unauthorized"];
@@ -276,7 +292,11 @@ fn bad_keys_and_weak_keys_are_refused(world: &World) {
         ("a point that is not on the curve", "ES256", with("y", good["x"].clone())),
         ("a coordinate that is short", "ES256", with("x", json!(encode([1; 31])))),
         ("a coordinate that is long", "ES256", with("x", json!(encode([1; 33])))),
-        ("the point at infinity", "ES256", json!({"kty": "EC", "crv": "P-256", "x": encode([0; 32]), "y": encode([0; 32])})),
+        (
+            "the point at infinity",
+            "ES256",
+            json!({"kty": "EC", "crv": "P-256", "x": encode([0; 32]), "y": encode([0; 32])}),
+        ),
         ("another curve", "ES256", with("crv", json!("secp256k1"))),
         ("another type", "ES256", with("kty", json!("oct"))),
         ("a private key", "ES256", with("d", json!(encode([1; 32])))),
@@ -313,7 +333,8 @@ fn bad_keys_and_weak_keys_are_refused(world: &World) {
     openssl(&["genrsa", "-out", &key, "1024"], None);
     let modulus = String::from_utf8(openssl(&["rsa", "-in", &key, "-noout", "-modulus"], None)).expect("text");
     let hex = modulus.trim().strip_prefix("Modulus=").expect("a modulus");
-    let modulus: Vec<u8> = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect();
+    let modulus: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect();
     let jwk = json!({"kty": "RSA", "n": encode(modulus), "e": "AQAB"});
     let mut peer = world.stranger();
     let draft = peer.draft(&world.url("newAccount"), r#"{"termsOfServiceAgreed":true}"#).with("alg", "RS256");
@@ -364,7 +385,10 @@ fn a_request_for_another_url_is_unauthorized(world: &World) {
     peer.draft(&url, an_order(world)).with("url", 5).send().problem(400, "malformed");
     assert_eq!(orders(&mut peer), 0);
     // What the client claims the host to be makes no difference.
-    let answer = peer.draft(&url, an_order(world)).headers("Host: evil.example.test\r\nContent-Type: application/jose+json\r\n").send();
+    let answer = peer
+        .draft(&url, an_order(world))
+        .headers("Host: evil.example.test\r\nContent-Type: application/jose+json\r\n")
+        .send();
     assert_eq!(answer.status, 201, "{}", answer.text());
     assert!(answer.location().starts_with(world.base()), "URLs do not depend on the Host header");
 }

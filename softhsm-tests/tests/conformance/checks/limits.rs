@@ -73,7 +73,8 @@ fn pre_authorization_is_not_offered_when_it_is_off(world: &World) {
     world.with_settings("[acme]\npre_authorization = false", || {
         assert!(world.look_up_directory().get("newAuthz").is_none());
         let payload = json!({"identifier": {"type": "dns", "value": world.name("pre")}});
-        let url = world.directory["newAuthz"].as_str().map_or(format!("{}/acme/new-authz", world.base()), str::to_owned);
+        let url =
+            world.directory["newAuthz"].as_str().map_or(format!("{}/acme/new-authz", world.base()), str::to_owned);
         peer.post(&url, &payload).refused();
     });
 }

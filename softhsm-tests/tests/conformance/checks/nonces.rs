@@ -151,7 +151,8 @@ fn nonces_are_unique_and_cannot_be_guessed(world: &World) {
 fn a_nonce_that_is_not_base64url_is_malformed(world: &World) {
     let mut peer = world.account();
     let good = peer.fresh_nonce();
-    for bad in ["not base64url!", "a+b/", "é", "\u{0}", &format!("{good}="), &format!(" {good}"), &format!("{good}\n")] {
+    for bad in ["not base64url!", "a+b/", "é", "\u{0}", &format!("{good}="), &format!(" {good}"), &format!("{good}\n")]
+    {
         peer.draft(&peer.kid(), "").with("nonce", bad).send().problem(400, "malformed");
     }
     for bad in [json!(5), json!(null), json!([good]), json!({})] {

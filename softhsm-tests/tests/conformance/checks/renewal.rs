@@ -125,10 +125,22 @@ fn what_is_no_certificate_has_no_window(world: &World) {
     let id = identifier(&issued);
     let (key, serial) = id.split_once('.').expect("two parts");
     let get = |id: &str| world.stranger().plain("GET", &format!("{}/{id}", world.url("renewalInfo")));
-    for malformed in [key, &format!("{id}="), &format!("{key}."), &format!(".{serial}"), "a+b.c", &format!("{id}.{serial}"), &format!("{key}%2E")] {
+    for malformed in [
+        key,
+        &format!("{id}="),
+        &format!("{key}."),
+        &format!(".{serial}"),
+        "a+b.c",
+        &format!("{id}.{serial}"),
+        &format!("{key}%2E"),
+    ] {
         get(malformed).problem(400, "malformed");
     }
-    for unknown in ["aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE", &format!("{key}.{}", encode([1; 16])), &format!("{}.{serial}", encode([1; 20]))] {
+    for unknown in [
+        "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE",
+        &format!("{key}.{}", encode([1; 16])),
+        &format!("{}.{serial}", encode([1; 20])),
+    ] {
         get(unknown).problem(404, "malformed");
     }
     peer.plain("POST", &format!("{}/{id}", world.url("renewalInfo"))).refused();

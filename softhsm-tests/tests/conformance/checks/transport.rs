@@ -78,9 +78,8 @@ fn pages_of_other_origins_may_read_answers(world: &World) {
     for header in ["replay-nonce", "location", "link", "retry-after"] {
         assert!(exposed.contains(header), "{exposed}");
     }
-    let question = format!(
-        "{origin}Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n"
-    );
+    let question =
+        format!("{origin}Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n");
     let answer = peer.with_headers("OPTIONS", &world.url("newOrder"), &question, &[]);
     assert!(answer.status < 300, "{}", answer.status);
     assert!(answer.header("access-control-allow-methods").unwrap_or_default().contains("POST"));
@@ -97,7 +96,9 @@ fn other_content_types_get_415(world: &World) {
     let mut peer = world.account();
     let order = world.url("newOrder");
     let payload = json!({"identifiers": [{"type": "dns", "value": world.name("type")}]}).to_string();
-    for headers in ["", "Content-Type: application/json\r\n", "Content-Type: text/plain\r\n", "Content-Type: application/jose\r\n"] {
+    for headers in
+        ["", "Content-Type: application/json\r\n", "Content-Type: text/plain\r\n", "Content-Type: application/jose\r\n"]
+    {
         peer.draft(&order, &payload).headers(headers).send().problem(415, "malformed");
     }
     let list = text(&peer.read(&peer.kid())["orders"]);
@@ -251,8 +252,10 @@ fn unknown_members_are_ignored(world: &World) {
     peer.done(&peer.kid(), &odd);
     // In the header and around it, too.
     let draft = peer.draft(&peer.kid.clone().expect("an account"), "").with("typ", "JWT");
-    draft.altered(|mut jws| {
-        jws["unknown"] = json!({});
-        jws.to_string().into_bytes()
-    }).ok();
+    draft
+        .altered(|mut jws| {
+            jws["unknown"] = json!({});
+            jws.to_string().into_bytes()
+        })
+        .ok();
 }
