@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod key;
 pub mod lint;
 pub mod name;
+pub mod ocsp;
 pub mod profile;
 mod punycode;
 pub mod rights;
@@ -20,5 +21,6 @@ pub mod serial;
 pub mod tbs;
 #[cfg(test)]
 mod testing;
+mod time;
 mod tlv;
 pub mod validity;
