@@ -281,6 +281,7 @@ pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf)
     let config = config::Config::from_toml("signetd.toml", text).unwrap();
     Arc::new(Services {
         acme: config.acme,
+        alternate_chains: Vec::new(),
         ca: Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone()),
         clock: Arc::new(Still),
         issuer: Arc::clone(&authority.issuer),
@@ -289,6 +290,7 @@ pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf)
         profiles: Arc::new(BTreeMap::from([("server".to_owned(), profile)])),
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),
+        retiring: Vec::new(),
         root: authority.issuer.certificate().to_vec(),
         store,
         validation: config.validation,
