@@ -31,8 +31,12 @@ pub enum Permission {
     ListCertificates,
     /// Lists of administrators, and their removal.
     ManageAdministrators,
+    /// Releasing whoever a limit holds back.
+    ManageLimits,
     /// A new ACME account.
     OpenAcmeAccount,
+    /// Where somebody stands with each limit.
+    ReadLimits,
     /// Names and contents of profiles.
     ReadProfiles,
     /// CA certificates, CRLs, OCSP answers, directories, health.
@@ -71,8 +75,8 @@ pub enum Verdict {
 /// The table. Whatever it does not grant is refused.
 pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
     use Permission::{
-        ActInAcme, Certify, EnrolAdministrator, ListCertificates, ManageAdministrators, OpenAcmeAccount, ReadProfiles,
-        ReadPublic, ReadStatus, Revoke, Seal, Unseal,
+        ActInAcme, Certify, EnrolAdministrator, ListCertificates, ManageAdministrators, ManageLimits, OpenAcmeAccount,
+        ReadLimits, ReadProfiles, ReadPublic, ReadStatus, Revoke, Seal, Unseal,
     };
     match (actor, permission) {
         (_, ReadPublic) => Verdict::Granted(Scope::Everything),
@@ -83,7 +87,8 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 
         (
             Actor::Administrator(_) | Actor::Console,
-            Certify | ListCertificates | ManageAdministrators | ReadProfiles | ReadStatus | Revoke | Seal | Unseal,
+            Certify | ListCertificates | ManageAdministrators | ManageLimits | ReadLimits | ReadProfiles | ReadStatus
+            | Revoke | Seal | Unseal,
         ) => Verdict::Granted(Scope::Everything),
         // Break-glass: whoever enrols administrators must stand at the host.
         (Actor::Console, EnrolAdministrator) => Verdict::Granted(Scope::Everything),
@@ -112,13 +117,15 @@ mod tests {
 
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, administrator, console.
-    const TABLE: [(Permission, &str); 12] = [
+    const TABLE: [(Permission, &str); 14] = [
         (Permission::ActInAcme, "?o---"),
         (Permission::Certify, "?--**"),
         (Permission::EnrolAdministrator, "?---*"),
         (Permission::ListCertificates, "?-o**"),
         (Permission::ManageAdministrators, "?--**"),
+        (Permission::ManageLimits, "?--**"),
         (Permission::OpenAcmeAccount, "oo---"),
+        (Permission::ReadLimits, "?--**"),
         (Permission::ReadProfiles, "?--**"),
         (Permission::ReadPublic, "*****"),
         (Permission::ReadStatus, "?--**"),

@@ -2,6 +2,7 @@
 
 mod networks;
 mod parse;
+mod rate_limits;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use parse::ConfigError;
+pub use rate_limits::{Rate, RateError, RateLimits, Renewals};
 
 /// Version of the file's format; the file says `version = 1`.
 pub const FORMAT: u16 = 1;
@@ -35,6 +37,8 @@ pub struct Config {
     pub log: String,
     /// Base URL under which clients reach the daemon, without a slash at the end.
     pub public_url: String,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimits,
     /// `[signers]`
     pub signers: Signers,
     /// `[store]`

@@ -59,12 +59,12 @@ fn sentence(words: &str) -> String {
 }
 
 /// What is wrong, and at which bytes of the file.
-struct Wrong {
-    at: Range<usize>,
-    problem: String,
+pub(super) struct Wrong {
+    pub(super) at: Range<usize>,
+    pub(super) problem: String,
 }
 
-fn wrong<T, V>(at: &Spanned<V>, problem: impl Into<String>) -> Result<T, Wrong> {
+pub(super) fn wrong<T, V>(at: &Spanned<V>, problem: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong { at: at.span(), problem: problem.into() })
 }
 
@@ -86,6 +86,7 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
         listeners: listeners(raw.listeners, base)?,
         log: log(raw.log)?,
         public_url: public_url(&raw.public_url)?,
+        rate_limits: super::rate_limits::parse(raw.rate_limits)?,
         signers: Signers {
             ca: base.join(raw.signers.ca),
             deadline: duration(raw.signers.deadline.as_ref(), "15s", SECOND..=HOUR)?,
@@ -323,7 +324,11 @@ fn validation(raw: raw::Validation) -> Result<Validation, Wrong> {
 }
 
 /// The number at a field, or its default, within a range.
-fn number<T: TryFrom<u64>>(raw: Option<&Spanned<u64>>, default: u64, range: RangeInclusive<u64>) -> Result<T, Wrong> {
+pub(super) fn number<T: TryFrom<u64>>(
+    raw: Option<&Spanned<u64>>,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<T, Wrong> {
     let at = raw.map_or(0..0, Spanned::span);
     let value = raw.map_or(default, |value| *value.get_ref());
     let problem = || format!("{value} is out of range: write a number from {} to {}", range.start(), range.end());

@@ -47,6 +47,7 @@ pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByKey) -> Result<R
     let body: NewAccountBody = by.payload.json()?;
     let wish = NewAccount {
         contact: body.contact,
+        from: by.from,
         terms_agreed: body.terms_of_service_agreed,
         missing: if body.only_return_existing { OnMissing::Refuse } else { OnMissing::Create },
     };

@@ -63,7 +63,7 @@ pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByAccount) -> Resu
         ));
     }
     let identifiers = body.identifiers.into_iter().map(|one| (one.kind, one.value)).collect();
-    let order = acme.new_order(&by.account, NewOrder { identifiers, profile: body.profile }).await?;
+    let order = acme.new_order(&by.account, NewOrder { identifiers, from: by.from, profile: body.profile }).await?;
     Ok((StatusCode::CREATED, view(&acme, &order)).into_response())
 }
 

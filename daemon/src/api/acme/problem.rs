@@ -11,10 +11,8 @@ use serde_json::{Value, json};
 use crate::problem::{Problem, RETRY, SEALED};
 use crate::service::acme::error::{AcmeError, Rejected, Rejection};
 use crate::service::acme::key::Algorithm;
+use crate::service::limits::TooMuch;
 use crate::validation::{Failure, FailureKind};
-
-/// When to come back after too much at a time.
-const SOON: Duration = Duration::from_secs(5);
 
 /// When to come back after a signer that restarts or a store that is busy.
 const SHORTLY: Duration = Duration::from_secs(2);
@@ -52,7 +50,7 @@ pub(super) fn problem(error: &AcmeError) -> Problem {
     match error {
         AcmeError::BadSignatureAlgorithm(_) => problem.member("algorithms", Algorithm::NAMES.to_vec()),
         AcmeError::Internal(_) => Problem::new(urn(kind), status, Problem::internal().detail),
-        AcmeError::RateLimited(_) => problem.retry_after(SOON),
+        AcmeError::RateLimited(refusal) => problem.retry_after(refusal.retry_after),
         AcmeError::RejectedIdentifiers(rejected) => {
             problem.member("subproblems", rejected.iter().map(subproblem).collect::<Vec<_>>())
         }
@@ -71,6 +69,9 @@ impl IntoResponse for AcmeError {
         let mut response = problem(&self).into_response();
         let header = match &self {
             Self::MethodNotAllowed(methods) => Some((ALLOW, HeaderValue::from_static(methods))),
+            Self::RateLimited(TooMuch { help: Some(help), .. }) => {
+                HeaderValue::try_from(format!("<{help}>;rel=\"help\"")).ok().map(|link| (LINK, link))
+            }
             Self::UserActionRequired(terms) => {
                 HeaderValue::try_from(format!("<{terms}>;rel=\"terms-of-service\"")).ok().map(|link| (LINK, link))
             }

@@ -3,4 +3,5 @@
 mod client;
 mod contract;
 mod flow;
+mod limits;
 mod states;

@@ -43,7 +43,7 @@ macro_rules! asks {
     )*};
 }
 
-asks!(ListCertificates ManageAdministrators ReadProfiles ReadPublic ReadStatus Revoke Seal Unseal);
+asks!(ListCertificates ManageAdministrators ManageLimits ReadLimits ReadProfiles ReadPublic ReadStatus Revoke Seal Unseal);
 
 impl<A: Asks> FromRequestParts<Arc<Services>> for Permitted<A> {
     type Rejection = Problem;

@@ -1,11 +1,14 @@
 //! Accounts (RFC 8555 section 7.3).
 
+use std::net::IpAddr;
+
 use policy::effects::UnixTime;
 
 use super::error::AcmeError;
 use super::key::{AccountKey, JwkError};
 use super::tables::{ACCOUNT_KEYS, ACCOUNTS, AccountRecord, AccountStatus};
 use super::{Acme, Id};
+use crate::service::limits::Counting;
 use crate::store::{Change, CommitError, Versioned};
 
 /// Most contacts of an account, and the longest of them: room for a team, not for a dump.
@@ -29,6 +32,8 @@ pub struct NewAccount {
     pub contact: Vec<String>,
     /// Whether he agrees to the terms of service.
     pub terms_agreed: bool,
+    /// From where it is asked, if over a network.
+    pub from: Option<IpAddr>,
     /// Whether an account may be made.
     pub missing: OnMissing,
 }
@@ -97,6 +102,7 @@ impl Acme {
             return Err(AcmeError::BadPublicKey("the key is one of this CA's own: make another".into()));
         }
         check_contacts(&wish.contact)?;
+        self.services.limits.new_account(wish.from, Counting::Counted, self.now())?;
         let id = Id::random(&self.services.random)?.to_string();
         let record = AccountRecord {
             key,

@@ -13,6 +13,7 @@ use super::Acme;
 use super::accounts::Account;
 use super::error::AcmeError;
 use super::tables::{ACCOUNTS, AUTHORIZATIONS, AUTHORIZED_NAMES, AuthorizationRecord, AuthorizationState, VALIDATING};
+use crate::service::limits::{MAX_VALIDATIONS, Turn};
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::{self, Failure, FailureKind, Retry};
 
@@ -40,9 +41,6 @@ pub enum Expired {
 #[derive(Default)]
 pub(super) struct Validations(Mutex<HashMap<String, Arc<Notify>>>);
 
-/// Most validations under way, those in a pause included. More would be work for an attacker only.
-const MAX_VALIDATIONS: usize = 4096;
-
 /// How many interrupted validations are read at a time when the daemon starts.
 const PAGE: usize = 512;
 
@@ -67,20 +65,22 @@ impl Acme {
         match record.state {
             AuthorizationState::Pending if self.now() <= record.expires => {
                 if self.validations.is_full() {
-                    return Err(AcmeError::RateLimited("too many validations are under way: try again soon"));
+                    return Err(self.services.limits.too_many_validations().into());
                 }
+                self.services.limits.may_validate(&account.id, record.name.as_str(), self.now())?;
+                let turn = self.services.limits.validation(&account.id)?;
                 record.state = AuthorizationState::Processing { error: None };
                 let mut change = Change::new();
                 change.update(&AUTHORIZATIONS, id, row.version, &record);
                 change.put(&VALIDATING, id, &());
                 match self.services.store.commit(change).await {
-                    Ok(()) => self.begin(id),
+                    Ok(()) => self.begin(id, Some(turn)),
                     // Another request of the same client began it.
                     Err(CommitError::Conflict(_)) => record = self.own_authorization(account, id)?.value,
                     Err(error) => return Err(error.into()),
                 }
             }
-            AuthorizationState::Processing { .. } => self.begin(id),
+            AuthorizationState::Processing { .. } => self.begin(id, None),
             _ => {}
         }
         Ok(self.view(id, record))
@@ -136,7 +136,7 @@ impl Acme {
                     while acme.validations.is_full() {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
-                    acme.begin(id);
+                    acme.begin(id, None);
                 }
                 match acme.interrupted(Some(&last)) {
                     Ok(next) => page = next,
@@ -156,8 +156,9 @@ impl Acme {
         Ok(rows.into_iter().filter_map(|(id, _)| String::from_utf8(id).ok()).collect())
     }
 
-    /// Starts the task that validates, or wakes it if it pauses.
-    fn begin(self: &Arc<Self>, id: &str) {
+    /// Starts the task that validates, or wakes it if it pauses. One that goes on has no turn: it
+    /// was allowed before.
+    fn begin(self: &Arc<Self>, id: &str, turn: Option<Turn>) {
         if let Some(wake) = self.validations.enter(id) {
             let (acme, id) = (self.clone(), id.to_owned());
             tokio::spawn(async move {
@@ -167,6 +168,7 @@ impl Acme {
                     tracing::error!(%error, authorization = id, "a validation cannot go on");
                 }
                 acme.validations.leave(&id);
+                drop(turn);
             });
         }
     }
@@ -194,9 +196,12 @@ impl Acme {
                     record.state =
                         AuthorizationState::Valid { at: now, validator: validation::http01::VERSION.to_owned() };
                     change.put(&AUTHORIZED_NAMES, format!("{}/{}", record.account, record.name), &id.to_owned());
+                    self.services.limits.succeeded(&mut change, &record.account, record.name.as_str())?;
                     true
                 }
                 Err(error) if error.retry == Retry::No || last => {
+                    let (account, name) = (&record.account, record.name.as_str());
+                    self.services.limits.failed(&mut change, account, name, &error.detail, now)?;
                     record.state = AuthorizationState::Invalid { error };
                     true
                 }
@@ -278,7 +283,7 @@ impl Validations {
     }
 
     fn is_full(&self) -> bool {
-        self.map().len() >= MAX_VALIDATIONS
+        self.map().len() >= MAX_VALIDATIONS as usize
     }
 
     fn map(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Notify>>> {

@@ -1,6 +1,7 @@
 //! Orders (RFC 8555 sections 7.1.3 and 7.4).
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
@@ -15,6 +16,7 @@ use super::error::{AcmeError, Rejected, Rejection};
 use super::tables::{ACCOUNT_ORDERS, AUTHORIZATIONS, AuthorizationRecord, AuthorizationState};
 use super::{Acme, Id};
 use crate::issuance::orders::{ORDERS, OrderRecord};
+use crate::service::limits::{Counting, Ordered, Replaces};
 use crate::store::{Change, Versioned};
 use crate::validation::Failure;
 
@@ -30,6 +32,8 @@ const REUSE_MARGIN: u64 = 600;
 pub struct NewOrder {
     /// Types and values of the identifiers, as they were sent.
     pub identifiers: Vec<(String, String)>,
+    /// From where it is asked, if over a network.
+    pub from: Option<IpAddr>,
     /// The profile, if one was named.
     pub profile: Option<String>,
 }
@@ -104,6 +108,7 @@ impl Acme {
                 authorizations.push(id);
                 continue;
             }
+            self.services.limits.may_validate(&account.id, name.as_str(), now)?;
             status = OrderStatus::Pending;
             let id = Id::random(&self.services.random)?.to_string();
             let authorization = AuthorizationRecord {
@@ -116,6 +121,15 @@ impl Acme {
             change.insert(&AUTHORIZATIONS, &id, &authorization);
             authorizations.push(id);
         }
+        let counted: Vec<Name> = names.iter().cloned().map(Name::Dns).collect();
+        let ordered = Ordered {
+            account: &account.id,
+            counting: Counting::Counted,
+            from: wish.from,
+            names: &counted,
+            replaces: Replaces::Nothing,
+        };
+        self.services.limits.new_order(&ordered, now)?;
         let id = Id::random(&self.services.random)?.to_string();
         let record = OrderRecord {
             account: account.id.clone(),

@@ -16,6 +16,7 @@ use super::Acme;
 use crate::config;
 use crate::issuance::ca::Ca;
 use crate::issuance::testing::{KEY, TestClock, TestEntropy, TestSigner, p256_spki};
+use crate::service::limits::Limits;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store};
 
@@ -29,22 +30,31 @@ pub(crate) struct World {
     pub(crate) services: Arc<Services>,
     pub(crate) acme: Arc<Acme>,
     pub(crate) web: Web,
+    pub(crate) rate_limits: config::RateLimits,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::limited("").await
+    }
+
+    /// With these lines in `[rate_limits]`.
+    pub(crate) async fn limited(lines: &str) -> Self {
+        let file = include_str!("../../../../packaging/signetd.toml");
+        let file = file.replace("[rate_limits]\n", &format!("[rate_limits]\n{lines}\n"));
+        let rate_limits = config::Config::from_toml("signetd.toml", &file).unwrap().rate_limits;
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
-        Self::over(directory, TestClock::new(), signer, store, Web::start()).await
+        Self::over(directory, TestClock::new(), signer, store, Web::start(), rate_limits).await
     }
 
     /// The daemon crashes and starts again over the same store and signer. The old tasks are still
     /// there, but nobody asks them any more.
     pub(crate) async fn restart(self) -> Self {
-        let Self { directory, clock, signer, store, services, acme, web } = self;
+        let Self { directory, clock, signer, store, services, acme, web, rate_limits } = self;
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web).await
+        Self::over(directory, clock, signer, store, web, rate_limits).await
     }
 
     /// An attempt at this order was given up, and was journalled after that with the certificate
@@ -60,7 +70,14 @@ impl World {
         self.signer.journal("acme", entry.event);
     }
 
-    async fn over(directory: TempDir, clock: Arc<TestClock>, signer: Arc<TestSigner>, store: Store, web: Web) -> Self {
+    async fn over(
+        directory: TempDir,
+        clock: Arc<TestClock>,
+        signer: Arc<TestSigner>,
+        store: Store,
+        web: Web,
+        rate_limits: config::RateLimits,
+    ) -> Self {
         let ca = Ca::new(signer.client(), store.clone());
         let _ = ca.catch_up().await;
         let file = |name: &str| format!("{}/../packaging/profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
@@ -81,6 +98,7 @@ impl World {
             clock: clock.clone(),
             issuer: signer.issuer.clone(),
             issuer_key: KEY.into(),
+            limits: Arc::new(Limits::new(rate_limits.clone(), Some("https://example.test".into()), store.clone())),
             metrics: Default::default(),
             profiles: Arc::new(BTreeMap::from(profiles)),
             public_url: BASE.into(),
@@ -91,7 +109,7 @@ impl World {
             vitals: Default::default(),
         });
         let acme = Acme::start(services.clone()).await.unwrap();
-        Self { directory, clock, signer, store, services, acme, web }
+        Self { directory, clock, signer, store, services, acme, web, rate_limits }
     }
 }
 
