@@ -9,6 +9,7 @@ mod asn1;
 pub mod csr;
 pub mod effects;
 pub mod evidence;
+pub mod grant;
 pub mod key;
 pub mod lint;
 pub mod name;

@@ -1,20 +1,24 @@
 //! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
 
+mod accounts;
 mod networks;
 mod parse;
 mod rate_limits;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod validation;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use parse::ConfigError;
 pub use rate_limits::{Rate, RateError, RateLimits, Renewals};
+pub use validation::{Dnssec, Validation};
 
 /// Version of the file's format; the file says `version = 1`.
 pub const FORMAT: u16 = 1;
@@ -54,6 +58,8 @@ pub struct Config {
 /// What the ACME surface offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
+    /// Who may have an account, and on which terms.
+    pub accounts: Accounts,
     /// How long an authorization can be used to order, from its creation while pending and from
     /// its validation once valid.
     pub authorization_lifetime: Duration,
@@ -236,25 +242,4 @@ pub enum TlsVersion {
     Tls12,
     /// RFC 8446
     Tls13,
-}
-
-/// How control of names is validated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validation {
-    /// Addresses that validation may connect to.
-    pub allowed_networks: AllowedNetworks,
-    /// Attempts before a challenge becomes invalid.
-    pub attempts: u32,
-    /// Port of http-01 (RFC 8555 section 8.3 says 80).
-    pub http01_port: u16,
-    /// Largest body read of an answer, in bytes.
-    pub max_body: usize,
-    /// Most redirects followed.
-    pub max_redirects: u32,
-    /// DNS resolvers to ask; those of the system when empty.
-    pub resolvers: Vec<SocketAddr>,
-    /// Pause before the second attempt; it doubles with each.
-    pub retry_after: Duration,
-    /// Longest time for one attempt, redirects included.
-    pub timeout: Duration,
 }

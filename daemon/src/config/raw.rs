@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ClientCertificates, StoreEngine, Surface};
+use super::accounts::{ExternalAccounts, NonceKeeper, TermsChanged};
+use super::{ClientCertificates, StoreEngine, Surface, validation};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +30,7 @@ pub(super) struct File {
     pub(super) tls: Tls,
     pub(super) user: Option<String>,
     #[serde(default)]
-    pub(super) validation: Validation,
+    pub(super) validation: validation::Raw,
 }
 
 #[derive(Default, Deserialize)]
@@ -37,9 +38,12 @@ pub(super) struct File {
 pub(super) struct Acme {
     pub(super) authorization_lifetime: Option<Spanned<String>>,
     pub(super) default_profile: Option<Spanned<String>>,
+    pub(super) external_accounts: Option<ExternalAccounts>,
+    pub(super) nonces: Option<NonceKeeper>,
     pub(super) order_lifetime: Option<Spanned<String>>,
     pub(super) profiles: Option<Spanned<Vec<String>>>,
     pub(super) terms_of_service: Option<Spanned<String>>,
+    pub(super) terms_of_service_changed: Option<Spanned<TermsChanged>>,
     pub(super) website: Option<Spanned<String>>,
 }
 
@@ -94,17 +98,4 @@ pub(super) struct Tls {
     pub(super) chain: PathBuf,
     pub(super) key: Spanned<String>,
     pub(super) versions: Option<Spanned<Vec<String>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Validation {
-    pub(super) allowed_networks: Option<Spanned<Vec<Spanned<String>>>>,
-    pub(super) attempts: Option<Spanned<u64>>,
-    pub(super) http01_port: Option<Spanned<u64>>,
-    pub(super) max_body: Option<Spanned<u64>>,
-    pub(super) max_redirects: Option<Spanned<u64>>,
-    pub(super) resolvers: Option<Vec<Spanned<String>>>,
-    pub(super) retry_after: Option<Spanned<String>>,
-    pub(super) timeout: Option<Spanned<String>>,
 }

@@ -79,8 +79,8 @@ impl Client {
         parse(&self.send(Method::POST, path, None, on_expired)?)
     }
 
-    /// Posts `body` and reads JSON.
-    pub(super) fn tell<T: DeserializeOwned>(
+    /// Posts JSON and reads JSON.
+    pub(super) fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,

@@ -50,7 +50,7 @@ pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
         }
         Verb::Release { subject } => {
             let body = Whom { subject: check(subject)? };
-            let released: Released = session.client.tell("/admin/v1/limits/release", &body, OnExpired::Refuse)?;
+            let released: Released = session.client.post("/admin/v1/limits/release", &body, OnExpired::Refuse)?;
             session.show(&released, release)
         }
     }

@@ -328,8 +328,13 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
-            Event::Ceremony { .. }
+            // What an administrator does in ACME is written to the store by the one who journals it.
+            Event::AccountBound { .. }
+            | Event::AccountEnded { .. }
+            | Event::Ceremony { .. }
             | Event::Counted { .. }
+            | Event::EabKeyCreated { .. }
+            | Event::EabKeyRevoked { .. }
             | Event::Opened { .. }
             | Event::ProfileLoaded { .. }
             | Event::Sealed

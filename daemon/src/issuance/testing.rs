@@ -210,11 +210,16 @@ impl TestSigner {
                 let lines = inner.lines.iter().skip(after as usize).take(10).cloned().collect();
                 Ok(Response::Journal { lines, last: inner.lines.len() as u64 })
             }
-            Request::Record { act: Act::Revoke { serial, reason, at }, actor } => {
-                Ok(Response::Recorded { seq: self.journal(&actor.who, Event::Revoked { serial, reason, at }) })
-            }
-            Request::Record { act: Act::RemoveAdministrator { fingerprint }, actor: Actor { who, .. } } => {
-                Ok(Response::Recorded { seq: self.journal(&who, Event::AdministratorRemoved { fingerprint }) })
+            Request::Record { act, actor: Actor { who, .. } } => {
+                let event = match act {
+                    Act::BindAccount { account, key } => Event::AccountBound { account, key },
+                    Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+                    Act::EndAccount { account } => Event::AccountEnded { account },
+                    Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
+                    Act::Revoke { serial, reason, at } => Event::Revoked { serial, reason, at },
+                    Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+                };
+                Ok(Response::Recorded { seq: self.journal(&who, event) })
             }
             _ if !unsealed => Err(Refusal::Sealed),
             Request::Reserve { count } => {

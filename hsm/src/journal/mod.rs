@@ -27,8 +27,11 @@ pub use writer::{OpenError, WriteError, Writer};
 
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
+use policy::grant::Grant;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
+
+use crate::wire::BoundAccounts;
 
 /// Version of the entry format; a newer one is refused with a sentence.
 pub const FORMAT: u16 = 1;
@@ -60,6 +63,18 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
+    /// An administrator bound an ACME account to an external account key.
+    AccountBound {
+        /// Id of the account.
+        account: String,
+        /// Id of the key.
+        key: String,
+    },
+    /// An administrator ended an ACME account.
+    AccountEnded {
+        /// Its id.
+        account: String,
+    },
     /// An administrator was enrolled.
     AdministratorEnrolled {
         /// Subject common name.
@@ -95,6 +110,20 @@ pub enum Event {
     Counted {
         /// TLS handshakes.
         handshakes: u64,
+    },
+    /// An external account key was made.
+    EabKeyCreated {
+        /// Its id.
+        key: String,
+        /// What it grants.
+        grant: Grant,
+    },
+    /// An external account key was revoked.
+    EabKeyRevoked {
+        /// Its id.
+        key: String,
+        /// What became of the accounts that were bound to it.
+        accounts: BoundAccounts,
     },
     /// The first entry of a journal.
     Opened {

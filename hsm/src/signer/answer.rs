@@ -188,6 +188,9 @@ impl Signer {
             return ticket.answer(Err(refusal));
         }
         let event = match act {
+            Act::BindAccount { account, key } => Event::AccountBound { account, key },
+            Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+            Act::EndAccount { account } => Event::AccountEnded { account },
             Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
             Act::Revoke { reason: Some(reason), .. } if !is_reason(reason) => {
                 let why =
@@ -195,6 +198,7 @@ impl Signer {
                 return ticket.answer(Err(Refusal::Policy(why)));
             }
             Act::Revoke { serial, reason, at } => Event::Revoked { serial, reason, at },
+            Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
         };
         self.journal.append(event, actor.who, actor.request_id, move |written| {
             ticket.answer(written.map(|seq| Response::Recorded { seq }).map_err(journal));

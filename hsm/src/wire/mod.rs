@@ -10,6 +10,7 @@ mod tests;
 
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
+use policy::grant::Grant;
 use policy::key::SignatureScheme;
 use policy::serial::Serial;
 use serde::de::Error as _;
@@ -175,6 +176,35 @@ mod as_json {
 /// Acts of `signetd` that the journal holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
+    /// An ACME account is bound to an external account key.
+    BindAccount {
+        /// Id of the account.
+        #[serde(deserialize_with = "short")]
+        account: String,
+        /// Id of the key.
+        #[serde(deserialize_with = "short")]
+        key: String,
+    },
+    /// An external account key is made.
+    CreateEabKey {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        key: String,
+        /// What it grants.
+        grant: Grant,
+    },
+    /// An ACME account is ended.
+    EndAccount {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        account: String,
+    },
+    /// An administrator is removed.
+    RemoveAdministrator {
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        fingerprint: String,
+    },
     /// A certificate is revoked.
     Revoke {
         /// Which.
@@ -184,12 +214,24 @@ pub enum Act {
         /// When it takes effect.
         at: UnixTime,
     },
-    /// An administrator is removed.
-    RemoveAdministrator {
-        /// SHA-256 of the certificate, lower-case hexadecimal.
+    /// An external account key is revoked.
+    RevokeEabKey {
+        /// Its id.
         #[serde(deserialize_with = "short")]
-        fingerprint: String,
+        key: String,
+        /// What becomes of the accounts that are bound to it.
+        accounts: BoundAccounts,
     },
+}
+
+/// What becomes of the accounts that are bound to a key that is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundAccounts {
+    /// They are ended with it.
+    End,
+    /// They stay, within what the key granted.
+    Keep,
 }
 
 /// A PIN on its way to the signer: HPKE (RFC 9180) base mode, DHKEM(X25519, HKDF-SHA256),

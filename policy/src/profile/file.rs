@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::pattern::Pattern;
-use super::{CommonNameRule, ExtendedUsage, KeyUsage, Profile, ProfileError, Urls, Wildcards};
+use super::{CaaRule, CommonNameRule, ExtendedUsage, KeyUsage, Profile, ProfileError, Urls, Wildcards};
 use crate::evidence::{MAX_EVIDENCE_AGE, Method};
 use crate::key::KeyAlgorithm;
 
@@ -80,6 +80,8 @@ struct Subject {
 struct Evidence {
     methods: Option<Spanned<Vec<Method>>>,
     max_age: Option<Spanned<String>>,
+    #[serde(default)]
+    caa: CaaRule,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +233,7 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
         common_name,
         methods: methods.into_inner(),
         max_evidence_age,
+        caa: evidence.caa,
         urls: read_urls(file.urls)?,
     })
 }
@@ -416,6 +419,7 @@ mod tests {
                 "wildcards",
                 "add \"dns-01\"",
             ),
+            ("caa = \"check\"", "caa = \"no\"", "caa = \"no\"", "expected"),
             ("# [urls]", "[urls]\ncrl = \"https://pki.example.test/a.crl\"", "crl = \"https", "http://pki"),
             ("# [urls]", "[urls]\ncrl = \"http:///a.crl\"", "crl = \"http:///", "http://pki"),
             ("# [urls]", "[urls]\ncrls = \"http://pki.example.test/a.crl\"", "crls", "expected one of"),
@@ -430,6 +434,14 @@ mod tests {
             assert!(error.problem.contains(advice), "{to}: {error}");
             assert!(!error.problem.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn caa_is_asked_unless_the_file_says_otherwise() {
+        assert_eq!(read("server.toml", SERVER).unwrap().caa, CaaRule::Check);
+        assert_eq!(read("server.toml", &SERVER.replace("caa = \"check\"\n", "")).unwrap().caa, CaaRule::Check);
+        let skipping = SERVER.replace("caa = \"check\"\n", "caa = \"skip\"\n");
+        assert_eq!(read("server.toml", &skipping).unwrap().caa, CaaRule::Skip);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::effects::UnixTime;
 use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey};
 use crate::name::{DnsName, Name};
-use pattern::Pattern;
+pub use pattern::Pattern;
 
 /// One profile, whose values cannot contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub struct Profile {
     common_name: CommonNameRule,
     methods: Vec<Method>,
     max_evidence_age: u64,
+    caa: CaaRule,
     urls: Urls,
 }
 
@@ -58,6 +59,17 @@ pub(crate) enum KeyUsage {
 enum Wildcards {
     Allow,
     Refuse,
+}
+
+/// Whether CAA (RFC 8659) is asked before a certificate is issued to an ACME client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaaRule {
+    /// For every DNS name.
+    #[default]
+    Check,
+    /// Never: for private zones that nobody outside can ask about.
+    Skip,
 }
 
 /// Where the subject's common name comes from.
@@ -144,6 +156,11 @@ impl Profile {
     /// Oldest proof of control that it takes, in seconds.
     pub fn max_evidence_age(&self) -> u64 {
         self.max_evidence_age
+    }
+
+    /// Whether CAA is asked.
+    pub fn caa(&self) -> CaaRule {
+        self.caa
     }
 
     /// Whether this profile would certify `name`: the check at the time of the order, before any

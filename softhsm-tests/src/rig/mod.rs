@@ -54,7 +54,7 @@ pub fn up(layout: &Layout, options: &Options, programs: &Path, owner: Option<u32
         std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
     ceremony::hold(layout, &record, options.ca_module, programs)?;
-    write(&layout.signetd(), &settings::signetd(layout, &record))?;
+    write(&layout.signetd(), &settings::signetd(layout, &record)?)?;
     record.save(layout)?;
     let result = start(layout, programs, owner)
         .and_then(|()| wait_for_ready(layout))
@@ -95,7 +95,7 @@ pub fn supervise(layout: &Layout, programs: &Path, owner: Option<u32>) -> Result
 
 /// What `signetd.toml` of such a rig would say.
 pub fn example_settings(layout: &Layout, options: &Options) -> String {
-    settings::signetd(layout, &Record::decide(layout, options).expect("free ports"))
+    settings::signetd(layout, &Record::decide(layout, options).expect("free ports")).expect("TOML")
 }
 
 /// The logs of a rig that are not empty.

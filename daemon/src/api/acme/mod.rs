@@ -6,10 +6,12 @@ mod authorization;
 mod certificate;
 mod directory;
 pub mod jws;
+mod key_change;
 mod order;
 mod problem;
 mod request;
 mod revoke;
+mod terms;
 mod urls;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use policy::effects::UnixTime;
 
 use crate::service::acme::Acme;
+use crate::service::acme::accounts::HOW_TO_AGREE;
 use crate::service::acme::error::AcmeError;
 use crate::service::peer::Peer;
 
@@ -43,6 +46,8 @@ pub fn router(acme: Arc<Acme>) -> Router {
         .route(urls::NEW_ACCOUNT, post_only(account::create))
         .route("/acme/account/{id}", post_only(account::update))
         .route("/acme/account/{id}/orders", post_only(account::orders))
+        .route(urls::KEY_CHANGE, post_only(key_change::change))
+        .route(HOW_TO_AGREE, get_only(terms::show))
         .route(urls::NEW_ORDER, post_only(order::create))
         .route("/acme/order/{id}", post_only(order::show))
         .route("/acme/order/{id}/finalize", post_only(order::finalize))
@@ -72,8 +77,12 @@ async fn frame(State(acme): State<Arc<Acme>>, request: Request, next: Next) -> R
     let base = &services.public_url;
     let headers = response.headers_mut();
     if method == Method::POST || (is_nonce && matches!(method, Method::GET | Method::HEAD)) {
-        let nonce = HeaderValue::try_from(acme.make_nonce()).expect("a nonce is base64url");
-        headers.insert(REPLAY_NONCE, nonce);
+        match acme.make_nonce() {
+            Ok(nonce) => {
+                headers.insert(REPLAY_NONCE, HeaderValue::try_from(nonce).expect("a nonce is base64url"));
+            }
+            Err(error) => tracing::error!(%error, "a nonce could not be made"),
+        }
     }
     if !is_directory && let Ok(index) = HeaderValue::try_from(format!("<{base}{}>;rel=\"index\"", urls::DIRECTORY)) {
         headers.append(LINK, index);

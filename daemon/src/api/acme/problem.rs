@@ -29,9 +29,11 @@ pub(super) fn problem(error: &AcmeError) -> Problem {
         AcmeError::BadPublicKey(_) => ("badPublicKey", S::BAD_REQUEST),
         AcmeError::BadRevocationReason(_) => ("badRevocationReason", S::BAD_REQUEST),
         AcmeError::BadSignatureAlgorithm(_) => ("badSignatureAlgorithm", S::BAD_REQUEST),
+        AcmeError::ExternalAccountRequired => ("externalAccountRequired", S::FORBIDDEN),
         AcmeError::Internal(_) => ("serverInternal", S::INTERNAL_SERVER_ERROR),
         AcmeError::InvalidContact(_) => ("invalidContact", S::BAD_REQUEST),
         AcmeError::InvalidProfile(_) => ("invalidProfile", S::BAD_REQUEST),
+        AcmeError::KeyInUse(_) => ("malformed", S::CONFLICT),
         AcmeError::Malformed(_) => ("malformed", S::BAD_REQUEST),
         AcmeError::MethodNotAllowed(_) => ("malformed", S::METHOD_NOT_ALLOWED),
         AcmeError::NotAcceptable => ("malformed", S::NOT_ACCEPTABLE),
@@ -56,7 +58,7 @@ pub(super) fn problem(error: &AcmeError) -> Problem {
         }
         AcmeError::Sealed => Problem::new(urn(kind), status, SEALED).retry_after(RETRY),
         AcmeError::Unavailable(_) => problem.retry_after(SHORTLY),
-        AcmeError::UserActionRequired(terms) => problem.member("instance", terms.as_str()),
+        AcmeError::UserActionRequired(required) => problem.member("instance", required.how.as_str()),
         _ => problem,
     }
 }
@@ -72,8 +74,9 @@ impl IntoResponse for AcmeError {
             Self::RateLimited(TooMuch { help: Some(help), .. }) => {
                 HeaderValue::try_from(format!("<{help}>;rel=\"help\"")).ok().map(|link| (LINK, link))
             }
-            Self::UserActionRequired(terms) => {
-                HeaderValue::try_from(format!("<{terms}>;rel=\"terms-of-service\"")).ok().map(|link| (LINK, link))
+            Self::UserActionRequired(required) => {
+                let link = HeaderValue::try_from(format!("<{}>;rel=\"terms-of-service\"", required.terms));
+                link.ok().map(|link| (LINK, link))
             }
             _ => None,
         };

@@ -5,6 +5,7 @@ use http::Uri;
 pub(super) const NEW_NONCE: &str = "/acme/new-nonce";
 pub(super) const NEW_ACCOUNT: &str = "/acme/new-account";
 pub(super) const NEW_ORDER: &str = "/acme/new-order";
+pub(super) const KEY_CHANGE: &str = "/acme/key-change";
 pub(super) const REVOKE: &str = "/acme/revoke-cert";
 pub(super) const DIRECTORY: &str = "/acme/directory";
 
@@ -36,7 +37,7 @@ pub(super) fn certificate(base: &str, serial: impl std::fmt::Display) -> String 
     format!("{base}/acme/certificate/{serial}")
 }
 
-/// The account that a `kid` names.
+/// The account that a `kid` names, by its id or by the thumbprint of its key.
 pub(super) fn account_id<'a>(base: &str, kid: &'a str) -> Option<&'a str> {
     let id = kid.strip_prefix(base)?.strip_prefix("/acme/account/")?;
     (!id.is_empty() && id.len() <= 64 && !id.contains('/')).then_some(id)

@@ -3,6 +3,7 @@
 use policy::effects::EntropyError;
 use policy::profile::Refusal;
 
+use super::accounts::TermsRequired;
 use super::nonce::NonceError;
 use crate::issuance::IssueError;
 use crate::issuance::ca::CaError;
@@ -33,6 +34,9 @@ pub enum AcmeError {
     /// The JWS algorithm is not accepted.
     #[error("{0}")]
     BadSignatureAlgorithm(String),
+    /// A new account must be bound to an external account key.
+    #[error("a new account must be bound to an external account key: ask the administrators of this CA for one")]
+    ExternalAccountRequired,
     /// Our own fault; the text goes to the log, not to the client.
     #[error("{0}")]
     Internal(String),
@@ -42,6 +46,9 @@ pub enum AcmeError {
     /// The profile does not exist or is not offered.
     #[error("{0}")]
     InvalidProfile(String),
+    /// The key belongs to the account of this id.
+    #[error("the key belongs to an account already: make another")]
+    KeyInUse(String),
     /// The request is not what it should be.
     #[error("{0}")]
     Malformed(String),
@@ -85,8 +92,8 @@ pub enum AcmeError {
     #[error("send the request as application/jose+json")]
     UnsupportedMediaType,
     /// The terms of service must be agreed to.
-    #[error("agree to the terms of service at {0}: send `termsOfServiceAgreed`: true")]
-    UserActionRequired(String),
+    #[error("agree to the terms of service at {}: send `termsOfServiceAgreed`: true", .0.terms)]
+    UserActionRequired(TermsRequired),
 }
 
 /// A name that is refused.
@@ -118,6 +125,7 @@ impl From<NonceError> for AcmeError {
         match error {
             NonceError::Malformed => Self::Malformed(error.to_string()),
             NonceError::Stale => Self::BadNonce(error.to_string()),
+            NonceError::Unavailable(why) => Self::Internal(why),
         }
     }
 }

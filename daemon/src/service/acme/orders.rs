@@ -16,7 +16,7 @@ use super::error::{AcmeError, Rejected, Rejection};
 use super::tables::{ACCOUNT_ORDERS, AUTHORIZATIONS, AuthorizationRecord, AuthorizationState};
 use super::{Acme, Id};
 use crate::issuance::orders::{ORDERS, OrderRecord};
-use crate::service::limits::{Counting, Ordered, Replaces};
+use crate::service::limits::{Ordered, Replaces};
 use crate::store::{Change, Versioned};
 use crate::validation::Failure;
 
@@ -124,7 +124,7 @@ impl Acme {
         let counted: Vec<Name> = names.iter().cloned().map(Name::Dns).collect();
         let ordered = Ordered {
             account: &account.id,
-            counting: Counting::Counted,
+            limits: self.rate_limits(account)?,
             from: wish.from,
             names: &counted,
             replaces: Replaces::Nothing,

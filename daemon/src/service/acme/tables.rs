@@ -3,6 +3,7 @@
 use policy::effects::UnixTime;
 use policy::name::DnsName;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::key::AccountKey;
 use super::nonce::Part;
@@ -15,6 +16,9 @@ pub(super) const ACCOUNTS: Table<AccountRecord> = Table::new("acme_accounts");
 /// Account keys, so that no key has two accounts and none is certified. Key: SHA-256 of the
 /// SubjectPublicKeyInfo. Value: account id.
 pub(super) const ACCOUNT_KEYS: Table<String> = Table::new("acme_account_keys");
+
+/// Accounts by the RFC 7638 thumbprint of their key. Value: account id.
+pub(super) const ACCOUNT_THUMBPRINTS: Table<String> = Table::new("acme_account_thumbprints");
 
 /// Orders of an account. Key: account id, `/`, order id.
 pub(super) const ACCOUNT_ORDERS: Table<()> = Table::new("acme_account_orders");
@@ -42,10 +46,17 @@ pub struct AccountRecord {
     pub status: AccountStatus,
     /// URLs to reach its owner.
     pub contact: Vec<String>,
-    /// Whether its owner agreed to the terms of service, if there were any.
-    pub terms_agreed: bool,
+    /// What its owner agreed to last, if he did.
+    #[serde(default)]
+    pub terms: Option<Agreement>,
     /// When it was made.
     pub created: UnixTime,
+    /// The external account key that it is bound to, if it is.
+    #[serde(default)]
+    pub binding: Option<Binding>,
+    /// Set once it is ended.
+    #[serde(default)]
+    pub ended: Option<Ended>,
 }
 
 /// Whether an account can be used.
@@ -54,8 +65,37 @@ pub struct AccountRecord {
 pub enum AccountStatus {
     /// Ended by its owner, for ever.
     Deactivated,
+    /// Ended by an administrator, for ever.
+    Revoked,
     /// In use.
     Valid,
+}
+
+/// That an owner agreed to the terms of service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// URL of the terms as it was configured then, if any were.
+    pub url: Option<String>,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// That an account belongs to an external account key (RFC 8555 section 7.3.4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// Id of the key.
+    pub key: String,
+    /// The binding's JWS as the client sent it; none if an administrator bound the account.
+    pub jws: Option<Value>,
+}
+
+/// That an account is ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When.
+    pub at: UnixTime,
+    /// By whom, in the words of the journal.
+    pub by: String,
 }
 
 /// An authorization (RFC 8555 section 7.1.4) with its one challenge, http-01.

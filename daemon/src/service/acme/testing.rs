@@ -35,26 +35,44 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::limited("").await
+        Self::with(|_| {}).await
+    }
+
+    /// With another configuration.
+    pub(crate) async fn with(configure: impl FnOnce(&mut config::Acme)) -> Self {
+        Self::configured(configure, "").await
     }
 
     /// With these lines in `[rate_limits]`.
     pub(crate) async fn limited(lines: &str) -> Self {
+        Self::configured(|_| {}, lines).await
+    }
+
+    async fn configured(configure: impl FnOnce(&mut config::Acme), lines: &str) -> Self {
+        let mut acme = offer();
+        configure(&mut acme);
         let file = include_str!("../../../../packaging/signetd.toml");
         let file = file.replace("[rate_limits]\n", &format!("[rate_limits]\n{lines}\n"));
         let rate_limits = config::Config::from_toml("signetd.toml", &file).unwrap().rate_limits;
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
-        Self::over(directory, TestClock::new(), signer, store, Web::start(), rate_limits).await
+        Self::over(directory, TestClock::new(), signer, store, Web::start(), acme, rate_limits).await
     }
 
     /// The daemon crashes and starts again over the same store and signer. The old tasks are still
     /// there, but nobody asks them any more.
     pub(crate) async fn restart(self) -> Self {
+        self.reconfigure(|_| {}).await
+    }
+
+    /// The same, with another configuration afterwards.
+    pub(crate) async fn reconfigure(self, configure: impl FnOnce(&mut config::Acme)) -> Self {
         let Self { directory, clock, signer, store, services, acme, web, rate_limits } = self;
+        let mut offer = services.acme.clone();
+        configure(&mut offer);
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web, rate_limits).await
+        Self::over(directory, clock, signer, store, web, offer, rate_limits).await
     }
 
     /// An attempt at this order was given up, and was journalled after that with the certificate
@@ -76,6 +94,7 @@ impl World {
         signer: Arc<TestSigner>,
         store: Store,
         web: Web,
+        acme: config::Acme,
         rate_limits: config::RateLimits,
     ) -> Self {
         let ca = Ca::new(signer.client(), store.clone());
@@ -86,14 +105,7 @@ impl World {
         let profiles = [("server", text("server")), ("shortlived", text("shortlived")), ("fresh", fresh)]
             .map(|(name, text)| (name.to_owned(), Profile::from_toml(&file(name), &text).unwrap()));
         let services = Arc::new(Services {
-            acme: config::Acme {
-                authorization_lifetime: Duration::from_secs(7 * 86_400),
-                default_profile: "server".into(),
-                order_lifetime: Duration::from_secs(86_400),
-                profiles: vec!["server".into(), "shortlived".into(), "fresh".into()],
-                terms_of_service: None,
-                website: Some("https://example.test".into()),
-            },
+            acme,
             ca,
             clock: clock.clone(),
             issuer: signer.issuer.clone(),
@@ -110,6 +122,19 @@ impl World {
         });
         let acme = Acme::start(services.clone()).await.unwrap();
         Self { directory, clock, signer, store, services, acme, web, rate_limits }
+    }
+}
+
+/// What the ACME surface offers, unless a test says otherwise.
+fn offer() -> config::Acme {
+    config::Acme {
+        accounts: Default::default(),
+        authorization_lifetime: Duration::from_secs(7 * 86_400),
+        default_profile: "server".into(),
+        order_lifetime: Duration::from_secs(86_400),
+        profiles: vec!["server".into(), "shortlived".into(), "fresh".into()],
+        terms_of_service: None,
+        website: Some("https://example.test".into()),
     }
 }
 
@@ -163,12 +188,15 @@ impl Web {
         config::Validation {
             allowed_networks: config::AllowedNetworks::Only(vec!["127.0.0.0/8".parse().unwrap()]),
             attempts: 3,
+            caa_identities: vec!["ca.example.test".into()],
+            dnssec: config::Dnssec::Off,
             http01_port: self.http.port(),
             max_body: 4096,
             max_redirects: 10,
             resolvers: vec![self.dns],
             retry_after: Duration::from_millis(20),
             timeout: Duration::from_secs(3),
+            tls_alpn01_port: self.http.port(),
         }
     }
 }

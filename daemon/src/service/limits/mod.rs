@@ -22,10 +22,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use policy::effects::UnixTime;
+use policy::grant::RateLimits;
 use policy::name::Name;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Rate, RateLimits, Renewals};
+use crate::config::{Rate, RateLimits as Rules, Renewals};
 use crate::store::{Store, StoreError};
 
 pub use explain::{Explained, Failing, MOST, Query, ReleaseError, Released, Rule, Standing};
@@ -144,22 +145,12 @@ pub enum LimitError {
     Store(#[from] StoreError),
 }
 
-/// Whose requests are counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Counting {
-    /// As everybody's.
-    #[default]
-    Counted,
-    /// Not: the account was opened with a key that an administrator exempted.
-    Exempt,
-}
-
 /// A new order, as far as the limits need to know it.
 pub struct Ordered<'a> {
     /// Whose.
     pub account: &'a str,
     /// Whether the account is counted.
-    pub counting: Counting,
+    pub limits: RateLimits,
     /// From where, if it came over a network.
     pub from: Option<IpAddr>,
     /// For which names.
@@ -180,7 +171,7 @@ pub enum Replaces {
 
 /// All limits, and how much is left of each.
 pub struct Limits {
-    rules: RateLimits,
+    rules: Rules,
     help: Option<String>,
     store: Store,
     /// What is kept over a restart.
@@ -206,7 +197,7 @@ const SOON: Duration = Duration::from_secs(5);
 impl Limits {
     /// The limits of the configuration, over what `store` knows. `help` is a page for those who are
     /// refused.
-    pub fn new(rules: RateLimits, help: Option<String>, store: Store) -> Self {
+    pub fn new(rules: Rules, help: Option<String>, store: Store) -> Self {
         Self {
             rules,
             help,
@@ -228,8 +219,8 @@ impl Limits {
     }
 
     /// Counts an account that is about to be made.
-    pub fn new_account(&self, from: Option<IpAddr>, counting: Counting, now: UnixTime) -> Result<(), LimitError> {
-        if counting == Counting::Exempt {
+    pub fn new_account(&self, from: Option<IpAddr>, limits: RateLimits, now: UnixTime) -> Result<(), LimitError> {
+        if limits == RateLimits::Exempt {
             return Ok(());
         }
         let mut wanted = Vec::with_capacity(2);
@@ -242,7 +233,7 @@ impl Limits {
     /// Counts an order that is about to be made.
     pub fn new_order(&self, order: &Ordered<'_>, now: UnixTime) -> Result<(), LimitError> {
         let renewal = order.replaces == Replaces::Certificate && self.rules.renewals == Renewals::Exempt;
-        if renewal || order.counting == Counting::Exempt {
+        if renewal || order.limits == RateLimits::Exempt {
             return Ok(());
         }
         let mut wanted = Vec::with_capacity(3 + order.names.len());

@@ -36,7 +36,7 @@ async fn administrator(world: &World) -> Permitted {
 fn order(world: &World, account: &str, name: &str, replaces: Replaces) -> Result<(), LimitError> {
     let names = [Name::parse(name).unwrap()];
     let from = ADDRESS.parse::<IpAddr>().ok();
-    let ordered = Ordered { account, counting: Counting::Counted, from, names: &names, replaces };
+    let ordered = Ordered { account, limits: RateLimits::Apply, from, names: &names, replaces };
     world.services.limits.new_order(&ordered, world.clock.now())
 }
 
@@ -134,7 +134,7 @@ async fn renewals_and_exempt_accounts_are_not_counted() {
     assert!(order(&world, "x", "a.example.test", Replaces::Nothing).is_err());
     let names = [Name::parse("a.example.test").unwrap()];
     let exempt =
-        Ordered { account: "x", counting: Counting::Exempt, from: None, names: &names, replaces: Replaces::Nothing };
+        Ordered { account: "x", limits: RateLimits::Exempt, from: None, names: &names, replaces: Replaces::Nothing };
     world.services.limits.new_order(&exempt, world.clock.now()).unwrap();
 
     let world = World::limited("orders_per_account = \"1 per 1h\"\nexempt_renewals = false").await;
@@ -169,7 +169,7 @@ async fn two_daemons_that_share_a_store_add_up_what_they_grant() {
     let now = world.clock.now();
     let take = |limits: &Limits| {
         let replaces = Replaces::Nothing;
-        let ordered = Ordered { account: "x", counting: Counting::Counted, from: None, names: &names, replaces };
+        let ordered = Ordered { account: "x", limits: RateLimits::Apply, from: None, names: &names, replaces };
         limits.new_order(&ordered, now).is_ok()
     };
     let mut granted = 0;

@@ -179,11 +179,11 @@ async fn the_directory_and_new_nonce_are_for_everybody() {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.headers.get("link").is_none() && answer.headers.get("replay-nonce").is_none());
         let directory = answer.json();
-        for member in ["newNonce", "newAccount", "newOrder", "revokeCert"] {
+        for member in ["newNonce", "newAccount", "newOrder", "revokeCert", "keyChange"] {
             assert!(directory[member].as_str().unwrap().starts_with(BASE), "{directory}");
         }
         // what is not offered is not there.
-        assert!(directory.get("newAuthz").is_none() && directory.get("keyChange").is_none());
+        assert!(directory.get("newAuthz").is_none());
         assert_eq!(directory["meta"]["externalAccountRequired"], false);
         assert_eq!(directory["meta"]["profiles"]["server"], "TLS servers, 90 days");
     }
