@@ -155,6 +155,7 @@ async fn serve(
     let limits = Arc::new(Limits::new(config.rate_limits, config.acme.website.clone(), store.clone()));
     let services = Arc::new(Services {
         acme: config.acme,
+        alternate_chains: material.alternate_chains,
         ca: ca.clone(),
         clock: Arc::clone(&clock),
         issuer: material.issuer,
@@ -164,6 +165,7 @@ async fn serve(
         profiles: material.profiles,
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),
+        retiring: config.ca.retiring,
         root: material.root,
         store,
         validation: config.validation,

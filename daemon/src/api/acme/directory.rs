@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use super::urls;
-use crate::config::ExternalAccounts;
+use crate::config::{ExternalAccounts, Switch};
 use crate::service::acme::Acme;
 
 pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
@@ -25,12 +25,17 @@ pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
             meta[member] = value.as_str().into();
         }
     }
-    Json(json!({
+    let mut directory = json!({
         "newNonce": format!("{base}{}", urls::NEW_NONCE),
         "newAccount": format!("{base}{}", urls::NEW_ACCOUNT),
         "newOrder": format!("{base}{}", urls::NEW_ORDER),
         "revokeCert": format!("{base}{}", urls::REVOKE),
         "keyChange": format!("{base}{}", urls::KEY_CHANGE),
+        "renewalInfo": format!("{base}{}", urls::RENEWAL_INFO),
         "meta": meta,
-    }))
+    });
+    if offer.orders.pre_authorization == Switch::On {
+        directory["newAuthz"] = format!("{base}{}", urls::NEW_AUTHORIZATION).into();
+    }
+    Json(directory)
 }

@@ -370,7 +370,11 @@ async fn limits_are_explained_and_released_by_account_address_and_name() {
         assert_eq!(status, StatusCode::NOT_FOUND, "nothing is held against it: {problem}");
     }
     let mut change = Change::new();
-    surface.services.limits.failed(&mut change, "x", "a.example.test", "nobody answered", NOW).unwrap();
+    surface
+        .services
+        .limits
+        .failed(&mut change, "x", &Name::parse("a.example.test").unwrap(), "nobody answered", NOW)
+        .unwrap();
     surface.services.store.commit(change).await.unwrap();
     let (_, failing) = surface.ask(&administrator, Method::GET, "/admin/v1/limits/failing", None).await;
     assert_eq!(failing[0]["why"], "nobody answered");

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use policy::effects::UnixTime;
+use policy::name::Name;
 use serde::{Deserialize, Serialize};
 
 use super::gcra::Bucket;
@@ -46,7 +47,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 impl Limits {
     /// Whether a validation of this account for this name may begin. Asked when an authorization is
     /// made, and when its challenge is responded to.
-    pub fn may_validate(&self, account: &str, name: &str, now: UnixTime) -> Result<(), LimitError> {
+    pub fn may_validate(&self, account: &str, name: &Name, now: UnixTime) -> Result<(), LimitError> {
+        let name = &name.base().to_string();
         let Some(record) = self.store.get(&FAILURES, by_account(account, name))? else { return Ok(()) };
         let FailureRecord { bucket, in_a_row, why, paused, .. } = record.value;
         if paused.is_some() && self.rules.pause_after.is_some() {
@@ -70,10 +72,11 @@ impl Limits {
         &self,
         change: &mut Change,
         account: &str,
-        name: &str,
+        name: &Name,
         why: &str,
         now: UnixTime,
     ) -> Result<(), StoreError> {
+        let name = &name.base().to_string();
         let key = by_account(account, name);
         let row = self.store.get(&FAILURES, &key)?;
         let before = row.as_ref().map(|row| row.value.clone());
@@ -104,7 +107,8 @@ impl Limits {
     }
 
     /// A validation succeeded: what failed before is forgotten in the change that says so.
-    pub fn succeeded(&self, change: &mut Change, account: &str, name: &str) -> Result<(), StoreError> {
+    pub fn succeeded(&self, change: &mut Change, account: &str, name: &Name) -> Result<(), StoreError> {
+        let name = &name.base().to_string();
         if self.store.get(&FAILURES, by_account(account, name))?.is_some() {
             forget(change, account, name);
         }

@@ -42,7 +42,11 @@ fn order(world: &World, account: &str, name: &str, replaces: Replaces) -> Result
 
 async fn fail(world: &World, account: &str, name: &str) {
     let mut change = Change::new();
-    world.services.limits.failed(&mut change, account, name, "nobody answered", world.clock.now()).unwrap();
+    world
+        .services
+        .limits
+        .failed(&mut change, account, &Name::parse(name).unwrap(), "nobody answered", world.clock.now())
+        .unwrap();
     world.store.commit(change).await.unwrap();
 }
 
@@ -104,7 +108,9 @@ async fn who_is_released_begins_anew_and_what_all_share_stays_as_it_is() {
     world.services.limits.save(Save::All, world.clock.now()).await;
     let paused = world.services.failing_validations(&permitted, Query::Paused).unwrap();
     assert_eq!(paused.iter().map(|one| one.account.as_str()).collect::<Vec<_>>(), ["x", "y"]);
-    let may = |account| world.services.limits.may_validate(account, "a.example.test", world.clock.now());
+    let may = |account| {
+        world.services.limits.may_validate(account, &Name::parse("a.example.test").unwrap(), world.clock.now())
+    };
     assert!(may("x").is_err() && may("y").is_err());
 
     let released = world.services.release_limits(&permitted, &Subject::parse("x").unwrap()).await.unwrap();
