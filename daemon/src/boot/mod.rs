@@ -192,6 +192,7 @@ async fn serve(
     endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, router: http::local(&services) }));
 
     tokio::spawn(ca.follow());
+    tokio::spawn(Arc::clone(&acme).keep_clean());
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer));

@@ -6,3 +6,4 @@ mod flow;
 mod orders;
 mod renewal;
 mod states;
+mod upkeep;
