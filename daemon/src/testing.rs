@@ -223,6 +223,7 @@ impl Signer {
                 std::thread::sleep(slow);
                 Ok(Response::Signature(self.key.sign(scheme, &message)))
             }
+            Request::Record { .. } => Ok(Response::Recorded { seq: 1 }),
             Request::Challenge => {
                 let challenge = Random::new(Box::new(SystemEntropy)).bytes().unwrap();
                 self.state.lock().unwrap().challenge = Some(challenge);
@@ -264,6 +265,8 @@ impl Signer {
             journal_fault: None,
             wrong_pins: 0,
             keys: vec![key],
+            sessions: 4,
+            bounds: wire::Bounds { crl: 864_000, ocsp: 864_000, responder: 1_209_600 },
             started: NOW,
             unconfined: Vec::new(),
         }

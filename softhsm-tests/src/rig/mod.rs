@@ -20,6 +20,7 @@ pub use record::{Engine, Module, Options, Record, Start, Watchdog};
 
 use crate::acme::load::{Load, Plan};
 use crate::acme::{self, Responder};
+use crate::dns;
 use crate::supervisor::{self, Health};
 use crate::verify::Verified;
 use crate::wait::{wait_for, wait_until};
@@ -85,8 +86,8 @@ pub fn supervise(layout: &Layout, programs: &Path, owner: Option<u32>) -> Result
     rustix::process::setsid().map_err(|error| format!("a session of its own: {error}"))?;
     let record = Record::load(layout)?.ok_or_else(|| format!("{} is missing", layout.record().display()))?;
     if record.own_dns {
-        let socket = std::net::UdpSocket::bind(record.dns).map_err(|error| format!("{}: {error}", record.dns))?;
-        std::thread::spawn(move || crate::dns::serve(&socket));
+        let (udp, tcp) = dns::bind(record.dns).map_err(|error| format!("{}: {error}", record.dns))?;
+        dns::serve(dns::Source::File(layout.zone()), udp, tcp);
     }
     let owner = owner.and_then(|pid| i32::try_from(pid).ok());
     let services = settings::services(layout, &record, programs);

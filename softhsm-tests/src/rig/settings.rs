@@ -40,7 +40,7 @@ fn merge(settings: &mut toml::Table, over: toml::Table) {
 
 /// What a rig says by itself: validation may reach loopback, and asks the rig's own resolver.
 fn own(layout: &Layout, record: &Record) -> String {
-    let Record { engine, listen, admin, pki, http01_port, dns, profile, .. } = record;
+    let Record { engine, listen, admin, pki, http01_port, tls01_port, dns, profile, .. } = record;
     let path = |path: &Path| toml::Value::String(path.display().to_string());
     let store = path(&record.store(layout));
     let default_profile = match profile {
@@ -76,9 +76,11 @@ fn own(layout: &Layout, record: &Record) -> String {
          \n\
          [validation]\n\
          allowed_networks = [\"127.0.0.0/8\"]\n\
+         caa_identities = [\"ca.example.test\"]\n\
          http01_port = {http01_port}\n\
          resolvers = [\"{dns}\"]\n\
          retry_after = \"200ms\"\n\
+         tls_alpn01_port = {tls01_port}\n\
          \n\
          [[listener]]\n\
          address = \"{listen}\"\n\

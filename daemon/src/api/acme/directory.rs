@@ -7,8 +7,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use super::urls;
-use crate::config::ExternalAccounts;
-use crate::config::Switch;
+use crate::config::{ExternalAccounts, Switch};
 use crate::service::acme::Acme;
 
 pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {

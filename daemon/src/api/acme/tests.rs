@@ -1,7 +1,9 @@
 //! The surface through its router, with a real store and a signer on a socket.
 
+mod accounts;
 mod client;
 mod contract;
+mod eab;
 mod flow;
 mod orders;
 mod renewal;

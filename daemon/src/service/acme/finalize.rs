@@ -132,7 +132,7 @@ impl Acme {
         // A profile that was taken away since (P-03).
         let profile = self.profile(Some(&order.record.profile))?;
         let names = order.record.names.clone();
-        self.within_bounds(account, &names, profile.name())?;
+        self.within_bounds(account, &names, Some(profile.name()))?;
         csr_matches(csr, &names).map_err(|refusal| AcmeError::BadCsr(refusal.why))?;
         let key = csr.key();
         profile.allows_key(key).map_err(|refusal| AcmeError::BadCsr(refusal.why))?;
