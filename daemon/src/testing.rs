@@ -265,6 +265,8 @@ impl Signer {
             journal_fault: None,
             wrong_pins: 0,
             keys: vec![key],
+            sessions: 4,
+            bounds: wire::Bounds { crl: 864_000, ocsp: 864_000, responder: 1_209_600 },
             started: NOW,
             unconfined: Vec::new(),
         }

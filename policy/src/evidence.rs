@@ -89,7 +89,7 @@ pub enum Method {
     TlsAlpn01,
 }
 
-/// Oldest CAA check with which a certificate may be issued, in seconds: 8 hours, BR 4.2.2.1.
+/// Oldest CAA check with which a certificate may be issued, in seconds: eight hours, BR 4.2.2.1.
 pub const MAX_CAA_AGE: u64 = 8 * 3600;
 
 /// Oldest proof that the signer accepts, in seconds: 398 days, BR 4.2.1.

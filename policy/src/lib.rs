@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod asn1;
+pub mod crl;
 pub mod csr;
 pub mod effects;
 pub mod evidence;
@@ -13,6 +14,7 @@ pub mod grant;
 pub mod key;
 pub mod lint;
 pub mod name;
+pub mod ocsp;
 pub mod profile;
 mod punycode;
 pub mod rights;
@@ -20,4 +22,6 @@ pub mod serial;
 pub mod tbs;
 #[cfg(test)]
 mod testing;
+mod time;
+mod tlv;
 pub mod validity;

@@ -135,8 +135,9 @@ impl Contents {
                         twice.push(serial);
                     }
                 }
-                Event::Revoked { serial, .. } => {
-                    revoked.insert(*serial);
+                Event::Held { serials, .. } | Event::Revoked { serials, .. } => revoked.extend(serials),
+                Event::Released { serials, .. } => {
+                    revoked.retain(|serial| !serials.contains(serial));
                 }
                 _ => {}
             }

@@ -77,7 +77,15 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         bytes().prop_map(|statement| Request::Identify { statement }),
         (serial(), proptest::option::of(any::<u8>()), any::<u64>(), actor()).prop_map(|(serial, reason, at, actor)| {
-            Request::Record { act: Act::Revoke { serial, reason, at: UnixTime(at) }, actor }
+            Request::Record {
+                act: Act::Revoke {
+                    serials: vec![serial; 3],
+                    reason,
+                    at: UnixTime(at),
+                    invalidity_date: Some(UnixTime(at)),
+                },
+                actor,
+            }
         }),
         (act(), actor()).prop_map(|(act, actor)| Request::Record { act, actor }),
         any::<u64>().prop_map(|after| Request::Journal { after }),

@@ -5,4 +5,6 @@ mod client;
 mod contract;
 mod eab;
 mod flow;
+mod orders;
+mod renewal;
 mod states;
