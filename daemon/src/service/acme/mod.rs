@@ -17,6 +17,7 @@ pub mod key;
 pub mod key_change;
 pub mod nonce;
 pub mod orders;
+pub mod oversight;
 pub mod records;
 mod removal;
 pub mod renewal;
