@@ -78,6 +78,21 @@ fn a_good_file_is_read_with_its_defaults() {
 }
 
 #[test]
+fn accounts_are_open_to_all_and_nonces_in_memory_unless_the_file_says_otherwise() {
+    let config = Config::from_toml("signetd.toml", GOOD).unwrap();
+    assert_eq!(config.acme.accounts, Accounts::default());
+    let strict = "default_profile = \"shortlived\"\nexternal_accounts = \"required\"\nnonces = \"store\"\n\
+                  terms_of_service = \"https://ca.example.com/terms\"\nterms_of_service_changed = \"require\"";
+    let config = Config::from_toml("signetd.toml", &GOOD.replace("default_profile = \"shortlived\"", strict)).unwrap();
+    let expected = Accounts {
+        external: ExternalAccounts::Required,
+        nonces: NonceKeeper::Store,
+        terms_changed: TermsChanged::Require,
+    };
+    assert_eq!(config.acme.accounts, expected);
+}
+
+#[test]
 fn the_documented_file_is_good_and_shows_the_defaults() {
     let shown = Config::from_toml("/etc/signet/signetd.toml", EXAMPLE).unwrap();
     // Every commented line that sets something, but those that stand for nothing by default.
@@ -116,6 +131,9 @@ const MISTAKES: &[(&str, &str)] = &[
     ("profiles = [\"server\", \"shortlived\"]", "profiles = []"),
     ("default_profile = \"shortlived\"", "website = \"here\""),
     ("default_profile = \"shortlived\"", "order_lifetime = \"1s\""),
+    ("default_profile = \"shortlived\"", "external_accounts = \"never\""),
+    ("default_profile = \"shortlived\"", "nonces = \"disk\""),
+    ("default_profile = \"shortlived\"", "terms_of_service_changed = \"require\""),
     ("key = \"issuing-1\"", "key = \"\""),
     ("root = \"/etc/ca/root.pem\"\n", ""),
     ("engine = \"sqlite\"", "engine = \"postgres\""),

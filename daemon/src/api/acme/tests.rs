@@ -9,3 +9,4 @@ mod limits;
 mod orders;
 mod renewal;
 mod states;
+mod upkeep;

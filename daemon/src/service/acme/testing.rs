@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -332,4 +333,22 @@ pub(crate) async fn interrupt(store: &Store, id: &str) {
 /// Whether the validation of an authorization is under way, or to be taken up again.
 pub(crate) fn is_validating(store: &Store, id: &str) -> bool {
     store.get(&super::tables::VALIDATING, super::authorizations::validation_key(id, Method::Http01)).unwrap().is_some()
+}
+
+/// How many rows there are: orders, orders under way, orders of accounts, authorizations, authorized
+/// names, tokens.
+pub(crate) fn rows(store: &Store) -> [usize; 6] {
+    use super::tables::{ACCOUNT_ORDERS, AUTHORIZATIONS, AUTHORIZED_NAMES, CHALLENGE_TOKENS};
+    use crate::issuance::orders::{ORDERS, UNDERWAY};
+    fn count<T: serde::de::DeserializeOwned>(store: &Store, table: &store::Table<T>) -> usize {
+        store.scan(table, (Bound::Unbounded, Bound::Unbounded), 100_000, false).unwrap().len()
+    }
+    [
+        count(store, &ORDERS),
+        count(store, &UNDERWAY),
+        count(store, &ACCOUNT_ORDERS),
+        count(store, &AUTHORIZATIONS),
+        count(store, &AUTHORIZED_NAMES),
+        count(store, &CHALLENGE_TOKENS),
+    ]
 }
