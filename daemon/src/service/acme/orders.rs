@@ -154,7 +154,6 @@ impl Acme {
             failed: None,
             processing: None,
         };
-        self.charge(account, Charge::Order).await?;
         change.insert(&ORDERS, &id, &record);
         change.put(&ACCOUNT_ORDERS, format!("{}/{id}", account.id), &());
         change.put(&ORDERS_BY_END, by_end(expires, &id), &());
