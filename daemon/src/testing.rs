@@ -264,6 +264,8 @@ impl Signer {
             journal_fault: None,
             wrong_pins: 0,
             keys: vec![key],
+            sessions: 4,
+            bounds: wire::Bounds { crl: 864_000, ocsp: 864_000, responder: 1_209_600 },
             started: NOW,
             unconfined: Vec::new(),
         }
@@ -279,6 +281,7 @@ pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf)
     let config = config::Config::from_toml("signetd.toml", text).unwrap();
     Arc::new(Services {
         acme: config.acme,
+        alternate_chains: Vec::new(),
         ca: Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone()),
         clock: Arc::new(Still),
         issuer: Arc::clone(&authority.issuer),
@@ -287,6 +290,7 @@ pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf)
         profiles: Arc::new(BTreeMap::from([("server".to_owned(), profile)])),
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),
+        retiring: Vec::new(),
         root: authority.issuer.certificate().to_vec(),
         store,
         validation: config.validation,

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response};
+use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response, SealedPaper};
 
 /// Shortest time between two attempts to connect: a signer that systemd starts again needs longer.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -34,6 +34,25 @@ struct Shared {
     path: PathBuf,
     deadline: Duration,
     link: Mutex<Link>,
+}
+
+/// A request, and the paper that goes with it if it needs one ([`Request::Crl`]).
+pub struct Parcel {
+    request: Request,
+    paper: Option<SealedPaper>,
+}
+
+impl Parcel {
+    /// A request with its paper.
+    pub fn with(request: Request, paper: SealedPaper) -> Self {
+        Self { request, paper: Some(paper) }
+    }
+}
+
+impl From<Request> for Parcel {
+    fn from(request: Request) -> Self {
+        Self { request, paper: None }
+    }
 }
 
 /// One life of the connection. A request sent under an old epoch is not sent: whoever reconnects
@@ -80,13 +99,13 @@ impl Client {
         self.shared.connection().map(|connection| connection.epoch)
     }
 
-    /// Sends `request` if `epoch` is still the current one (any, if `None`), and calls `done` once
+    /// Sends a request if `epoch` is still the current one (any, if `None`), and calls `done` once
     /// with what came of it, on another thread or on this one. Never blocks on a busy signer: a full
     /// socket is [`Refusal::Busy`].
     pub fn send(
         &self,
         epoch: Option<Epoch>,
-        request: Request,
+        parcel: impl Into<Parcel>,
         done: impl FnOnce(Result<Response, ClientError>) + Send + 'static,
     ) {
         let connection = match self.shared.connection() {
@@ -94,13 +113,13 @@ impl Client {
             Ok(_) => return done(Err(ClientError::Epoch)),
             Err(error) => return done(Err(error)),
         };
-        connection.send(request, Instant::now() + self.shared.deadline, Box::new(done));
+        connection.send(parcel.into(), Instant::now() + self.shared.deadline, Box::new(done));
     }
 
-    /// Sends `request` and blocks until there is an answer.
-    pub fn call(&self, epoch: Option<Epoch>, request: Request) -> Result<Response, ClientError> {
+    /// Sends a request and blocks until there is an answer.
+    pub fn call(&self, epoch: Option<Epoch>, parcel: impl Into<Parcel>) -> Result<Response, ClientError> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.send(epoch, request, move |result| drop(sender.send(result)));
+        self.send(epoch, parcel, move |result| drop(sender.send(result)));
         receiver.recv().unwrap_or(Err(ClientError::Lost))
     }
 }
@@ -223,7 +242,7 @@ impl Connection {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, request: Request, until: Instant, done: Done) {
+    fn send(&self, Parcel { request, paper }: Parcel, until: Instant, done: Done) {
         let id = {
             let mut in_flight = self.in_flight();
             if in_flight.end.is_some() {
@@ -236,8 +255,10 @@ impl Connection {
             id
         };
         let mut frame = Vec::with_capacity(1024);
-        let sent = wire::encode(&Call { id, request }, &mut frame)
-            .and_then(|()| wire::send(&self.socket, &frame, MsgFlags::MSG_DONTWAIT));
+        let sent = wire::encode(&Call { id, request }, &mut frame).and_then(|()| match &paper {
+            Some(paper) => wire::send_with(&self.socket, &frame, paper.as_fd(), MsgFlags::MSG_DONTWAIT),
+            None => wire::send(&self.socket, &frame, MsgFlags::MSG_DONTWAIT),
+        });
         let refusal = match sent {
             Ok(()) => return,
             Err(FrameError::Io(Errno::EAGAIN)) => Refusal::Busy,

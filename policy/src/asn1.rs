@@ -69,8 +69,12 @@ impl RawTbs {
 
 /// Reads a Time (UTCTime or GeneralizedTime, in the only forms that RFC 5280 allows).
 pub(crate) fn read_time(time: &Any) -> Option<UnixTime> {
-    let time = Time::from_der(&time.to_der().ok()?).ok()?;
-    Some(UnixTime(time.to_unix_duration().as_secs()))
+    read_time_der(&time.to_der().ok()?)
+}
+
+/// The same from its encoding.
+pub(crate) fn read_time_der(der: &[u8]) -> Option<UnixTime> {
+    Some(UnixTime(Time::from_der(der).ok()?.to_unix_duration().as_secs()))
 }
 
 /// Writes a Time: UTCTime through 2049, GeneralizedTime from 2050 on (RFC 5280 section 4.1.2.5).

@@ -89,7 +89,11 @@ pub enum Method {
     TlsAlpn01,
 }
 
-/// Oldest CAA check with which a certificate may be issued, in seconds: 8 hours, BR 4.2.2.1.
+/// The methods that are ACME challenges.
+const CHALLENGES: [Method; 5] =
+    [Method::DnsAccount01, Method::Dns01, Method::DnsPersist01, Method::Http01, Method::TlsAlpn01];
+
+/// Oldest CAA check with which a certificate may be issued, in seconds: eight hours, BR 4.2.2.1.
 pub const MAX_CAA_AGE: u64 = 8 * 3600;
 
 /// Oldest proof that the signer accepts, in seconds: 398 days, BR 4.2.1.
@@ -107,6 +111,16 @@ impl Method {
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
         }
+    }
+
+    /// The ACME challenge of that name.
+    pub fn of_challenge(name: &str) -> Option<Self> {
+        CHALLENGES.into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// Whether it is an ACME challenge, and no person's word.
+    pub fn is_challenge(self) -> bool {
+        CHALLENGES.contains(&self)
     }
 
     /// Whether it asks DNS for a record of the name itself: an address has none.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod asn1;
+pub mod crl;
 pub mod csr;
 pub mod effects;
 pub mod evidence;
@@ -20,4 +21,5 @@ pub mod serial;
 pub mod tbs;
 #[cfg(test)]
 mod testing;
+mod tlv;
 pub mod validity;

@@ -153,6 +153,7 @@ async fn serve(
     let key = signer.key(material.chain);
     let services = Arc::new(Services {
         acme: config.acme,
+        alternate_chains: material.alternate_chains,
         ca: ca.clone(),
         clock: Arc::clone(&clock),
         issuer: material.issuer,
@@ -161,6 +162,7 @@ async fn serve(
         profiles: material.profiles,
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),
+        retiring: config.ca.retiring,
         root: material.root,
         store,
         validation: config.validation,

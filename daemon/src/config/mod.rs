@@ -2,6 +2,7 @@
 
 mod accounts;
 mod networks;
+mod orders;
 mod parse;
 mod raw;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use networks::{AllowedNetworks, Network, NetworkError};
+pub use orders::Orders;
 pub use parse::ConfigError;
 pub use validation::{Dnssec, Validation};
 
@@ -63,6 +65,8 @@ pub struct Acme {
     pub default_profile: String,
     /// How long an order can be completed.
     pub order_lifetime: Duration,
+    /// Orders and authorizations.
+    pub orders: Orders,
     /// The profiles that an order may name, each a file of the profile directory.
     pub profiles: Vec<String>,
     /// URL of the terms of service; accounts must agree if there is one.
@@ -74,14 +78,33 @@ pub struct Acme {
 /// The issuing CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ca {
+    /// PEM files with other chains than the default one, the issuing certificate first in each.
+    pub alternate_chains: Vec<PathBuf>,
     /// PEM file of the issuing certificate.
     pub issuer: PathBuf,
     /// Label of the issuing key in the CA signer.
     pub key: String,
     /// Directory of profile files (`NAME.toml`).
     pub profiles: PathBuf,
+    /// Labels of issuing keys, not the one in use, whose certificates are to be replaced at once.
+    pub retiring: Vec<String>,
     /// PEM file of the root certificate.
     pub root: PathBuf,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It is not.
+    Off,
+    /// It is.
+    On,
+}
+
+impl From<bool> for Switch {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
 }
 
 /// What one client may cost.

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     Acme, Address, Ca, ClientCertificates, Config, FORMAT, Limits, Listener, Signers, Store, Surface, Tls, TlsVersion,
-    Transport, accounts, raw, validation,
+    Transport, accounts, orders, raw, validation,
 };
 
 /// A configuration that cannot be used: file, line, and what to write instead.
@@ -75,12 +75,7 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
     let public_url = public_url(&raw.public_url)?;
     Ok(Config {
         acme: acme(raw.acme)?,
-        ca: Ca {
-            issuer: base.join(raw.ca.issuer),
-            key: label(raw.ca.key)?,
-            profiles: base.join(raw.ca.profiles),
-            root: base.join(raw.ca.root),
-        },
+        ca: ca(raw.ca, base)?,
         health_socket: raw.health_socket.map(|path| base.join(path)),
         limits: limits(&raw.limits)?,
         listeners: listeners(raw.listeners, base)?,
@@ -102,6 +97,22 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
     })
 }
 
+fn ca(raw: raw::Ca, base: &Path) -> Result<Ca, Wrong> {
+    let key = label(raw.key)?;
+    if let Some(current) = raw.retiring.iter().find(|retiring| *retiring.get_ref() == key) {
+        let problem = "the certificates of this key would be renewed over and over: issue with another key first";
+        return wrong(current, problem);
+    }
+    Ok(Ca {
+        alternate_chains: raw.alternate_chains.into_iter().map(|file| base.join(file)).collect(),
+        issuer: base.join(raw.issuer),
+        key,
+        profiles: base.join(raw.profiles),
+        retiring: raw.retiring.into_iter().map(label).collect::<Result<_, _>>()?,
+        root: base.join(raw.root),
+    })
+}
+
 /// The label of a key in a token.
 fn label(raw: Spanned<String>) -> Result<String, Wrong> {
     match raw.get_ref().is_empty() {
@@ -110,7 +121,8 @@ fn label(raw: Spanned<String>) -> Result<String, Wrong> {
     }
 }
 
-fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
+fn acme(mut raw: raw::Acme) -> Result<Acme, Wrong> {
+    let orders = orders::parse(&mut raw)?;
     let default_profile = raw.default_profile.as_ref().map(Spanned::get_ref);
     let profiles = match raw.profiles {
         Some(profiles) if profiles.get_ref().is_empty() => {
@@ -138,9 +150,10 @@ fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
             raw.terms_of_service_changed,
             &raw.terms_of_service,
         )?,
-        authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", MINUTE..=YEAR)?,
+        authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", SECOND..=YEAR)?,
         default_profile,
         order_lifetime: duration(raw.order_lifetime.as_ref(), "7d", MINUTE..=YEAR)?,
+        orders,
         profiles,
         terms_of_service: raw.terms_of_service.map(Spanned::into_inner),
         website: raw.website.map(Spanned::into_inner),
@@ -330,6 +343,7 @@ fn list(names: &[String]) -> String {
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
-const YEAR: Duration = Duration::from_secs(31_557_600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const YEAR: Duration = Duration::from_secs(31_557_600);

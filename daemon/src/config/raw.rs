@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use policy::evidence::Method;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -35,22 +36,32 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Acme {
     pub(super) authorization_lifetime: Option<Spanned<String>>,
+    pub(super) challenges: Option<Spanned<Vec<Spanned<Method>>>>,
     pub(super) default_profile: Option<Spanned<String>>,
     pub(super) external_accounts: Option<ExternalAccounts>,
     pub(super) nonces: Option<NonceKeeper>,
+    pub(super) finalize_patience: Option<Spanned<String>>,
     pub(super) order_lifetime: Option<Spanned<String>>,
+    pub(super) pre_authorization: Option<Spanned<bool>>,
     pub(super) profiles: Option<Spanned<Vec<String>>>,
+    pub(super) retention: Option<Spanned<String>>,
+    pub(super) reuse_authorizations: Option<bool>,
     pub(super) terms_of_service: Option<Spanned<String>>,
     pub(super) terms_of_service_changed: Option<Spanned<TermsChanged>>,
+    pub(super) upki_forms: Option<bool>,
     pub(super) website: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ca {
+    #[serde(default)]
+    pub(super) alternate_chains: Vec<PathBuf>,
     pub(super) issuer: PathBuf,
     pub(super) key: Spanned<String>,
     pub(super) profiles: PathBuf,
+    #[serde(default)]
+    pub(super) retiring: Vec<Spanned<String>>,
     pub(super) root: PathBuf,
 }
 

@@ -456,7 +456,9 @@ fn unexpected(response: &Response) -> CaError {
     let kind = match response {
         Response::Certificate { .. } => "Certificate",
         Response::Challenge(_) => "Challenge",
+        Response::Crl { .. } => "Crl",
         Response::Journal { .. } => "Journal",
+        Response::Ocsp { .. } => "Ocsp",
         Response::Recorded { .. } => "Recorded",
         Response::Reserved(_) => "Reserved",
         Response::Sealing => "Sealing",

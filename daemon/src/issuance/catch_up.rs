@@ -229,6 +229,9 @@ async fn take_over(
     Err(CaError::Faulted("the store's rows change faster than the journal can be taken over: restart signetd".into()))
 }
 
+/// certificateHold, RFC 5280 section 5.3.1.
+const HOLD: u8 = 6;
+
 /// How often a commit is tried against requests in flight.
 const CONFLICTS: usize = 64;
 
@@ -300,16 +303,34 @@ impl Staged<'_> {
                     self.complete(order, serial)?;
                 }
             }
-            Event::Revoked { serial, reason, at } => {
-                let Some(row) = self.certificate(*serial)? else {
-                    return Err(CaError::Faulted(format!(
-                        "entry {} of the journal revokes {serial}, which neither it nor the store has: bring back the whole journal",
-                        entry.seq
-                    )));
-                };
-                if row.value.revoked.is_none() {
-                    row.value.revoked = Some(Revocation { at: *at, reason: *reason, actor: entry.actor.clone() });
-                    row.touch = Touch::Changed;
+            Event::Revoked { serials, reason, at, .. } => {
+                for serial in serials {
+                    let row = self.known(*serial, entry.seq)?;
+                    let held = row.value.revoked.take_if(|revoked| revoked.reason == Some(HOLD));
+                    if row.value.revoked.is_none() {
+                        // It was no good from the hold on.
+                        let at = held.map_or(*at, |held| held.at.min(*at));
+                        row.value.revoked = Some(Revocation { at, reason: *reason, actor: entry.actor.clone() });
+                        row.touch = Touch::Changed;
+                    }
+                }
+            }
+            Event::Held { serials, at } => {
+                for serial in serials {
+                    let row = self.known(*serial, entry.seq)?;
+                    if row.value.revoked.is_none() {
+                        let actor = entry.actor.clone();
+                        row.value.revoked = Some(Revocation { at: *at, reason: Some(HOLD), actor });
+                        row.touch = Touch::Changed;
+                    }
+                }
+            }
+            Event::Released { serials, .. } => {
+                for serial in serials {
+                    let row = self.known(*serial, entry.seq)?;
+                    if row.value.revoked.take_if(|revoked| revoked.reason == Some(HOLD)).is_some() {
+                        row.touch = Touch::Changed;
+                    }
                 }
             }
             Event::AdministratorEnrolled { name, fingerprint } => {
@@ -333,8 +354,11 @@ impl Staged<'_> {
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
             | Event::Counted { .. }
+            | Event::Crl { .. }
             | Event::EabKeyCreated { .. }
             | Event::EabKeyRevoked { .. }
+            | Event::Numbers { .. }
+            | Event::Ocsp { .. }
             | Event::Opened { .. }
             | Event::ProfileLoaded { .. }
             | Event::Sealed
@@ -357,6 +381,15 @@ impl Staged<'_> {
             row.touch = Touch::Changed;
         }
         Ok(())
+    }
+
+    /// The row of a certificate that entry `seq` speaks of, which must be there.
+    fn known(&mut self, serial: Serial, seq: u64) -> Result<&mut Row<CertificateRecord>, CaError> {
+        self.certificate(serial)?.ok_or_else(|| {
+            CaError::Faulted(format!(
+                "entry {seq} of the journal speaks of certificate {serial}, which neither it nor the store has: bring back the whole journal"
+            ))
+        })
     }
 
     fn certificate(&mut self, serial: Serial) -> Result<Option<&mut Row<CertificateRecord>>, CaError> {

@@ -201,6 +201,8 @@ impl TestSigner {
                     journal_fault: None,
                     wrong_pins: 0,
                     keys: Vec::new(),
+                    sessions: 4,
+                    bounds: wire::Bounds { crl: 864_000, ocsp: 864_000, responder: 1_209_600 },
                     started: NOW,
                     unconfined: Vec::new(),
                 }))
@@ -215,8 +217,12 @@ impl TestSigner {
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
                     Act::EndAccount { account } => Event::AccountEnded { account },
+                    Act::Hold { serials, at } => Event::Held { serials, at },
+                    Act::Release { serials, at } => Event::Released { serials, at },
                     Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
-                    Act::Revoke { serial, reason, at } => Event::Revoked { serial, reason, at },
+                    Act::Revoke { serials, reason, at, invalidity_date } => {
+                        Event::Revoked { serials, reason, at, invalidity_date }
+                    }
                     Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
                 };
                 Ok(Response::Recorded { seq: self.journal(&who, event) })

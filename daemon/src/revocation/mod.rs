@@ -24,5 +24,5 @@ pub async fn revoke(
         Some(record) => Ok(record.value.revoked.is_some()),
         None => Err(CaError::Unknown("certificate")),
     };
-    ca.act_once(Act::Revoke { serial, reason, at }, actor, revoked).await
+    ca.act_once(Act::Revoke { serials: vec![serial], reason, at, invalidity_date: None }, actor, revoked).await
 }

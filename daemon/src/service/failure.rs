@@ -53,7 +53,7 @@ impl From<ClientError> for Failure {
                 Refusal::Busy | Refusal::Journal(_) | Refusal::Sealed | Refusal::Token(_) => Self::Unavailable(words),
                 Refusal::Challenge | Refusal::Forbidden(_) | Refusal::State(_) => Self::Conflict(words),
                 Refusal::Pin { .. } | Refusal::Policy(_) => Self::Refused(words),
-                Refusal::Serial => Self::Internal(words),
+                Refusal::Number { .. } | Refusal::Serial => Self::Internal(words),
             },
         }
     }

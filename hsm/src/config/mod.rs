@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::wire::Purpose;
+use crate::wire::{Bounds, Purpose};
 
 mod raw;
+mod revocation;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,11 @@ pub const FORMAT: u16 = 1;
 /// # module_arguments = "…"                for modules that take a reserved string
 /// # module_writes = ["/var/lib/…/tokens"] what the module must be able to write
 /// # user = "signet-signer"                to become when started as root
+///
+/// [revocation]                            # longest validity of what is signed about revocation
+/// crl = "10d"
+/// ocsp = "10d"
+/// responder = "14d"                       # and the length of an OCSP responder's certificate
 ///
 /// [[listen]]
 /// path = "/run/signet/ca.sock"
@@ -74,6 +80,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Keys.
     pub keys: Vec<Key>,
+    /// How far what is signed about revocation may reach.
+    pub bounds: Bounds,
 }
 
 /// One socket.

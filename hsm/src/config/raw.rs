@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::revocation::RawRevocation;
 use super::{Config, FORMAT, Key, Listen, Peer};
 use crate::wire::Purpose;
 
@@ -68,6 +69,8 @@ struct File {
     listen: Vec<Spanned<RawListen>>,
     #[serde(default)]
     key: Vec<Spanned<RawKey>>,
+    #[serde(default)]
+    revocation: RawRevocation,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +132,7 @@ fn judge(file: File) -> Result<Config, Fault> {
         user: file.user.as_ref().map(user).transpose()?,
         listen,
         keys,
+        bounds: file.revocation.judge()?,
     })
 }
 

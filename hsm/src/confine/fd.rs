@@ -1,9 +1,11 @@
-//! Descriptors that systemd hands to a starting process (sd_listen_fds(3)).
+//! Descriptors that come from elsewhere: from systemd to a starting process (sd_listen_fds(3)), and
+//! beside messages (SCM_RIGHTS, unix(7)).
 
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::socket::{ControlMessageOwned, RecvMsg, UnixAddr};
 
 /// The first descriptor that systemd passes.
 const FIRST: RawFd = 3;
@@ -38,4 +40,19 @@ fn take(fd: RawFd) -> Option<OwnedFd> {
     // SAFETY: `fd` is open, and nobody else owns it: systemd made it for this process (LISTEN_PID
     // is ours), and `inherited`, the only caller, gets past its guard once in a process.
     Some(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Owns every descriptor beside a message that was just received, and gives the first one.
+pub(crate) fn received(message: &RecvMsg<'_, '_, UnixAddr>) -> Option<OwnedFd> {
+    // The space for one is rounded up, and two fit.
+    let mut all = Vec::new();
+    for control in message.cmsgs().into_iter().flatten() {
+        if let ControlMessageOwned::ScmRights(descriptors) = control {
+            #[allow(unsafe_code, reason = "a descriptor that was received has no owner in this process yet")]
+            // SAFETY: the kernel made these descriptors for this process when it received the message,
+            // and `cmsgs` hands them out once: the only caller asks once for each message.
+            all.extend(descriptors.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+        }
+    }
+    all.into_iter().next()
 }

@@ -13,6 +13,7 @@
 //! auditor's check of a copy.
 
 mod commit;
+mod numbers;
 mod reader;
 mod segment;
 #[cfg(test)]
@@ -21,10 +22,12 @@ mod verify;
 mod writer;
 
 pub use commit::Journal;
+pub(crate) use numbers::Numbers;
 pub use reader::Tail;
 pub use verify::{FirstBad, Summary, verify};
 pub use writer::{OpenError, WriteError, Writer};
 
+use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::grant::Grant;
@@ -111,6 +114,26 @@ pub enum Event {
         /// TLS handshakes.
         handshakes: u64,
     },
+    /// A CRL was signed and verified; its signature is not released before this entry is durable (J1).
+    Crl {
+        /// Label of the issuing key.
+        issuer: String,
+        /// Which certificates it speaks of.
+        scope: Scope,
+        /// Its number.
+        number: u64,
+        /// For a delta CRL, the number of the complete one that it adds to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<u64>,
+        /// When it was made.
+        this_update: UnixTime,
+        /// When the next one will be there at the latest.
+        next_update: UnixTime,
+        /// How many certificates it lists.
+        entries: u64,
+        /// SHA-256 of its TBSCertList, hexadecimal.
+        sha256: String,
+    },
     /// An external account key was made.
     EabKeyCreated {
         /// Its id.
@@ -124,6 +147,27 @@ pub enum Event {
         key: String,
         /// What became of the accounts that were bound to it.
         accounts: BoundAccounts,
+    },
+    /// Certificates were put on hold.
+    Held {
+        /// Which.
+        serials: Vec<Serial>,
+        /// When it takes effect.
+        at: UnixTime,
+    },
+    /// The greatest CRL numbers so far: the first entries of each segment but the first, so that the
+    /// last segment knows them.
+    Numbers {
+        /// By issuer and scope.
+        numbers: Vec<CrlNumber>,
+    },
+    /// OCSP responses were signed and verified; no signature is released before this entry is
+    /// durable (J1).
+    Ocsp {
+        /// Label of the OCSP key.
+        key: String,
+        /// SHA-256 of each ResponseData, base64 without padding.
+        sha256: Vec<String>,
     },
     /// The first entry of a journal.
     Opened {
@@ -139,14 +183,24 @@ pub enum Event {
         /// SHA-256 of the file, hexadecimal.
         sha256: String,
     },
-    /// A certificate was revoked.
+    /// Certificates on hold became good again.
+    Released {
+        /// Which.
+        serials: Vec<Serial>,
+        /// When it takes effect.
+        at: UnixTime,
+    },
+    /// Certificates were revoked.
     Revoked {
         /// Which.
-        serial: Serial,
+        serials: Vec<Serial>,
         /// RFC 5280 section 5.3.1 code.
         reason: Option<u8>,
         /// When it takes effect.
         at: UnixTime,
+        /// When they became invalid, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invalidity_date: Option<UnixTime>,
     },
     /// The signer was sealed.
     Sealed,
@@ -166,6 +220,20 @@ pub enum Event {
     UnsealAttempted,
     /// The signer was unsealed.
     Unsealed,
+}
+
+/// The greatest numbers of the CRLs of one issuer and scope. Complete and delta CRLs draw from one
+/// sequence, and those that are made together have one number (RFC 5280 section 5.2.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrlNumber {
+    /// Label of the issuing key.
+    pub issuer: String,
+    /// Which certificates they speak of.
+    pub scope: Scope,
+    /// Of a complete CRL; 0 for none.
+    pub complete: u64,
+    /// Of a delta CRL; 0 for none.
+    pub delta: u64,
 }
 
 impl Event {

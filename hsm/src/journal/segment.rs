@@ -161,8 +161,13 @@ pub(super) struct Before {
     pub(super) at: UnixTime,
 }
 
-/// Reads a segment that is not the last one. Its chain is not checked.
-pub(super) fn before(directory: &Path, first: u64) -> Result<Before, FirstBad> {
+/// Reads a segment that is not the last one, and shows each entry's JSON to `each`. Its chain is not
+/// checked.
+pub(super) fn before(
+    directory: &Path,
+    first: u64,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+) -> Result<Before, FirstBad> {
     let (mut seq, mut latest, mut end) = (first, UnixTime(0), None);
     let bad = |seq: u64, why: String| FirstBad { segment: name(first), line: seq - first + 1, seq, why };
     let unreadable = |seq: u64, error: io::Error| bad(seq, format!("the segment cannot be read: {error}"));
@@ -177,6 +182,7 @@ pub(super) fn before(directory: &Path, first: u64) -> Result<Before, FirstBad> {
             line.split_at_checked(PREFIX).ok_or_else(|| bad(seq, "the line is too short".to_owned()))?;
         let hash = parse_hash(&stated[..64]).ok_or_else(|| bad(seq, "the line's hash is malformed".to_owned()))?;
         let stamp = stamp(json).map_err(|why| bad(seq, why))?;
+        each(json).map_err(|why| bad(seq, why))?;
         latest = latest.max(stamp.at);
         end = Some((hash, stamp.seq));
         seq += 1;

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, posix_fallocate};
 use policy::effects::{Clock, Entropy, EntropyError, UnixTime};
 
+use super::numbers::Numbers;
 use super::reader::{Published, State};
 use super::segment::{self, Before, Hash, START};
 use super::verify::{self, FirstBad};
@@ -121,6 +122,9 @@ pub struct Writer {
     next: u64,
     hash: Hash,
     health: Health,
+    /// Of every CRL that is in the journal.
+    numbers: Numbers,
+    carry: Carry,
     buffer: Vec<u8>,
     pub(super) segment_limit: u64,
     pub(super) published: Arc<Published>,
@@ -145,10 +149,12 @@ impl Writer {
             segments.push(1);
         }
         let (&first, before) = segments.split_last().expect("there is a segment");
+        let (mut numbers, mut here) = (Numbers::default(), Numbers::default());
         let (previous, mut latest) = match before.last() {
             None => (START, UnixTime(0)),
             Some(&before) => {
-                let Before { hash, last, at } = segment::before(directory, before)?;
+                let Before { hash, last, at } =
+                    segment::before(directory, before, &mut |json| numbers.note_json(json))?;
                 if last + 1 != first {
                     let why = format!("the segment before ends with entry {last}");
                     return Err(FirstBad { segment: segment::name(first), line: 1, seq: last + 1, why }.into());
@@ -159,7 +165,8 @@ impl Writer {
         let id = opening(directory, segments[0])?;
         let scanned = segment::scan(directory, first, previous, &mut |json| {
             latest = latest.max(segment::stamp(json)?.at);
-            Ok(())
+            here.note_json(json)?;
+            numbers.note_json(json)
         })?;
         let path = segment::path(directory, first);
         let file = OpenOptions::new().write(true).open(&path).map_err(at("segment", &path))?;
@@ -187,6 +194,9 @@ impl Writer {
             next: scanned.next,
             hash: scanned.hash,
             health: Health::Good,
+            // A crash may have cut off what this segment began with.
+            carry: if here == numbers { Carry::Done } else { Carry::Due },
+            numbers,
             buffer: Vec::new(),
             segment_limit: SEGMENT,
             published: Arc::new(Published::new(directory.to_owned(), state)),
@@ -223,6 +233,11 @@ impl Writer {
         self.published.state().at
     }
 
+    /// The greatest number of every CRL in the journal.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
     /// Writes one entry and returns its number when it is durable. A signer groups its commits
     /// through [`super::Journal`] instead.
     pub fn append(&mut self, event: Event, actor: &str, request_id: &str) -> Result<u64, WriteError> {
@@ -240,6 +255,18 @@ impl Writer {
             let full = WriteError::Full(self.directory.display().to_string());
             let mut staged = Staged { hash: self.hash, next: self.next, at: self.clock.now() };
             self.buffer.clear();
+            if self.length >= self.segment_limit {
+                self.carry = Carry::Due;
+            }
+            let is_written = |draft: &Draft| !stays_out(&self.health, draft);
+            if self.carry == Carry::Due && drafts.iter().any(is_written) {
+                for event in self.numbers.events() {
+                    let draft = Draft { event, actor: "signer".to_owned(), request_id: String::new() };
+                    if let Err(error) = staged.add(&draft, &mut self.buffer) {
+                        tracing::error!(%error, "the numbers of CRLs cannot be carried over");
+                    }
+                }
+            }
             let mut answers = Vec::with_capacity(drafts.len());
             for draft in drafts {
                 answers.push(match stays_out(&self.health, draft) {
@@ -254,6 +281,10 @@ impl Writer {
                 Ok(()) => {
                     self.length += self.buffer.len() as u64;
                     (self.hash, self.next) = (staged.hash, staged.next);
+                    self.carry = Carry::Done;
+                    for (draft, _) in drafts.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
+                        self.numbers.note(&draft.event);
+                    }
                     let mut state = self.published.state();
                     state.last = self.next - 1;
                     // A clock that steps back is not forgotten because somebody wrote an entry (I6).
@@ -356,6 +387,13 @@ pub(super) enum Recovery {
     Good,
     Later,
     Never,
+}
+
+/// Whether the segment knows the numbers of CRLs that were signed before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carry {
+    Done,
+    Due,
 }
 
 /// The chain as it will be after the lines in the buffer.

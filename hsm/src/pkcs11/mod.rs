@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-use policy::key::{KeyAlgorithm, PublicKey, SignatureScheme};
+use policy::key::{Hashed, KeyAlgorithm, PublicKey, SignatureScheme};
 use zeroize::Zeroizing;
 
 pub(crate) use module::create_token;
@@ -143,11 +143,19 @@ impl Token {
     /// Signs in the token and verifies with the public key. Recovers by itself from what its class
     /// says can be recovered from within this process; ECDSA comes back as DER Ecdsa-Sig-Value.
     pub(crate) fn sign(&self, key: &TokenKey, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let hashed = Hashed::of(scheme, message)
+            .map_err(|error| TokenError::new("C_Sign", ErrorClass::Permanent, error.to_string()))?;
+        self.sign_hashed(key, &hashed)
+    }
+
+    /// The same for a message that was hashed piece by piece.
+    pub(crate) fn sign_hashed(&self, key: &TokenKey, hashed: &Hashed) -> Result<Vec<u8>, TokenError> {
+        let scheme = hashed.scheme();
         if sign::algorithm(scheme) != key.public.algorithm() {
             let what = format!("the key `{}` does not sign {scheme:?}", key.label);
             return Err(TokenError::new("C_SignInit", ErrorClass::Permanent, what));
         }
-        let job = Job::new(scheme, message);
+        let job = Job::new(hashed);
         self.recovering(|lease| {
             let handle = match lease.handle(&key.label) {
                 Some(handle) => handle,
@@ -164,7 +172,7 @@ impl Token {
             let sign = |_: &_| lease.session().sign(&job.mechanism, handle, &job.input);
             let answer = self.sessions.module().call("C_Sign", sign)?;
             let signature = job.signature(answer);
-            match signature.filter(|signature| key.public.verify(scheme, message, signature).is_ok()) {
+            match signature.filter(|signature| key.public.verify_hashed(hashed, signature).is_ok()) {
                 Some(good) => {
                     self.sessions.proven();
                     Ok(good)

@@ -1,15 +1,12 @@
 //! Signatures: what the token is given to sign, and what becomes of its answer.
 
-use std::borrow::Cow;
-
-use aws_lc_rs::digest::{self, SHA256, SHA384};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::types::Ulong;
 use der::asn1::UintRef;
 use der::{Encode, Sequence};
-use policy::key::{KeyAlgorithm, SignatureScheme};
+use policy::key::{Hashed, KeyAlgorithm, SignatureScheme};
 
 /// DigestInfo for SHA-256 without its last 32 octets, RFC 8017 section 9.2 note 1.
 const SHA256_INFO: [u8; 19] =
@@ -18,33 +15,31 @@ const SHA256_INFO: [u8; 19] =
 /// Octets of the salt, as TLS 1.3 has it (RFC 8446 section 4.2.3).
 const PSS_SALT: Ulong = Ulong::new(32);
 
-/// What goes into the token for one signature. A digest is always made here, so that it has the
-/// length it must have (CKM_ECDSA takes input of any), and a long message costs the token nothing.
+/// What goes into the token for one signature. A digest is always made outside of it, so that it has
+/// the length it must have (CKM_ECDSA takes input of any), and a long message costs the token nothing.
 /// Ed25519 alone signs the message itself.
-pub(super) struct Job<'a> {
+pub(super) struct Job {
     scheme: SignatureScheme,
     pub(super) mechanism: Mechanism<'static>,
-    pub(super) input: Cow<'a, [u8]>,
+    pub(super) input: Vec<u8>,
 }
 
-impl<'a> Job<'a> {
-    pub(super) fn new(scheme: SignatureScheme, message: &'a [u8]) -> Self {
-        let sha256 = || digest::digest(&SHA256, message).as_ref().to_vec();
-        let (mechanism, input) = match scheme {
-            SignatureScheme::EcdsaP256Sha256 => (Mechanism::Ecdsa, sha256()),
-            SignatureScheme::EcdsaP384Sha384 => (Mechanism::Ecdsa, digest::digest(&SHA384, message).as_ref().to_vec()),
+impl Job {
+    pub(super) fn new(hashed: &Hashed) -> Self {
+        let input = hashed.as_bytes();
+        let (mechanism, input) = match hashed.scheme() {
+            SignatureScheme::EcdsaP256Sha256 | SignatureScheme::EcdsaP384Sha384 => (Mechanism::Ecdsa, input.to_vec()),
             SignatureScheme::Ed25519 => {
-                let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
-                return Self { scheme, mechanism, input: Cow::Borrowed(message) };
+                (Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)), input.to_vec())
             }
-            SignatureScheme::RsaPkcs1Sha256 => (Mechanism::RsaPkcs, [&SHA256_INFO[..], &sha256()].concat()),
+            SignatureScheme::RsaPkcs1Sha256 => (Mechanism::RsaPkcs, [&SHA256_INFO[..], input].concat()),
             SignatureScheme::RsaPssSha256 => {
                 let hash_alg = MechanismType::SHA256;
                 let parameters = PkcsPssParams { hash_alg, mgf: PkcsMgfType::MGF1_SHA256, s_len: PSS_SALT };
-                (Mechanism::RsaPkcsPss(parameters), sha256())
+                (Mechanism::RsaPkcsPss(parameters), input.to_vec())
             }
         };
-        Self { scheme, mechanism, input: Cow::Owned(input) }
+        Self { scheme: hashed.scheme(), mechanism, input }
     }
 
     /// The signature in the form that X.509 and TLS want; `None` if the token's answer is none.
@@ -99,7 +94,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_length_is_no_ecdsa_signature() {
-        let job = Job::new(SignatureScheme::EcdsaP256Sha256, b"message");
+        let job = Job::new(&Hashed::of(SignatureScheme::EcdsaP256Sha256, b"message").expect("short"));
         for length in [0, 1, 63, 65, 96] {
             assert_eq!(job.signature(vec![1; length]), None, "{length}");
         }

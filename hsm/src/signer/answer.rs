@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 
+use policy::crl::Reason;
 use policy::effects::{Clock, Entropy, UnixTime};
 use policy::evidence::Method;
 use policy::key::SignatureScheme;
+use policy::serial::Serial;
 
+use super::crl::{Press, SignedCrl};
 use super::issue::{Bench, NotIssued};
 use super::keys::{self, Configured, Keys};
 use super::lane::{Admission, Lane};
@@ -17,10 +20,13 @@ use super::server::{Service, Ticket};
 use super::state::SealState;
 use super::table::{RequestKind, Verdict, permitted};
 use super::{Ended, unseal};
-use crate::journal::{Event, Journal, WriteError};
+use crate::journal::{Event, Journal, Numbers, WriteError};
 use crate::pkcs11::{ErrorClass, Token, TokenError};
 use crate::seal::{Attempts, DescriptorStore, Supervisor, is_statement};
-use crate::wire::{Act, Actor, CertificateRequest, MAX_RESERVE, Purpose, Refusal, Request, Response, Status};
+use crate::wire::{
+    Act, Actor, Bounds, CertificateRequest, CrlRequest, MAX_RESERVE, MAX_SERIALS, Purpose, Refusal, Request, Response,
+    SealedPaper, Status,
+};
 
 /// Everything a signer has while it serves.
 pub(super) struct Signer {
@@ -30,6 +36,8 @@ pub(super) struct Signer {
     /// Whether the token's PIN comes from a file at every start, so that sealing would not last.
     pub(super) always_open: bool,
     pub(super) configured: Vec<Configured>,
+    pub(super) sessions: u16,
+    pub(super) bounds: Bounds,
     pub(super) profiles: Profiles,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Mutex<Box<dyn Entropy>>,
@@ -40,6 +48,8 @@ pub(super) struct Signer {
     pub(super) store: DescriptorStore,
     pub(super) supervisor: Supervisor,
     pub(super) serials: Mutex<Serials>,
+    /// The greatest CRL numbers that were tried: those of the journal, and those on their way to it.
+    pub(super) crl_numbers: Mutex<Numbers>,
     /// Handshakes signed and not yet journalled.
     pub(super) handshakes: AtomicU64,
     pub(super) lane: Lane<Job>,
@@ -50,10 +60,11 @@ pub(super) struct Signer {
 pub(super) struct Job {
     ticket: Ticket,
     request: Request,
+    paper: Option<SealedPaper>,
 }
 
 impl Service for Signer {
-    fn serve(self: &Arc<Self>, ticket: Ticket, request: Request) {
+    fn serve(self: &Arc<Self>, ticket: Ticket, request: Request, paper: Option<SealedPaper>) {
         let verdict = {
             let state = self.state();
             match permitted(state.kind(), ticket.peer(), RequestKind::from(&request)) {
@@ -74,10 +85,13 @@ impl Service for Signer {
             Request::Record { act, actor } => self.record(ticket, act, actor),
             Request::Journal { after } => ticket.answer(self.read(after)),
             Request::Certificate(_)
+            | Request::Crl(_)
             | Request::Handshake { .. }
             | Request::Identify { .. }
+            | Request::Ocsp(_)
+            | Request::OcspCertificate { .. }
             | Request::Seal { .. }
-            | Request::Unseal { .. } => self.through_lane(Job { ticket, request }),
+            | Request::Unseal { .. } => self.through_lane(Job { ticket, request, paper }),
         }
     }
 
@@ -120,10 +134,14 @@ impl Signer {
             Admission::Later => None,
             Admission::Full(job) => return job.ticket.answer(Err(Refusal::Busy)),
         };
-        while let Some(Job { ticket, request }) = next {
+        while let Some(Job { ticket, request, paper }) = next {
             match request {
                 _ if !ticket.is_awaited() => {}
                 Request::Certificate(request) => self.certificate(ticket, *request),
+                Request::Crl(request) => self.crl(ticket, &request, paper),
+                Request::Ocsp(_) | Request::OcspCertificate { .. } => {
+                    ticket.answer(Err(Refusal::Policy("this signer signs nothing about revocation yet".to_owned())));
+                }
                 Request::Handshake { key, scheme, message } => {
                     let answer = self.handshake(&key, scheme, &message);
                     self.answer_signature(ticket, answer);
@@ -159,6 +177,8 @@ impl Signer {
             journal_fault: self.journal.fault(),
             wrong_pins: self.attempts.wrong(),
             keys: keys::status(&self.configured, keys),
+            sessions: self.sessions,
+            bounds: self.bounds,
             started: self.started,
             unconfined: self.unconfined.clone(),
         }
@@ -187,18 +207,9 @@ impl Signer {
         if let Err(refusal) = not_ours(&actor.who) {
             return ticket.answer(Err(refusal));
         }
-        let event = match act {
-            Act::BindAccount { account, key } => Event::AccountBound { account, key },
-            Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
-            Act::EndAccount { account } => Event::AccountEnded { account },
-            Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
-            Act::Revoke { reason: Some(reason), .. } if !is_reason(reason) => {
-                let why =
-                    format!("{reason} is not a reason to revoke for: RFC 5280 section 5.3.1 has 0 to 6, 9 and 10");
-                return ticket.answer(Err(Refusal::Policy(why)));
-            }
-            Act::Revoke { serial, reason, at } => Event::Revoked { serial, reason, at },
-            Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+        let event = match event(act) {
+            Ok(event) => event,
+            Err(refusal) => return ticket.answer(Err(refusal)),
         };
         self.journal.append(event, actor.who, actor.request_id, move |written| {
             ticket.answer(written.map(|seq| Response::Recorded { seq }).map_err(journal));
@@ -219,17 +230,56 @@ impl Signer {
         let Event::Certificate { certificate, record, .. } = &event else {
             return ticket.answer(Err(Refusal::Busy));
         };
-        let (certificate, who, id) = (certificate.clone(), record.actor.clone(), record.request_id.clone());
+        let certificate = certificate.clone();
+        let actor = Actor { who: record.actor.clone(), request_id: record.request_id.clone() };
+        self.release(ticket, event, actor, |seq| Response::Certificate { certificate, seq });
+    }
+
+    /// Journals what was signed, and then answers (J1).
+    fn release(
+        &self,
+        ticket: Ticket,
+        event: Event,
+        actor: Actor,
+        response: impl FnOnce(u64) -> Response + Send + 'static,
+    ) {
         // The seal is closed under the same lock, so that nothing is signed after that entry.
         let state = self.state();
         if !matches!(*state, SealState::Unsealed(_)) {
             drop(state);
             return ticket.answer(Err(Refusal::Sealed));
         }
-        // J1: the answer leaves from the journal's thread, when the entry is durable.
-        self.journal.append(event, who, id, move |written| {
-            ticket.answer(written.map(|seq| Response::Certificate { certificate, seq }).map_err(journal));
+        // The answer leaves from the journal's thread, when the entry is durable.
+        self.journal.append(event, actor.who, actor.request_id, move |written| {
+            ticket.answer(written.map(response).map_err(journal));
         });
+    }
+
+    fn crl(&self, ticket: Ticket, request: &CrlRequest, paper: Option<SealedPaper>) {
+        let Some(paper) = paper else {
+            let why = "a CRL comes as a memfd that is sealed against every change".to_owned();
+            return ticket.answer(Err(Refusal::Forbidden(why)));
+        };
+        match self.print(request, &paper) {
+            Ok(SignedCrl { event, signature }) => {
+                self.release(ticket, event, request.actor.clone(), |seq| Response::Crl { signature, seq });
+            }
+            Err(NotIssued::Refused(refusal)) => ticket.answer(Err(refusal)),
+            Err(NotIssued::Token(error)) => self.token_failed(ticket, &error),
+        }
+    }
+
+    fn print(&self, request: &CrlRequest, paper: &SealedPaper) -> Result<SignedCrl, NotIssued> {
+        not_ours(&request.actor.who)?;
+        let keys = self.keys()?;
+        let press = Press {
+            token: &self.token,
+            keys: &keys,
+            profiles: &self.profiles,
+            bounds: self.bounds,
+            now: self.clock.now(),
+        };
+        press.sign(request, paper, |take| take(&mut self.crl_numbers.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn issue(&self, request: CertificateRequest) -> Result<Event, NotIssued> {
@@ -336,10 +386,38 @@ impl Signer {
     }
 }
 
-/// Whether a CRL entry can have this reason (RFC 5280 section 5.3.1): 7 is not used, and
-/// removeFromCRL (8) revokes nothing.
-fn is_reason(code: u8) -> bool {
-    matches!(code, 0..=6 | 9 | 10)
+/// What the journal says of an act, if it can be one.
+fn event(act: Act) -> Result<Event, Refusal> {
+    let some = |serials: &[Serial]| match serials.len() {
+        1..=MAX_SERIALS => Ok(()),
+        many => Err(Refusal::Policy(format!("an act concerns 1 to {MAX_SERIALS} certificates, not {many}"))),
+    };
+    Ok(match act {
+        Act::BindAccount { account, key } => Event::AccountBound { account, key },
+        Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+        Act::EndAccount { account } => Event::AccountEnded { account },
+        Act::Hold { serials, at } => {
+            some(&serials)?;
+            Event::Held { serials, at }
+        }
+        Act::Release { serials, at } => {
+            some(&serials)?;
+            Event::Released { serials, at }
+        }
+        Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
+        Act::Revoke { serials, reason, at, invalidity_date } => {
+            some(&serials)?;
+            match reason.map(Reason::try_from).transpose() {
+                Err(error) => return Err(Refusal::Policy(error.to_string())),
+                Ok(Some(Reason::CertificateHold)) => {
+                    let why = "a hold can be taken back and a revocation cannot: put the certificate on hold instead";
+                    return Err(Refusal::Policy(why.to_owned()));
+                }
+                Ok(_) => Event::Revoked { serials, reason, at, invalidity_date },
+            }
+        }
+        Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+    })
 }
 
 /// Refuses an actor whose name in the journal is proof that it was not `signetd`'s doing.

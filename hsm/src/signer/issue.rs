@@ -66,7 +66,7 @@ impl Bench<'_> {
             .profiles
             .get(&request.profile)
             .ok_or_else(|| refuse(format!("there is no profile `{}`", request.profile)))?;
-        let (key, issuer) = self.issuer(&request.issuer)?;
+        let (key, issuer) = issuer(self.keys, &request.issuer)?;
         let tbs = TbsCertificate::from_der(&request.tbs).map_err(policy)?;
         let linted = self.check(profile, issuer, &request, &tbs)?.lint(Some(issuer)).map_err(policy)?;
 
@@ -95,14 +95,6 @@ impl Bench<'_> {
         })
     }
 
-    fn issuer(&self, label: &str) -> Result<(&Key, &Issuer), Refusal> {
-        match self.keys.get(label) {
-            Some(key @ Key { purpose: Purpose::Issue, issuer: Some(issuer), .. }) => Ok((key, issuer)),
-            Some(_) => Err(Refusal::Forbidden(format!("the key `{label}` does not issue certificates"))),
-            None => Err(Refusal::Policy(format!("there is no key `{label}`"))),
-        }
-    }
-
     /// Builds the bytes again from what this process knows, and compares.
     fn check(
         &self,
@@ -120,7 +112,12 @@ impl Bench<'_> {
             Decision::Issue(terms) => terms,
             Decision::Refuse(refusal) => return Err(Refusal::Policy(refusal.why)),
         };
-        let signed_at = self.time_of_signing(tbs.validity().map_err(policy)?.not_before(), &terms, issuer)?;
+        let terms = terms.with_validity(request.requested);
+        let signed_at = match request.requested.not_before {
+            // It says nothing of the time of signing; whether it can be had now is judged below.
+            Some(_) => self.now,
+            None => self.time_of_signing(tbs.validity().map_err(policy)?.not_before(), &terms, issuer)?,
+        };
         let serial = tbs.serial().map_err(policy)?;
         let ours = tbs::leaf(profile, &terms, issuer, &key, serial, signed_at).map_err(policy)?;
         if ours != *tbs {
@@ -147,6 +144,15 @@ impl Bench<'_> {
             )));
         }
         Ok(implied)
+    }
+}
+
+/// The issuing key with this label, and its certificate.
+pub(super) fn issuer<'a>(keys: &'a Keys, label: &str) -> Result<(&'a Key, &'a Issuer), Refusal> {
+    match keys.get(label) {
+        Some(key @ Key { purpose: Purpose::Issue, issuer: Some(issuer), .. }) => Ok((key, issuer)),
+        Some(_) => Err(Refusal::Forbidden(format!("the key `{label}` signs neither certificates nor CRLs"))),
+        None => Err(Refusal::Policy(format!("there is no key `{label}`"))),
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod answer;
 pub(crate) mod console;
+mod crl;
 mod issue;
 mod keys;
 mod lane;
@@ -331,12 +332,15 @@ impl Loaded {
         let (ended, wait) = mpsc::sync_channel(1);
         let (sessions, deadline) = (base.config.sessions, base.config.deadline);
         let sentence = state.sentence();
+        let crl_numbers = Mutex::new(base.writer.numbers().clone());
         let signer = Arc::new(Signer {
             name: base.config.name,
             started: base.clock.now(),
             unconfined,
             always_open: base.config.pin.is_some(),
             configured: base.configured,
+            sessions: u16::try_from(sessions).unwrap_or(u16::MAX),
+            bounds: base.config.bounds,
             profiles: base.profiles,
             clock: base.clock,
             entropy: Mutex::new(base.entropy),
@@ -347,6 +351,7 @@ impl Loaded {
             store: base.store,
             supervisor: base.supervisor,
             serials: Mutex::new(Serials::default()),
+            crl_numbers,
             handshakes: AtomicU64::new(0),
             lane: Lane::new(sessions),
             ended,

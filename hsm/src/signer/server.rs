@@ -24,7 +24,7 @@ use nix::sys::socket::{MsgFlags, getsockopt, setsockopt};
 
 use super::listen::Listener;
 use crate::config::Peer;
-use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response};
+use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response, SealedPaper};
 
 /// Most connections of each kind of peer. `signetd` has one a signer.
 const MOST_CONNECTIONS: usize = 16;
@@ -35,6 +35,10 @@ const MOST_IN_FLIGHT: usize = 2048;
 /// Most octets of one connection's requests that have no answer yet, and of its answers that wait
 /// for it to read.
 const MOST_OCTETS: usize = 4 * 1024 * 1024;
+
+/// What a paper counts for among them: a few fit, because each is a descriptor and its contents are
+/// kept in memory.
+const PAPER: usize = MOST_OCTETS / 8;
 
 /// How long a peer that left no room for an answer may go on not reading before its connection ends.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,7 +55,8 @@ const LISTENER: u64 = 1 << 63;
 /// What the loop hands requests to.
 pub(super) trait Service: Send + Sync {
     /// Answers one request, now or later, on this thread or another.
-    fn serve(self: &Arc<Self>, ticket: Ticket, request: Request);
+    /// `paper` came beside it.
+    fn serve(self: &Arc<Self>, ticket: Ticket, request: Request, paper: Option<SealedPaper>);
 
     /// The process was asked to end.
     fn stop(&self);
@@ -276,12 +281,15 @@ impl Server {
         let mut room = true;
         let received = match connection.ended.load(Ordering::SeqCst) {
             true => Err(FrameError::Closed),
-            false => wire::receive(&connection.stream, buffer, MsgFlags::MSG_DONTWAIT),
+            false => wire::receive_with(&connection.stream, buffer, MsgFlags::MSG_DONTWAIT),
         };
+        let mut paper = None;
         let call = match received {
-            Ok(frame) => {
-                room = ticket.weigh(frame.len());
+            Ok((frame, descriptor)) => {
+                let beside = if descriptor.is_some() { PAPER } else { 0 };
+                room = ticket.weigh(frame.len() + beside);
                 let call = wire::decode::<Call>(frame);
+                paper = descriptor.and_then(SealedPaper::from_peer);
                 // From here on another thread may receive from this connection.
                 let _ = self.epoll.modify(&connection.stream, &mut once(number));
                 call
@@ -298,7 +306,7 @@ impl Server {
                 if in_flight >= MOST_IN_FLIGHT || !room {
                     return ticket.answer(Err(Refusal::Busy));
                 }
-                service.serve(ticket, request);
+                service.serve(ticket, request, paper);
             }
             Err(error) => {
                 match error {
@@ -426,7 +434,7 @@ mod tests {
     struct Holding(Mutex<Vec<Ticket>>);
 
     impl Service for Holding {
-        fn serve(self: &Arc<Self>, ticket: Ticket, _request: Request) {
+        fn serve(self: &Arc<Self>, ticket: Ticket, _request: Request, _paper: Option<SealedPaper>) {
             self.0.lock().unwrap().push(ticket);
         }
 

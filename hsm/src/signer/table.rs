@@ -18,9 +18,12 @@ pub(super) enum StateKind {
 pub(super) enum RequestKind {
     Certificate,
     Challenge,
+    Crl,
     Handshake,
     Identify,
     Journal,
+    Ocsp,
+    OcspCertificate,
     Record,
     Reserve,
     Seal,
@@ -55,7 +58,10 @@ pub(super) fn permitted(state: StateKind, peer: Peer, request: RequestKind) -> V
         (Peer::Daemon, R::Journal | R::Record) => Verdict::Allowed,
         // A token that cannot be used is sealed all the same: its PIN may still be held.
         (Peer::Daemon, R::Seal) if state == S::Faulted => Verdict::Allowed,
-        (Peer::Daemon, R::Certificate | R::Handshake | R::Reserve | R::Seal) => needs_key(state),
+        (
+            Peer::Daemon,
+            R::Certificate | R::Crl | R::Handshake | R::Ocsp | R::OcspCertificate | R::Reserve | R::Seal,
+        ) => needs_key(state),
         (Peer::Daemon, R::Challenge | R::Unseal) => match state {
             S::Sealed => Verdict::Allowed,
             S::Unsealing => Verdict::NotNow("another attempt to unseal is in progress"),
@@ -78,9 +84,12 @@ impl From<&Request> for RequestKind {
         match request {
             Request::Certificate(_) => Self::Certificate,
             Request::Challenge => Self::Challenge,
+            Request::Crl(_) => Self::Crl,
             Request::Handshake { .. } => Self::Handshake,
             Request::Identify { .. } => Self::Identify,
             Request::Journal { .. } => Self::Journal,
+            Request::Ocsp(_) => Self::Ocsp,
+            Request::OcspCertificate { .. } => Self::OcspCertificate,
             Request::Record { .. } => Self::Record,
             Request::Reserve { .. } => Self::Reserve,
             Request::Seal { .. } => Self::Seal,
@@ -97,24 +106,30 @@ mod tests {
     /// The whole table once more, as a person would write it down: rows are requests; columns are
     /// sealed, unsealing, unsealed, faulted. `+` allowed, `s` sealed, `f` faulted, `n` not now, `-`
     /// forbidden.
-    const DAEMON: [(RequestKind, &str); 10] = [
+    const DAEMON: [(RequestKind, &str); 13] = [
         (RequestKind::Certificate, "ss+f"),
         (RequestKind::Challenge, "+nnf"),
+        (RequestKind::Crl, "ss+f"),
         (RequestKind::Handshake, "ss+f"),
         (RequestKind::Identify, "----"),
         (RequestKind::Journal, "++++"),
+        (RequestKind::Ocsp, "ss+f"),
+        (RequestKind::OcspCertificate, "ss+f"),
         (RequestKind::Record, "++++"),
         (RequestKind::Reserve, "ss+f"),
         (RequestKind::Seal, "ss++"),
         (RequestKind::Status, "++++"),
         (RequestKind::Unseal, "+nnf"),
     ];
-    const SIGNER: [(RequestKind, &str); 10] = [
+    const SIGNER: [(RequestKind, &str); 13] = [
         (RequestKind::Certificate, "----"),
         (RequestKind::Challenge, "----"),
+        (RequestKind::Crl, "----"),
         (RequestKind::Handshake, "----"),
         (RequestKind::Identify, "ss+f"),
         (RequestKind::Journal, "----"),
+        (RequestKind::Ocsp, "----"),
+        (RequestKind::OcspCertificate, "----"),
         (RequestKind::Record, "----"),
         (RequestKind::Reserve, "----"),
         (RequestKind::Seal, "----"),

@@ -1,13 +1,15 @@
 //! Frames: one packet, a version octet, then postcard.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{self, MsgFlags};
+use nix::sys::socket::{self, ControlMessage, MsgFlags, UnixAddr};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{MAX_FRAME, VERSION};
+use crate::confine::fd;
 
 /// Why a frame was not sent, not received, or not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,14 +67,34 @@ pub fn send(socket: impl AsFd, frame: &[u8], flags: MsgFlags) -> Result<(), Fram
             // A packet is sent whole or not at all.
             Ok(_) => return Ok(()),
             Err(Errno::EINTR) => {}
-            Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => return Err(FrameError::Closed),
-            Err(errno) => return Err(FrameError::Io(errno)),
+            Err(errno) => return Err(unsent(errno)),
+        }
+    }
+}
+
+/// Sends one frame, and a descriptor beside it.
+pub fn send_with(
+    socket: impl AsFd,
+    frame: &[u8],
+    descriptor: BorrowedFd<'_>,
+    flags: MsgFlags,
+) -> Result<(), FrameError> {
+    if frame.len() > MAX_FRAME {
+        return Err(FrameError::TooLarge);
+    }
+    let (fd, beside) = (socket.as_fd().as_raw_fd(), [descriptor.as_raw_fd()]);
+    loop {
+        let (parts, beside) = ([IoSlice::new(frame)], [ControlMessage::ScmRights(&beside)]);
+        match socket::sendmsg::<UnixAddr>(fd, &parts, &beside, flags | MsgFlags::MSG_NOSIGNAL, None) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(unsent(errno)),
         }
     }
 }
 
 /// Receives one packet into `buffer`, which holds [`MAX_FRAME`] bytes, and returns the part of it
-/// that is the frame.
+/// that is the frame. Descriptors beside it are closed unseen.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8], flags: MsgFlags) -> Result<&[u8], FrameError> {
     let fd = socket.as_fd().as_raw_fd();
     loop {
@@ -81,8 +103,44 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8], flags: MsgFlags) -> Result<
             Ok(0) => return Err(FrameError::Closed),
             Ok(len) => return buffer.get(..len).ok_or(FrameError::TooLarge),
             Err(Errno::EINTR) => {}
-            Err(Errno::ECONNRESET | Errno::ENOTCONN) => return Err(FrameError::Closed),
-            Err(errno) => return Err(FrameError::Io(errno)),
+            Err(errno) => return Err(unreceived(errno)),
         }
+    }
+}
+
+/// Receives one packet as [`receive`] does, and the first descriptor that came beside it.
+pub fn receive_with(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    flags: MsgFlags,
+) -> Result<(&[u8], Option<OwnedFd>), FrameError> {
+    let fd = socket.as_fd().as_raw_fd();
+    let flags = flags | MsgFlags::MSG_TRUNC | MsgFlags::MSG_CMSG_CLOEXEC;
+    loop {
+        let mut space = nix::cmsg_space!(RawFd);
+        let received = socket::recvmsg::<UnixAddr>(fd, &mut [IoSliceMut::new(buffer)], Some(&mut space), flags)
+            .map(|message| (message.bytes, fd::received(&message)));
+        match received {
+            Ok((0, _)) => return Err(FrameError::Closed),
+            Ok((length, descriptor)) => {
+                return buffer.get(..length).map(|frame| (frame, descriptor)).ok_or(FrameError::TooLarge);
+            }
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(unreceived(errno)),
+        }
+    }
+}
+
+fn unsent(errno: Errno) -> FrameError {
+    match errno {
+        Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN => FrameError::Closed,
+        errno => FrameError::Io(errno),
+    }
+}
+
+fn unreceived(errno: Errno) -> FrameError {
+    match errno {
+        Errno::ECONNRESET | Errno::ENOTCONN => FrameError::Closed,
+        errno => FrameError::Io(errno),
     }
 }

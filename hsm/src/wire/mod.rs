@@ -5,26 +5,30 @@
 //! in flight, and answers come in any order.
 
 mod frame;
+mod paper;
 #[cfg(test)]
 mod tests;
 
+use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::grant::Grant;
 use policy::key::SignatureScheme;
 use policy::serial::Serial;
+use policy::validity::Requested;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::journal::JournalId;
-pub use frame::{FrameError, decode, encode, receive, send};
+pub use frame::{FrameError, decode, encode, receive, receive_with, send, send_with};
+pub use paper::{Paper, SealedPaper};
 
 /// Version of the frame format. A peer that speaks another one is refused with a sentence.
 pub const VERSION: u8 = 1;
 
 /// Largest frame in bytes, the version octet included. Neither side sends a larger one, and a larger
-/// one that arrives ends the connection. What does not fit (a large CRL) will travel as a memfd
-/// sealed against every change, passed with SCM_RIGHTS beside the frame that names its length.
+/// one that arrives ends the connection. What does not fit (a CRL) travels as a memfd sealed against
+/// every change, passed with SCM_RIGHTS beside the frame that says what to read of it.
 pub const MAX_FRAME: usize = 128 * 1024;
 
 /// Longest text in octets that a request brings for the journal: who acts, request and order ids.
@@ -92,6 +96,8 @@ pub enum Request {
     },
     /// Sign one leaf certificate. Unsealed only.
     Certificate(Box<CertificateRequest>),
+    /// Sign one CRL. Its TBSCertList comes beside the frame, as a [`SealedPaper`]. Unsealed only.
+    Crl(CrlRequest),
     /// Sign one TLS handshake with a key whose purpose is `tls`.
     Handshake {
         /// The key's label.
@@ -119,6 +125,16 @@ pub enum Request {
         /// Sequence number of the last entry that the caller has; 0 for none.
         after: u64,
     },
+    /// Sign OCSP responses. Unsealed only.
+    Ocsp(OcspRequest),
+    /// Certify the OCSP key of this token once more: the same certificate with a new serial and a
+    /// new validity, signed by the issuing key above it. Unsealed only.
+    OcspCertificate {
+        /// Label of the OCSP key.
+        key: String,
+        /// Who asks.
+        actor: Actor,
+    },
 }
 
 /// Most serials in one reservation.
@@ -133,12 +149,43 @@ pub struct CertificateRequest {
     pub profile: String,
     /// The common name that the requester asked for, if any.
     pub common_name: Option<String>,
+    /// The ends of the validity that the requester asked for.
+    pub requested: Requested,
     /// DER of the TBSCertificate; the signer builds it again and compares.
     pub tbs: Vec<u8>,
     /// Why it may be signed.
     #[serde(with = "as_json")]
     pub record: AuthorizationRecord,
 }
+
+/// One CRL to be signed. The signer reads it whole, with every lint, before it signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrlRequest {
+    /// Label of the issuing key.
+    pub issuer: String,
+    /// What it must say of itself.
+    pub scope: Scope,
+    /// Where the TBSCertList begins in the paper.
+    pub start: u64,
+    /// Its octets.
+    pub length: u64,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// OCSP responses to be signed: one entry in the journal for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OcspRequest {
+    /// Label of the OCSP key.
+    pub key: String,
+    /// ResponseData (RFC 6960 section 4.2.1), DER; at most [`MAX_OCSP`].
+    pub responses: Vec<Vec<u8>>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// Most OCSP responses in one request: their signatures, of the largest keys, fit one frame.
+pub const MAX_OCSP: usize = 200;
 
 /// An authorization record on the wire: the JSON that the journal will hold. Names are tagged by
 /// their type, which a format that does not describe itself cannot read back.
@@ -199,20 +246,36 @@ pub enum Act {
         #[serde(deserialize_with = "short")]
         account: String,
     },
+    /// Certificates are put on hold: revoked with certificateHold, which [`Act::Release`] takes back.
+    Hold {
+        /// Which, at most [`MAX_SERIALS`].
+        serials: Vec<Serial>,
+        /// When it takes effect.
+        at: UnixTime,
+    },
+    /// Certificates on hold are good again.
+    Release {
+        /// Which, at most [`MAX_SERIALS`].
+        serials: Vec<Serial>,
+        /// When it takes effect.
+        at: UnixTime,
+    },
     /// An administrator is removed.
     RemoveAdministrator {
         /// SHA-256 of the certificate, lower-case hexadecimal.
         #[serde(deserialize_with = "short")]
         fingerprint: String,
     },
-    /// A certificate is revoked.
+    /// Certificates are revoked for good, whether they were on hold or not.
     Revoke {
-        /// Which.
-        serial: Serial,
-        /// RFC 5280 section 5.3.1 code; `None` leaves the extension out.
+        /// Which, at most [`MAX_SERIALS`].
+        serials: Vec<Serial>,
+        /// RFC 5280 section 5.3.1 code, not 6; `None` leaves the extension out.
         reason: Option<u8>,
         /// When it takes effect.
         at: UnixTime,
+        /// When the key was lost, or the certificate otherwise became invalid, if that is known.
+        invalidity_date: Option<UnixTime>,
     },
     /// An external account key is revoked.
     RevokeEabKey {
@@ -223,6 +286,9 @@ pub enum Act {
         accounts: BoundAccounts,
     },
 }
+
+/// Most certificates in one act: their serials fit one frame and one line of the journal.
+pub const MAX_SERIALS: usize = 1000;
 
 /// What becomes of the accounts that are bound to a key that is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,11 +325,25 @@ pub enum Response {
     Sealing,
     /// To [`Request::Reserve`].
     Reserved(Vec<Serial>),
-    /// To [`Request::Certificate`]: durably journalled.
+    /// To [`Request::Certificate`] and [`Request::OcspCertificate`]: durably journalled.
     Certificate {
         /// The whole certificate, DER.
         certificate: Vec<u8>,
         /// Its journal entry.
+        seq: u64,
+    },
+    /// To [`Request::Crl`]: durably journalled.
+    Crl {
+        /// The signature, for [`policy::crl::Envelope`]; ECDSA as DER Ecdsa-Sig-Value.
+        signature: Vec<u8>,
+        /// Its journal entry.
+        seq: u64,
+    },
+    /// To [`Request::Ocsp`]: durably journalled.
+    Ocsp {
+        /// One signature for each response, in their order.
+        signatures: Vec<Vec<u8>>,
+        /// Their journal entry.
         seq: u64,
     },
     /// To [`Request::Handshake`] and [`Request::Identify`]; ECDSA as DER Ecdsa-Sig-Value.
@@ -314,10 +394,26 @@ pub struct Status {
     pub wrong_pins: u32,
     /// The keys it serves.
     pub keys: Vec<KeyStatus>,
+    /// How many signatures it makes at once.
+    pub sessions: u16,
+    /// How far what it signs about revocation may reach.
+    pub bounds: Bounds,
     /// Since when this process runs.
     pub started: UnixTime,
     /// What the confinement could not put in force on this host, a sentence each.
     pub unconfined: Vec<String>,
+}
+
+/// How long the validity of what a signer signs about revocation may be, in seconds; its configuration
+/// says so, and what would reach farther is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// From thisUpdate to nextUpdate of a CRL.
+    pub crl: u64,
+    /// From thisUpdate to nextUpdate of an OCSP response.
+    pub ocsp: u64,
+    /// Length of an OCSP responder's certificate.
+    pub responder: u64,
 }
 
 /// Seal state as the outside sees it.
@@ -391,6 +487,15 @@ pub enum Refusal {
     Pin {
         /// Wrong attempts since the last right one.
         wrong_pins: u32,
+    },
+    /// The number of a CRL is not the next one: take one that is greater than `above`, at least the
+    /// time, and no greater than both demand ([`policy::crl::number`]).
+    #[error(
+        "the CRL's number is not the next one: it must be greater than {above}, and no more so than the time demands"
+    )]
+    Number {
+        /// The greatest number that was signed.
+        above: u64,
     },
     /// Policy says no; the sentence is for the client.
     #[error("{0}")]

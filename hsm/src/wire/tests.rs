@@ -53,6 +53,7 @@ fn request() -> impl Strategy<Value = Request> {
                 issuer: text.clone(),
                 profile: text.clone(),
                 common_name,
+                requested: Requested { not_before: Some(UnixTime(at)), not_after: None },
                 tbs,
                 record: AuthorizationRecord {
                     actor: text.clone(),
@@ -76,7 +77,15 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         bytes().prop_map(|statement| Request::Identify { statement }),
         (serial(), proptest::option::of(any::<u8>()), any::<u64>(), actor()).prop_map(|(serial, reason, at, actor)| {
-            Request::Record { act: Act::Revoke { serial, reason, at: UnixTime(at) }, actor }
+            Request::Record {
+                act: Act::Revoke {
+                    serials: vec![serial; 3],
+                    reason,
+                    at: UnixTime(at),
+                    invalidity_date: Some(UnixTime(at)),
+                },
+                actor,
+            }
         }),
         (act(), actor()).prop_map(|(act, actor)| Request::Record { act, actor }),
         any::<u64>().prop_map(|after| Request::Journal { after }),
@@ -142,6 +151,7 @@ fn names_that_go_into_the_journal_are_short() {
                 issuer: String::new(),
                 profile: String::new(),
                 common_name: None,
+                requested: Requested::default(),
                 tbs: Vec::new(),
                 record: AuthorizationRecord { actor, request_id, order: Some(order), names: vec![evidence] },
             }))

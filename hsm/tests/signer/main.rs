@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what broke by panicking")]
 
+mod crl;
 mod issuance;
 mod recovery;
 mod rig;
@@ -43,7 +44,7 @@ fn a_sealed_signer_refuses_to_sign_and_goes_on_with_the_rest() {
     let serial = "01".repeat(20).parse().unwrap();
     assert_eq!(refusal(client.call(None, issuance::any_certificate(serial))), Refusal::Sealed);
 
-    let act = Act::Revoke { serial, reason: Some(1), at: UnixTime(1) };
+    let act = Act::Revoke { serials: vec![serial], reason: Some(1), at: UnixTime(1), invalidity_date: None };
     let recorded = client.call(None, Request::Record { act, actor: actor() }).unwrap();
     assert_eq!(recorded, Response::Recorded { seq: before.last + 1 });
     match client.call(None, Request::Journal { after: before.last }).unwrap() {
@@ -64,15 +65,15 @@ fn a_revocation_has_a_reason_that_x509_knows_or_none() {
     let serial = "01".repeat(20).parse().unwrap();
     let last = status(&client).last;
     let revoke = |reason| {
-        let act = Act::Revoke { serial, reason, at: UnixTime(1) };
+        let act = Act::Revoke { serials: vec![serial], reason, at: UnixTime(1), invalidity_date: None };
         client.call(None, Request::Record { act, actor: actor() })
     };
-    for reason in [7, 8, 11, 255] {
+    for reason in [6, 7, 8, 11, 255] {
         let refused = refusal(revoke(Some(reason)));
         assert!(matches!(refused, Refusal::Policy(_)), "{reason}: {refused:?}");
     }
     assert_eq!(status(&client).last, last, "a refused act is in the journal");
-    for reason in [None, Some(0), Some(6), Some(9), Some(10)] {
+    for reason in [None, Some(0), Some(9), Some(10)] {
         assert!(revoke(reason).is_ok(), "{reason:?}");
     }
 }

@@ -1,6 +1,9 @@
 //! Public keys: parsed, checked for weakness, and used to verify.
 
+mod hashed;
 mod weak;
+
+pub use hashed::{Hashed, Hasher, TooLong};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{
@@ -123,15 +126,19 @@ impl PublicKey {
 
     /// Verifies `signature` over `message`. ECDSA signatures are in DER form (Ecdsa-Sig-Value).
     pub fn verify(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let algorithm: &'static dyn VerificationAlgorithm = match (self.algorithm, scheme) {
+        self.verify_with(self.algorithm_for(scheme)?, message, signature)
+    }
+
+    /// How signatures of this scheme verify with this key, if they can.
+    fn algorithm_for(&self, scheme: SignatureScheme) -> Result<&'static dyn VerificationAlgorithm, BadSignature> {
+        Ok(match (self.algorithm, scheme) {
             (KeyAlgorithm::Ed25519, SignatureScheme::Ed25519) => &ED25519,
             (KeyAlgorithm::P256, SignatureScheme::EcdsaP256Sha256) => &ECDSA_P256_SHA256_ASN1,
             (KeyAlgorithm::P384, SignatureScheme::EcdsaP384Sha384) => &ECDSA_P384_SHA384_ASN1,
             (KeyAlgorithm::Rsa, SignatureScheme::RsaPkcs1Sha256) => &RSA_PKCS1_2048_8192_SHA256,
             (KeyAlgorithm::Rsa, SignatureScheme::RsaPssSha256) => &RSA_PSS_2048_8192_SHA256,
             _ => return Err(BadSignature),
-        };
-        self.verify_with(algorithm, message, signature)
+        })
     }
 
     /// Verifies with an algorithm that fits the key.
@@ -145,7 +152,7 @@ impl PublicKey {
     }
 
     /// The octets of the subjectPublicKey BIT STRING.
-    fn bit_string(&self) -> &[u8] {
+    pub(crate) fn bit_string(&self) -> &[u8] {
         SubjectPublicKeyInfoRef::from_der(&self.spki)
             .ok()
             .and_then(|spki| spki.subject_public_key.as_bytes())

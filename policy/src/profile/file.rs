@@ -7,7 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::pattern::Pattern;
-use super::{CaaRule, CommonNameRule, ExtendedUsage, KeyUsage, Profile, ProfileError, Urls, Wildcards};
+use super::urls::FileUrls;
+use super::{CaaRule, CommonNameRule, ExtendedUsage, Holds, KeyUsage, Profile, ProfileError, Renewal, Wildcards};
 use crate::evidence::{MAX_EVIDENCE_AGE, Method};
 use crate::key::KeyAlgorithm;
 
@@ -43,7 +44,9 @@ struct File {
     names: Option<Spanned<Names>>,
     subject: Option<Spanned<Subject>>,
     evidence: Option<Spanned<Evidence>>,
+    renewal: Option<Spanned<FileRenewal>>,
     urls: Option<FileUrls>,
+    revocation: Option<Revocation>,
 }
 
 #[derive(Deserialize)]
@@ -86,14 +89,19 @@ struct Evidence {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileUrls {
-    crl: Option<Spanned<String>>,
-    ocsp: Option<Spanned<String>>,
-    ca_issuers: Option<Spanned<String>>,
+struct FileRenewal {
+    opens: Option<Spanned<String>>,
+    closes: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revocation {
+    hold: Option<Holds>,
 }
 
 /// Where in the text, and what is wrong with it.
-type Complaint = (Range<usize>, String);
+pub(super) type Complaint = (Range<usize>, String);
 
 /// Reads the file's text; see [`Profile::from_toml`].
 pub(super) fn read(file: &str, text: &str) -> Result<Profile, ProfileError> {
@@ -234,7 +242,9 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
         methods: methods.into_inner(),
         max_evidence_age,
         caa: evidence.caa,
-        urls: read_urls(file.urls)?,
+        renewal: read_renewal(file.renewal, seconds)?,
+        places: file.urls.unwrap_or_default().judge()?,
+        holds: file.revocation.and_then(|revocation| revocation.hold).unwrap_or(Holds::Refuse),
     })
 }
 
@@ -291,24 +301,19 @@ fn read_usage(
     Ok((extended.into_inner(), key.into_inner()))
 }
 
-fn read_urls(urls: Option<FileUrls>) -> Result<Urls, Complaint> {
-    let Some(urls) = urls else { return Ok(Urls::default()) };
-    let check = |url: Option<Spanned<String>>| -> Result<Option<String>, Complaint> {
-        let Some(url) = url else { return Ok(None) };
-        let (span, url) = (url.span(), url.into_inner());
-        let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
-        if url.len() > 255 || !url.bytes().all(|byte| byte.is_ascii_graphic()) || host.is_none_or(str::is_empty) {
-            // RFC 5280 section 8: with https, fetching the proof of revocation needs what it proves.
-            return Err((
-                span,
-                format!(
-                    "`{url}` does not serve; write a plain URL such as `http://pki.example.test/issuing.crl` (http, ASCII, at most 255 octets)"
-                ),
-            ));
-        }
-        Ok(Some(url))
-    };
-    Ok(Urls { crl: check(urls.crl)?, ocsp: check(urls.ocsp)?, ca_issuers: check(urls.ca_issuers)? })
+fn read_renewal(renewal: Option<Spanned<FileRenewal>>, validity: u64) -> Result<Option<Renewal>, Complaint> {
+    let Some(renewal) = renewal else { return Ok(None) };
+    let span = renewal.span();
+    let renewal = renewal.into_inner();
+    let opens = required(renewal.opens, &span, "opens = \"30d\"")?;
+    let closes = required(renewal.closes, &span, "closes = \"15d\"")?;
+    let (first, last) = (duration(&opens, 1, validity)?, duration(&closes, 0, validity)?);
+    if last >= first {
+        let problem = "the window would close before it opens; both count back from the end of the validity, so write \
+                       `opens` longer than `closes`";
+        return Err((closes.span(), problem.to_owned()));
+    }
+    Ok(Some(Renewal { opens: first, closes: last }))
 }
 
 fn required<T>(value: Option<Spanned<T>>, section: &Range<usize>, example: &str) -> Result<Spanned<T>, Complaint> {

@@ -2,15 +2,26 @@
 
 mod file;
 mod pattern;
+mod renewal;
+mod urls;
 
 use serde::Deserialize;
 
+use crate::crl::Scope;
 use crate::csr::Csr;
 use crate::effects::UnixTime;
-use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
+use crate::evidence::{AuthorizationRecord, MAX_CAA_AGE, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey};
 use crate::name::{DnsName, Name};
+use crate::serial::Serial;
+use crate::tbs::Issuer;
+use crate::validity::{Requested, Validity};
+
 pub use pattern::Pattern;
+pub use renewal::{RenewalWindow, default_renewal_window};
+pub use urls::CrlPlace;
+use urls::Places;
+pub(crate) use urls::Urls;
 
 /// One profile, whose values cannot contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +43,16 @@ pub struct Profile {
     methods: Vec<Method>,
     max_evidence_age: u64,
     caa: CaaRule,
-    urls: Urls,
+    renewal: Option<Renewal>,
+    places: Places,
+    holds: Holds,
+}
+
+/// How many seconds before the end of the validity clients should begin and cease to renew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Renewal {
+    opens: u64,
+    closes: u64,
 }
 
 /// Extended key usages that a profile can give (RFC 5280 section 4.2.1.12). The others belong to
@@ -84,12 +104,12 @@ enum CommonNameRule {
     Requested,
 }
 
-/// Where relying parties find what they need, each a plain HTTP URL.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Urls {
-    pub(crate) crl: Option<String>,
-    pub(crate) ocsp: Option<String>,
-    pub(crate) ca_issuers: Option<String>,
+/// What happens to requests to put a certificate on hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Holds {
+    Allow,
+    Refuse,
 }
 
 /// A profile file that cannot be used: file, line, and what to write instead.
@@ -125,6 +145,15 @@ pub struct Terms {
     pub seconds: u64,
     /// Seconds that notBefore lies before the time of signing.
     pub backdate: u64,
+    /// The ends of the validity that the requester asks for, to be met exactly.
+    pub requested: Requested,
+}
+
+impl Terms {
+    /// These terms with the ends of the validity that the requester asks for.
+    pub fn with_validity(self, requested: Requested) -> Self {
+        Self { requested, ..self }
+    }
 }
 
 /// Why a request is refused, and which name it concerns.
@@ -161,6 +190,21 @@ impl Profile {
     /// Whether CAA is asked.
     pub fn caa(&self) -> CaaRule {
         self.caa
+    }
+
+    /// When a certificate of this profile should be renewed (RFC 9773).
+    pub fn renewal_window(&self, validity: Validity) -> RenewalWindow {
+        match self.renewal {
+            Some(Renewal { opens, closes }) => renewal::before_end(validity, opens, closes),
+            None => default_renewal_window(validity),
+        }
+    }
+
+    /// Whether a certificate that `issuer` signs now under this profile can have the validity that
+    /// the requester asks for: never altered, so given as it is or refused (J7).
+    pub fn allows_validity(&self, requested: Requested, issuer: Validity, now: UnixTime) -> Result<Validity, Refusal> {
+        Validity::requested(issuer, now, self.backdate, self.seconds, requested)
+            .map_err(|error| self.refusal(None, format!("does not allow this validity: {error}")))
     }
 
     /// Whether this profile would certify `name`: the check at the time of the order, before any
@@ -243,9 +287,25 @@ impl Profile {
         self.key_usage.iter().copied().filter(fits)
     }
 
-    /// The URLs in its certificates.
-    pub(crate) fn urls(&self) -> &Urls {
-        &self.urls
+    /// Where the CRL of its certificates is, if they name one.
+    pub fn crl_place(&self) -> Option<&CrlPlace> {
+        self.places.crl.as_ref()
+    }
+
+    /// Whether its certificates, of today or of a time with another number of shards, name the CRL of
+    /// `scope` by this URL.
+    pub fn names_crl(&self, url: &str, issuer: &Issuer, scope: Scope) -> bool {
+        self.crl_place().and_then(|place| place.url(issuer, scope)).is_some_and(|ours| ours == url)
+    }
+
+    /// Whether its certificates can be put on hold, and released again.
+    pub fn allows_hold(&self) -> bool {
+        self.holds == Holds::Allow
+    }
+
+    /// The URLs in the certificate with this issuer and serial number.
+    pub(crate) fn urls(&self, issuer: &Issuer, serial: Serial) -> Urls {
+        self.places.of(issuer, serial)
     }
 
     fn terms(
@@ -269,7 +329,19 @@ impl Profile {
         if names.is_empty() && needs_names {
             return Err(self.refusal(None, "needs at least one name in a certificate".to_owned()));
         }
-        Ok(Terms { names, common_name, seconds: self.seconds, backdate: self.backdate })
+        Ok(Terms {
+            names,
+            common_name,
+            seconds: self.seconds,
+            backdate: self.backdate,
+            requested: Requested::default(),
+        })
+    }
+
+    /// Whether a proof counts only together with a CAA check: for DNS names that a machine proved. A
+    /// person who vouches for a name knows better; for addresses CAA says nothing (RFC 8738).
+    fn needs_caa(&self, name: &Name, method: Method) -> bool {
+        self.caa == CaaRule::Check && matches!(name, Name::Dns(_)) && method.is_challenge()
     }
 
     /// One proof for each name and no other (I1), each by an allowed method and fresh (I2).
@@ -285,8 +357,15 @@ impl Profile {
         if let Some(name) = proved.into_iter().find(|name| names.binary_search(name).is_err()) {
             return Err(self.refusal(Some(name), format!("takes no proof for {name}, which is not requested")));
         }
-        for NameEvidence { name, method, at, .. } in proofs {
+        for NameEvidence { name, method, at, caa, .. } in proofs {
             self.allows_method(name, *method)?;
+            if caa.is_none() && self.needs_caa(name, *method) {
+                return Err(self.refusal(Some(name), format!("needs a CAA check for {name}, and there is none")));
+            }
+            if caa.as_ref().is_some_and(|caa| caa.at > now || now.0 - caa.at.0 > MAX_CAA_AGE) {
+                let why = format!("takes CAA checks of at most {MAX_CAA_AGE} seconds, and that for {name} is older");
+                return Err(self.refusal(Some(name), why));
+            }
             if *at > now {
                 return Err(self.refusal(Some(name), format!("refuses the proof for {name}, which lies in the future")));
             }
@@ -390,6 +469,7 @@ fn sorted(names: &[Name]) -> Vec<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::CaaCheck;
     use crate::testing::{self, DAY, KeyPair, NOW, evidence, names};
 
     fn decide(profile: &str, texts: &[&str], method: Method) -> Decision {
@@ -479,6 +559,29 @@ mod tests {
         let _ = terms(at(NOW.minus(30 * DAY)));
         assert!(why(at(NOW.minus(30 * DAY + 1))).contains("older"));
         assert!(why(at(NOW.plus(1))).contains("future"));
+    }
+
+    #[test]
+    fn what_a_machine_proved_needs_a_fresh_caa_check_unless_the_profile_skips_it() {
+        let server = testing::profile("server");
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        let decide = |profile: &Profile, name: &str, method: Method, at: Option<UnixTime>| {
+            let names = names(&[name]);
+            let mut record = evidence(&names, method);
+            record.names[0].caa = at.map(|at| CaaCheck { at, found: "no CAA records".to_owned() });
+            profile.decide(&key, &names, None, &record, NOW)
+        };
+        for method in [Method::Http01, Method::Dns01, Method::TlsAlpn01] {
+            assert!(why(decide(&server, "a.test", method, None)).contains("needs a CAA check"));
+            let _ = terms(decide(&server, "a.test", method, Some(NOW.minus(MAX_CAA_AGE))));
+            assert!(why(decide(&server, "a.test", method, Some(NOW.minus(MAX_CAA_AGE + 1)))).contains("older"));
+            assert!(why(decide(&server, "a.test", method, Some(NOW.plus(1)))).contains("older"));
+        }
+        // Addresses have no CAA records (RFC 8738), and people vouch by themselves.
+        let _ = terms(decide(&server, "10.0.0.1", Method::Http01, None));
+        let _ = terms(decide(&server, "a.test", Method::Administrator, None));
+        let skipping = Profile { caa: CaaRule::Skip, ..server };
+        let _ = terms(decide(&skipping, "a.test", Method::Http01, None));
     }
 
     #[test]

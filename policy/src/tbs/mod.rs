@@ -267,7 +267,10 @@ mod tests {
 
     fn terms(profile: &str, names: &[Name], now: UnixTime) -> Terms {
         let mut record = evidence(names, Method::Console);
-        record.names.iter_mut().for_each(|proof| proof.at = now);
+        for proof in &mut record.names {
+            proof.at = now;
+            proof.caa.iter_mut().for_each(|caa| caa.at = now);
+        }
         match testing::profile(profile).decide(&KEY, names, None, &record, now) {
             Decision::Issue(terms) => terms,
             Decision::Refuse(refusal) => panic!("refused: {refusal}"),
@@ -372,7 +375,7 @@ mod tests {
     fn nothing_is_signed_after_the_issuers_end() {
         let after = CAS.issuing.validity().not_after().plus(2 * DAY);
         let terms = terms("server", &names(&["a.test"]), after);
-        assert_eq!(build("server", &terms, 1, after), Err(TbsError::Validity(ValidityError)));
+        assert_eq!(build("server", &terms, 1, after), Err(TbsError::Validity(ValidityError::Empty)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod certbot;
 mod dehydrated;
+mod instant;
 mod judge;
 mod lego;
 mod python;
@@ -11,8 +12,11 @@ mod uacme;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::rig::Rig;
+
 pub use certbot::Certbot;
 pub use dehydrated::Dehydrated;
+pub use instant::Instant;
 pub use judge::{certtool_verify, is_revoked, judge, openssl_verify, pkilint, pkilint_exceptions, serial};
 pub use lego::Lego;
 pub use python::PythonAcme;
@@ -65,6 +69,17 @@ pub struct External {
     pub kid: String,
     /// MAC key, base64url without padding.
     pub hmac: String,
+}
+
+impl External {
+    /// `signetctl acme eab create`
+    pub fn create(rig: &Rig, arguments: &[&str]) -> Self {
+        let arguments = [&["--json", "acme", "eab", "create"], arguments].concat();
+        let created = rig.environment.signetctl(&arguments).expect("signetctl acme eab create");
+        let created: serde_json::Value = serde_json::from_str(&created).expect("JSON");
+        let text = |member: &str| created[member].as_str().unwrap_or_else(|| panic!("{created}")).to_owned();
+        Self { kid: text("id"), hmac: text("mac_key") }
+    }
 }
 
 /// What a program said, and how it ended.

@@ -2,8 +2,11 @@
 
 mod certbot;
 mod dehydrated;
+mod external;
+mod instant;
 mod lego;
 mod python;
+mod rollover;
 mod uacme;
 
 use softhsm_tests::rig::{Options, Rig};

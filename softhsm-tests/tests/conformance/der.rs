@@ -5,30 +5,35 @@ use std::net::IpAddr;
 use super::jose::Key;
 
 /// A certification request (RFC 2986).
-pub struct CsrDraft<'a> {
-    pub key: &'a Key,
-    pub common_name: Option<&'a str>,
-    pub names: Vec<SubjectName<'a>>,
+pub(crate) struct CsrDraft<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) common_name: Option<&'a str>,
+    pub(crate) names: Vec<SubjectName<'a>>,
     /// Changed in the signature: the proof of possession is wrong.
-    pub spoiled: bool,
+    pub(crate) spoiled: bool,
 }
 
 /// A name in subjectAltName.
 #[derive(Clone, Copy)]
-pub enum SubjectName<'a> {
+pub(crate) enum SubjectName<'a> {
     Address(IpAddr),
     Dns(&'a str),
     Email(&'a str),
 }
 
 /// DER of a request for DNS names, with an empty subject.
-pub fn csr(key: &Key, names: &[&str]) -> Vec<u8> {
-    CsrDraft { key, common_name: None, names: names.iter().map(|name| SubjectName::Dns(name)).collect(), spoiled: false }
-        .der()
+pub(crate) fn csr(key: &Key, names: &[&str]) -> Vec<u8> {
+    CsrDraft {
+        key,
+        common_name: None,
+        names: names.iter().map(|name| SubjectName::Dns(name)).collect(),
+        spoiled: false,
+    }
+    .der()
 }
 
 impl CsrDraft<'_> {
-    pub fn der(&self) -> Vec<u8> {
+    pub(crate) fn der(&self) -> Vec<u8> {
         let attributes = if self.names.is_empty() {
             Vec::new()
         } else {
@@ -54,16 +59,16 @@ impl CsrDraft<'_> {
 }
 
 /// The certificate that answers a tls-alpn-01 challenge, RFC 8737 section 3.
-pub struct AlpnDraft<'a> {
-    pub key: &'a Key,
-    pub names: Vec<SubjectName<'a>>,
+pub(crate) struct AlpnDraft<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) names: Vec<SubjectName<'a>>,
     /// The extension's OID, whether it is critical, and the digest in it.
-    pub identifier: Option<(&'a [u8], bool, Vec<u8>)>,
-    pub not_after: &'a str,
+    pub(crate) identifier: Option<(&'a [u8], bool, Vec<u8>)>,
+    pub(crate) not_after: &'a str,
 }
 
 impl AlpnDraft<'_> {
-    pub fn der(&self) -> Vec<u8> {
+    pub(crate) fn der(&self) -> Vec<u8> {
         let mut extensions = alternative_names(&self.names);
         if let Some((identifier, critical, digest)) = &self.identifier {
             let critical: &[u8] = if *critical { &[0x01, 0x01, 0xff] } else { &[] };
@@ -92,9 +97,9 @@ impl AlpnDraft<'_> {
 }
 
 /// 1.3.6.1.5.5.7.1.31
-pub const ACME_IDENTIFIER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f];
+pub(crate) const ACME_IDENTIFIER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f];
 /// 1.3.6.1.5.5.7.1.30.1, of the drafts
-pub const OLD_ACME_IDENTIFIER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1e, 0x01];
+pub(crate) const OLD_ACME_IDENTIFIER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1e, 0x01];
 
 /// 1.2.840.113549.1.9.14
 const EXTENSION_REQUEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];

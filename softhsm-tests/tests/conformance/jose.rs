@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 /// A key pair that signs requests and, the same one if a test wants it so, CSRs.
-pub enum Key {
+pub(crate) enum Key {
     Ed25519(Ed25519KeyPair),
     P256 { jws: EcdsaKeyPair, asn1: EcdsaKeyPair },
     P384 { jws: EcdsaKeyPair, asn1: EcdsaKeyPair },
@@ -21,30 +21,30 @@ pub enum Key {
 }
 
 impl Key {
-    pub fn p256() -> Self {
+    pub(crate) fn p256() -> Self {
         let jws = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a P-256 key");
         let der = jws.to_pkcs8v1().expect("PKCS#8");
         let asn1 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der.as_ref()).expect("the same key");
         Self::P256 { jws, asn1 }
     }
 
-    pub fn p384() -> Self {
+    pub(crate) fn p384() -> Self {
         let jws = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a P-384 key");
         let der = jws.to_pkcs8v1().expect("PKCS#8");
         let asn1 = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, der.as_ref()).expect("the same key");
         Self::P384 { jws, asn1 }
     }
 
-    pub fn ed25519() -> Self {
+    pub(crate) fn ed25519() -> Self {
         Self::Ed25519(Ed25519KeyPair::generate().expect("an Ed25519 key"))
     }
 
-    pub fn rsa() -> Self {
+    pub(crate) fn rsa() -> Self {
         Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect("an RSA key"))
     }
 
     /// The JWS algorithm of this key.
-    pub fn algorithm(&self) -> &'static str {
+    pub(crate) fn algorithm(&self) -> &'static str {
         match self {
             Self::Ed25519(_) => "EdDSA",
             Self::P256 { .. } => "ES256",
@@ -54,7 +54,7 @@ impl Key {
     }
 
     /// The public key, RFC 7517, with no more members than the thumbprint has.
-    pub fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let point = |curve: &str, key: &EcdsaKeyPair| {
             let point = &key.public_key().as_ref()[1..];
             let (x, y) = point.split_at(point.len() / 2);
@@ -74,13 +74,13 @@ impl Key {
     }
 
     /// RFC 7638.
-    pub fn thumbprint(&self) -> String {
+    pub(crate) fn thumbprint(&self) -> String {
         // serde_json writes members in the order of their names, as RFC 7638 wants them.
         encode(sha256(self.jwk().to_string().as_bytes()))
     }
 
     /// A JWS signature.
-    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::P256 { jws, .. } | Self::P384 { jws, .. } => {
                 jws.sign(&SystemRandom::new(), message).expect("a signature").as_ref().to_vec()
@@ -90,7 +90,7 @@ impl Key {
     }
 
     /// A signature as X.509 has it.
-    pub fn sign_der(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign_der(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Ed25519(key) => key.sign(message).as_ref().to_vec(),
             Self::P256 { asn1, .. } | Self::P384 { asn1, .. } => {
@@ -105,7 +105,7 @@ impl Key {
     }
 
     /// AlgorithmIdentifier of [`Key::sign_der`].
-    pub fn signature_algorithm(&self) -> Vec<u8> {
+    pub(crate) fn signature_algorithm(&self) -> Vec<u8> {
         match self {
             Self::Ed25519(_) => vec![0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70],
             Self::P256 { .. } => vec![0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
@@ -117,7 +117,7 @@ impl Key {
     }
 
     /// SubjectPublicKeyInfo.
-    pub fn spki(&self) -> Vec<u8> {
+    pub(crate) fn spki(&self) -> Vec<u8> {
         let der = match self {
             Self::Ed25519(key) => key.public_key().as_der(),
             Self::P256 { jws, .. } | Self::P384 { jws, .. } => jws.public_key().as_der(),
@@ -127,24 +127,26 @@ impl Key {
     }
 
     /// PKCS#8, for TLS.
-    pub fn pkcs8(&self) -> Vec<u8> {
+    pub(crate) fn pkcs8(&self) -> Vec<u8> {
         match self {
             Self::Ed25519(key) => key.to_pkcs8v1().expect("PKCS#8").as_ref().to_vec(),
             Self::P256 { jws, .. } | Self::P384 { jws, .. } => jws.to_pkcs8v1().expect("PKCS#8").as_ref().to_vec(),
-            Self::Rsa(key) => AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(key).expect("PKCS#8").as_ref().to_vec(),
+            Self::Rsa(key) => {
+                AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(key).expect("PKCS#8").as_ref().to_vec()
+            }
         }
     }
 }
 
 /// A flattened JWS: what is signed is exactly what is sent.
-pub fn flattened(header: &Value, payload: &[u8], sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Value {
+pub(crate) fn flattened(header: &Value, payload: &[u8], sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Value {
     let (protected, payload) = (encode(header.to_string()), encode(payload));
     let signature = sign(format!("{protected}.{payload}").as_bytes());
     json!({"protected": protected, "payload": payload, "signature": encode(signature)})
 }
 
 /// HMAC with the hash that a JWS algorithm names.
-pub fn mac(algorithm: &str, secret: &[u8], message: &[u8]) -> Vec<u8> {
+pub(crate) fn mac(algorithm: &str, secret: &[u8], message: &[u8]) -> Vec<u8> {
     let hash = match algorithm {
         "HS384" => hmac::HMAC_SHA384,
         "HS512" => hmac::HMAC_SHA512,
@@ -153,16 +155,16 @@ pub fn mac(algorithm: &str, secret: &[u8], message: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hash, secret), message).as_ref().to_vec()
 }
 
-pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
     aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()
 }
 
 /// base64url without padding.
-pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// What strict base64url without padding says.
-pub fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -16,36 +16,36 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// An HTTP request as it came.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// `GET /path HTTP/1.1`
-    pub line: String,
+    pub(crate) line: String,
     /// `host` and others, in lower case, with their values.
-    pub headers: HashMap<String, String>,
+    pub(crate) headers: HashMap<String, String>,
 }
 
 /// An HTTP answer.
 #[derive(Clone, Debug, Default)]
-pub struct Reply {
-    pub status: u16,
-    pub location: Option<String>,
-    pub body: String,
-    pub delay: Duration,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    pub(crate) body: String,
+    pub(crate) delay: Duration,
 }
 
 impl Reply {
-    pub fn body(body: impl Into<String>) -> Self {
+    pub(crate) fn body(body: impl Into<String>) -> Self {
         Self { status: 200, body: body.into(), ..Self::default() }
     }
 
-    pub fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self { status, ..Self::default() }
     }
 
-    pub fn redirect(to: impl Into<String>) -> Self {
+    pub(crate) fn redirect(to: impl Into<String>) -> Self {
         Self { status: 302, location: Some(to.into()), ..Self::default() }
     }
 
-    pub fn after(mut self, delay: Duration) -> Self {
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
@@ -62,10 +62,10 @@ struct Page {
 
 /// Serves `/.well-known/acme-challenge/TOKEN`, and what redirects lead to, for every name.
 #[derive(Clone)]
-pub struct Http(Arc<Mutex<HashMap<String, Page>>>);
+pub(crate) struct Http(Arc<Mutex<HashMap<String, Page>>>);
 
 impl Http {
-    pub fn start(addresses: &[SocketAddr]) -> Self {
+    pub(crate) fn start(addresses: &[SocketAddr]) -> Self {
         let http = Self(Arc::default());
         for address in addresses {
             let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
@@ -82,17 +82,17 @@ impl Http {
     }
 
     /// The right answer to a challenge.
-    pub fn offer(&self, token: &str, authorization: String) {
+    pub(crate) fn offer(&self, token: &str, authorization: String) {
         self.behave(token, move |_| Reply::body(authorization.clone()));
     }
 
     /// Any answer at the last part of a path.
-    pub fn behave(&self, last: &str, behaviour: impl Fn(usize) -> Reply + Send + Sync + 'static) {
+    pub(crate) fn behave(&self, last: &str, behaviour: impl Fn(usize) -> Reply + Send + Sync + 'static) {
         lock(&self.0).entry(last.to_owned()).or_default().behaviour = Some(Arc::new(behaviour));
     }
 
     /// What was asked there.
-    pub fn asked(&self, last: &str) -> Vec<Asked> {
+    pub(crate) fn asked(&self, last: &str) -> Vec<Asked> {
         lock(&self.0).get(last).map(|page| page.asked.clone()).unwrap_or_default()
     }
 
@@ -127,10 +127,12 @@ impl Http {
 
 /// A TLS handshake as it came.
 #[derive(Clone, Debug, Default)]
-pub struct Greeted {
-    pub alpn: Vec<Vec<u8>>,
+pub(crate) struct Greeted {
+    pub(crate) alpn: Vec<Vec<u8>>,
     /// Octets that came after the handshake, before the end.
-    pub said: usize,
+    pub(crate) said: usize,
+    /// Whether the validator has hung up.
+    pub(crate) ended: bool,
 }
 
 #[derive(Default)]
@@ -141,10 +143,10 @@ struct Site {
 
 /// Answers TLS handshakes with the certificate that was given for their SNI.
 #[derive(Clone)]
-pub struct Tls(Arc<Mutex<HashMap<String, Site>>>);
+pub(crate) struct Tls(Arc<Mutex<HashMap<String, Site>>>);
 
 impl Tls {
-    pub fn start(addresses: &[SocketAddr]) -> Self {
+    pub(crate) fn start(addresses: &[SocketAddr]) -> Self {
         let tls = Self(Arc::default());
         for address in addresses {
             let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
@@ -161,7 +163,7 @@ impl Tls {
     }
 
     /// The certificate to show for a server name, its key (PKCS#8), and the protocols to choose from.
-    pub fn offer(&self, server_name: &str, certificate: Vec<u8>, pkcs8: Vec<u8>, protocols: &[&[u8]]) {
+    pub(crate) fn offer(&self, server_name: &str, certificate: Vec<u8>, pkcs8: Vec<u8>, protocols: &[&[u8]]) {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let key = PrivateKeyDer::Pkcs8(pkcs8.into());
@@ -172,7 +174,7 @@ impl Tls {
     }
 
     /// The handshakes for a server name.
-    pub fn greeted(&self, server_name: &str) -> Vec<Greeted> {
+    pub(crate) fn greeted(&self, server_name: &str) -> Vec<Greeted> {
         lock(&self.0).get(server_name).map(|site| site.greeted.clone()).unwrap_or_default()
     }
 
@@ -193,7 +195,7 @@ impl Tls {
         let (config, number) = {
             let mut sites = lock(&self.0);
             let site = sites.entry(name.clone()).or_default();
-            site.greeted.push(Greeted { alpn, said: 0 });
+            site.greeted.push(Greeted { alpn, ..Greeted::default() });
             (site.config.clone(), site.greeted.len() - 1)
         };
         let config = config.ok_or_else(|| std::io::Error::other("no certificate for this name"))?;
@@ -206,6 +208,7 @@ impl Tls {
         let _ = rustls::Stream::new(&mut connection, &mut stream).read_to_end(&mut said);
         if let Some(greeted) = lock(&self.0).get_mut(&name).and_then(|site| site.greeted.get_mut(number)) {
             greeted.said = said.len();
+            greeted.ended = true;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use super::urls;
-use crate::config::ExternalAccounts;
+use crate::config::{ExternalAccounts, Switch};
 use crate::service::acme::Acme;
 
 pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
@@ -25,12 +25,21 @@ pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
             meta[member] = value.as_str().into();
         }
     }
-    Json(json!({
+    // RFC 8555 section 9.7.6: by what names CAA records call this CA.
+    if !services.validation.caa_identities.is_empty() {
+        meta["caaIdentities"] = services.validation.caa_identities.as_slice().into();
+    }
+    let mut directory = json!({
         "newNonce": format!("{base}{}", urls::NEW_NONCE),
         "newAccount": format!("{base}{}", urls::NEW_ACCOUNT),
         "newOrder": format!("{base}{}", urls::NEW_ORDER),
         "revokeCert": format!("{base}{}", urls::REVOKE),
         "keyChange": format!("{base}{}", urls::KEY_CHANGE),
+        "renewalInfo": format!("{base}{}", urls::RENEWAL_INFO),
         "meta": meta,
-    }))
+    });
+    if offer.orders.pre_authorization == Switch::On {
+        directory["newAuthz"] = format!("{base}{}", urls::NEW_AUTHORIZATION).into();
+    }
+    Json(directory)
 }

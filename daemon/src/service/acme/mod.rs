@@ -4,20 +4,26 @@
 pub mod accounts;
 pub mod administration;
 pub mod authorizations;
+mod chains;
+mod completion;
 mod contacts;
 pub mod counters;
 pub mod eab;
 pub mod eab_keys;
 pub mod error;
 pub mod finalize;
+pub mod identifiers;
 pub mod key;
 pub mod key_change;
 pub mod nonce;
 pub mod orders;
+pub mod records;
+pub mod renewal;
 pub mod revoke;
 mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
+mod validations;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,19 +33,17 @@ use policy::effects::EntropyError;
 use policy::tbs::Certificate;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
-use self::authorizations::Validations;
 use self::error::AcmeError;
 use self::nonce::{Memory, Nonces, Part, Stored};
 use self::tables::NONCES;
+use self::validations::Validations;
 use super::{Random, Services};
 use crate::config::NonceKeeper;
 use crate::issuance::Pipeline;
 use crate::store::Change;
 use crate::validation::Validator;
 
-pub use self::tables::{
-    AUTHORIZATIONS, AccountRecord, AccountStatus, Agreement, AuthorizationRecord, AuthorizationState, Binding, Ended,
-};
+pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus, Agreement, Binding, Ended};
 
 /// The ACME service: records in the store, and what is under way in memory.
 pub struct Acme {
@@ -48,14 +52,14 @@ pub struct Acme {
     nonces: Box<dyn Nonces>,
     /// SubjectPublicKeyInfo of the issuing CA and of the root: nobody else's key.
     ca_keys: Vec<Vec<u8>>,
-    /// The issuing certificate, PEM: the second half of every chain.
-    issuer_pem: String,
+    /// What follows a leaf in each chain that is offered, PEM, the default one first.
+    chains: Vec<String>,
     /// Orders that are being finalized; the lock is held until it is known what came of it.
     finalizing: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
-    validator: Validator,
+    validator: Arc<Validator>,
     validations: Validations,
     /// Validations that may use the network at a time.
-    network: Semaphore,
+    network: Arc<Semaphore>,
 }
 
 /// Attempts of validations that run at a time; the others wait for their turn.
@@ -71,6 +75,8 @@ impl Acme {
         let root = certificate(&services.root)?;
         let mut ca_keys = vec![services.issuer.key().spki().to_vec()];
         ca_keys.extend(root.key().ok().map(|key| key.spki().to_vec()));
+        let mut chains = vec![certificate(services.issuer.certificate())?.to_pem()];
+        chains.extend(services.alternate_chains.iter().cloned());
         let acme = Arc::new(Self {
             pipeline: services.pipeline(),
             nonces: match services.acme.accounts.nonces {
@@ -78,14 +84,15 @@ impl Acme {
                 NonceKeeper::Store => Box::new(Stored::start(Arc::clone(&services)).await?),
             },
             ca_keys,
-            issuer_pem: certificate(services.issuer.certificate())?.to_pem(),
+            chains,
             finalizing: Mutex::new(HashMap::new()),
-            validator: Validator::new(&services.validation).counting(services.metrics.validations.clone()),
+            validator: Arc::new(Validator::new(&services.validation).counting(services.metrics.validations.clone())),
             validations: Validations::default(),
-            network: Semaphore::new(PARALLEL_ATTEMPTS),
+            network: Arc::new(Semaphore::new(PARALLEL_ATTEMPTS)),
             services,
         });
         acme.resume_validations()?;
+        acme.resume_orders()?;
         Ok(acme)
     }
 
@@ -116,6 +123,11 @@ impl Acme {
     /// What the daemon serves and is configured with.
     pub fn services(&self) -> &Services {
         &self.services
+    }
+
+    /// The URL of an account, as it is handed out: what CAA records and dns-account-01 name.
+    pub(super) fn account_url(&self, id: &str) -> String {
+        format!("{}/acme/account/{id}", self.services.public_url)
     }
 
     /// Refuses everything while nothing could be signed: decided before authentication.

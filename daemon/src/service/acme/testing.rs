@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use policy::evidence::Method;
 use policy::profile::Profile;
 use tempfile::TempDir;
 
@@ -91,6 +92,7 @@ impl World {
             .map(|(name, text)| (name.to_owned(), Profile::from_toml(&file(name), &text).unwrap()));
         let services = Arc::new(Services {
             acme,
+            alternate_chains: Vec::new(),
             ca,
             clock: clock.clone(),
             issuer: signer.issuer.clone(),
@@ -99,6 +101,7 @@ impl World {
             profiles: Arc::new(BTreeMap::from(profiles)),
             public_url: BASE.into(),
             random: Random::new(Box::new(TestEntropy)),
+            retiring: Vec::new(),
             root: signer.issuer.certificate().to_vec(),
             store: store.clone(),
             validation: web.validation(),
@@ -116,6 +119,7 @@ fn offer() -> config::Acme {
         authorization_lifetime: Duration::from_secs(7 * 86_400),
         default_profile: "server".into(),
         order_lifetime: Duration::from_secs(86_400),
+        orders: config::Orders::default(),
         profiles: vec!["server".into(), "shortlived".into(), "fresh".into()],
         terms_of_service: None,
         website: Some("https://example.test".into()),
@@ -256,16 +260,16 @@ fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// Leaves an authorization as a crash in the middle of its validation does.
 pub(crate) async fn interrupt(store: &Store, id: &str) {
-    use super::tables::{AUTHORIZATIONS, AuthorizationState, VALIDATING};
+    use super::tables::{AUTHORIZATIONS, VALIDATING};
     let mut row = store.get(&AUTHORIZATIONS, id).unwrap().unwrap();
-    row.value.state = AuthorizationState::Processing { error: None };
+    row.value.begin(Method::Http01);
     let mut change = store::Change::new();
     change.update(&AUTHORIZATIONS, id, row.version, &row.value);
-    change.put(&VALIDATING, id, &());
+    change.put(&VALIDATING, super::authorizations::validation_key(id, Method::Http01), &());
     store.commit(change).await.unwrap();
 }
 
 /// Whether the validation of an authorization is under way, or to be taken up again.
 pub(crate) fn is_validating(store: &Store, id: &str) -> bool {
-    store.get(&super::tables::VALIDATING, id).unwrap().is_some()
+    store.get(&super::tables::VALIDATING, super::authorizations::validation_key(id, Method::Http01)).unwrap().is_some()
 }

@@ -1,0 +1,171 @@
+//! Which certificates a CRL speaks of.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::serial::Serial;
+
+/// The certificates that a CRL speaks of, by issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Scope {
+    /// All of the issuer's.
+    All,
+    /// Those of one shard.
+    Shard(Shard),
+}
+
+/// One part of an issuer's certificates: a pure function of the serial number and the number of
+/// parts. A serial lies in one shard of each division, so that both are published when the number
+/// changes, until the last certificate that names the old one has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shard {
+    count: NonZeroU16,
+    /// From 0.
+    index: u16,
+}
+
+/// The text names no scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a scope is `all`, or a shard such as `3-of-16` (of at most {} shards)", Shard::MOST)]
+pub struct ScopeError;
+
+impl Shard {
+    /// Most shards of one issuer: at a million certificates, a thousand in each.
+    pub const MOST: u16 = 1024;
+
+    /// The shard of `count` in which `serial` lies; `count` is at least 1.
+    pub fn of(serial: Serial, count: NonZeroU16) -> Self {
+        let low: [u8; 8] = serial.as_bytes()[12..].try_into().expect("a serial has 20 octets");
+        let index = (u64::from_be_bytes(low) % u64::from(count.get())) as u16;
+        Self { count, index }
+    }
+
+    /// Every shard of `count`, in order.
+    pub fn all(count: NonZeroU16) -> impl Iterator<Item = Self> {
+        (0..count.get()).map(move |index| Self { count, index })
+    }
+
+    /// How many shards there are.
+    pub fn count(self) -> NonZeroU16 {
+        self.count
+    }
+
+    /// Whether `serial` lies in it.
+    pub fn holds(self, serial: Serial) -> bool {
+        Self::of(serial, self.count) == self
+    }
+}
+
+impl Scope {
+    /// Whether a CRL of this scope lists `serial` when it is revoked.
+    pub fn holds(self, serial: Serial) -> bool {
+        match self {
+            Self::All => true,
+            Self::Shard(shard) => shard.holds(serial),
+        }
+    }
+}
+
+/// `3-of-16`: what stands in a URL.
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-of-{}", u32::from(self.index) + 1, self.count)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let (number, count) = text.split_once("-of-").ok_or(ScopeError)?;
+        let read = |digits: &str| digits.parse::<NonZeroU16>().map_err(|_| ScopeError);
+        let (number, count) = (read(number)?, read(count)?);
+        let shard = Self { count, index: number.get() - 1 };
+        // One text for each shard: no `+3-of-016`.
+        if number > count || count.get() > Self::MOST || shard.to_string() != text {
+            return Err(ScopeError);
+        }
+        Ok(shard)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Shard(shard) => shard.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        if text == "all" { Ok(Self::All) } else { text.parse().map(Self::Shard) }
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = ScopeError;
+
+    fn try_from(text: String) -> Result<Self, ScopeError> {
+        text.parse()
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::CountingEntropy;
+
+    fn count(count: u16) -> NonZeroU16 {
+        NonZeroU16::new(count).unwrap()
+    }
+
+    #[test]
+    fn a_serial_lies_in_exactly_one_shard_of_each_division() {
+        for seed in 0..50 {
+            let serial = Serial::generate(&mut CountingEntropy(seed)).unwrap();
+            for parts in [1, 2, 7, 16, Shard::MOST] {
+                assert_eq!(Shard::all(count(parts)).filter(|shard| shard.holds(serial)).count(), 1);
+                assert!(Shard::of(serial, count(parts)).holds(serial));
+            }
+            assert!(Scope::All.holds(serial));
+        }
+    }
+
+    #[test]
+    fn a_scope_survives_its_text_and_has_one_text_only() {
+        for shard in Shard::all(count(16)) {
+            assert_eq!(shard.to_string().parse(), Ok(shard));
+            assert_eq!(shard.to_string().parse(), Ok(Scope::Shard(shard)));
+        }
+        assert_eq!("all".parse(), Ok(Scope::All));
+        assert_eq!(Shard::all(count(16)).next().unwrap().to_string(), "1-of-16");
+        for text in
+            ["", "0-of-16", "17-of-16", "+1-of-16", "01-of-16", "1-of-016", "1-of-0", "1-of-1025", "1of16", "All"]
+        {
+            assert_eq!(text.parse::<Scope>(), Err(ScopeError), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged_without_panic(text in "\\PC{0,20}") {
+            let _ = text.parse::<Scope>();
+        }
+    }
+}
