@@ -117,6 +117,13 @@ fn text(shown: &Shown) -> String {
         let method = method.as_ref().and_then(|method| method.as_str()).unwrap_or_default().to_owned();
         let proved = format!("{} by {method} at {} ({})", evidence.name, time(evidence.at.0), evidence.validator);
         pairs.push(("name", proved));
+        if let Some(seen) = &evidence.seen {
+            let texts = [seen.address.as_deref(), seen.dns.as_deref()].into_iter().flatten();
+            pairs.push(("  seen", texts.collect::<Vec<_>>().join("; ")));
+        }
+        if let Some(caa) = &evidence.caa {
+            pairs.push(("  CAA", format!("{} at {}", caa.found, time(caa.at.0))));
+        }
     }
     pairs.push(match &listed.revoked {
         None => ("state", "good".to_owned()),
