@@ -47,6 +47,9 @@ surfaces = ["pki", "health"]
 [limits]
 body = 4096
 
+[rate_limits]
+orders = "300 per 3h"
+
 [validation]
 allowed_networks = ["10.0.0.0/8"]
 resolvers = ["192.0.2.53", "[2001:db8::1]:5353"]
@@ -62,6 +65,8 @@ fn a_good_file_is_read_with_its_defaults() {
     assert_eq!(config.ca.root, Path::new("/etc/ca/root.pem"));
     assert_eq!(config.limits.body, 4096);
     assert_eq!(config.limits.connections, 1024);
+    assert_eq!(config.rate_limits.orders.map(Rate::burst), Some(300));
+    assert_eq!(config.rate_limits.ipv6_prefix, 64);
     assert_eq!(config.tls.oldest, TlsVersion::Tls13);
     assert_eq!(config.listeners[0].client_certificates, ClientCertificates::Optional);
     assert_eq!(config.listeners[1].address, Address::Unix("/run/signet/pki.sock".into()));
@@ -70,6 +75,21 @@ fn a_good_file_is_read_with_its_defaults() {
     assert_eq!(config.validation.resolvers[1], "[2001:db8::1]:5353".parse().unwrap());
     assert_eq!(config.validation.timeout, Duration::from_secs(5));
     assert_eq!(config.validation.http01_port, 80);
+}
+
+#[test]
+fn accounts_are_open_to_all_and_nonces_in_memory_unless_the_file_says_otherwise() {
+    let config = Config::from_toml("signetd.toml", GOOD).unwrap();
+    assert_eq!(config.acme.accounts, Accounts::default());
+    let strict = "default_profile = \"shortlived\"\nexternal_accounts = \"required\"\nnonces = \"store\"\n\
+                  terms_of_service = \"https://ca.example.com/terms\"\nterms_of_service_changed = \"require\"";
+    let config = Config::from_toml("signetd.toml", &GOOD.replace("default_profile = \"shortlived\"", strict)).unwrap();
+    let expected = Accounts {
+        external: ExternalAccounts::Required,
+        nonces: NonceKeeper::Store,
+        terms_changed: TermsChanged::Require,
+    };
+    assert_eq!(config.acme.accounts, expected);
 }
 
 #[test]
@@ -111,6 +131,9 @@ const MISTAKES: &[(&str, &str)] = &[
     ("profiles = [\"server\", \"shortlived\"]", "profiles = []"),
     ("default_profile = \"shortlived\"", "website = \"here\""),
     ("default_profile = \"shortlived\"", "order_lifetime = \"1s\""),
+    ("default_profile = \"shortlived\"", "external_accounts = \"never\""),
+    ("default_profile = \"shortlived\"", "nonces = \"disk\""),
+    ("default_profile = \"shortlived\"", "terms_of_service_changed = \"require\""),
     ("key = \"issuing-1\"", "key = \"\""),
     ("root = \"/etc/ca/root.pem\"\n", ""),
     ("engine = \"sqlite\"", "engine = \"postgres\""),
@@ -133,6 +156,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ("body = 4096", "body = \"4k\""),
     ("body = 4096", "header_timeout = \"soon\""),
     ("body = 4096", "idle_timeout = \"5s\""),
+    ("300 per 3h", "300"),
+    ("300 per 3h", "0 per 1h"),
+    ("orders = \"300 per 3h\"", "orders_per_day = \"off\""),
+    ("orders = \"300 per 3h\"", "exempt_networks = [\"10.0.0.1\"]"),
+    ("orders = \"300 per 3h\"", "ipv6_prefix = 129"),
     ("[\"10.0.0.0/8\"]", "[\"10.0.0.0\"]"),
     ("[\"10.0.0.0/8\"]", "[]"),
     ("\"192.0.2.53\"", "\"dns.example.com\""),
