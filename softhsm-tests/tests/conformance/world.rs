@@ -61,8 +61,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start() -> Self {
+        Self::with(SETTINGS)
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with(settings: &str) -> Self {
         let dns = Server::start(DEFAULT);
-        let options = Options { settings: Some(SETTINGS.into()), dns: Some(dns.address), ..Options::default() };
+        let options = Options { settings: Some(settings.into()), dns: Some(dns.address), ..Options::default() };
         let rig = Rig::start(&options);
         offer_every_method(&rig);
         let get = |name| rig.environment.get(name).to_owned();
