@@ -4,6 +4,7 @@ mod accounts;
 mod networks;
 mod orders;
 mod parse;
+mod rate_limits;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use orders::Orders;
 pub use parse::ConfigError;
+pub use rate_limits::{Rate, RateError, RateLimits, Renewals};
 pub use validation::{Dnssec, Validation};
 
 /// Version of the file's format; the file says `version = 1`.
@@ -41,6 +43,8 @@ pub struct Config {
     pub log: String,
     /// Base URL under which clients reach the daemon, without a slash at the end.
     pub public_url: String,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimits,
     /// `[signers]`
     pub signers: Signers,
     /// `[store]`
@@ -172,7 +176,7 @@ pub enum Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Surface {
-    /// `/directory` and `/acme/…`, RFC 8555.
+    /// `/directory` and `/acme/…`, RFC 8555; key authorizations where uPKI's forms are served.
     Acme,
     /// `/admin/v1/…` and `/metrics`.
     Admin,
@@ -186,7 +190,7 @@ impl Surface {
     /// The paths it claims, each with everything below it.
     pub fn paths(self) -> &'static [&'static str] {
         match self {
-            Self::Acme => &["/acme", "/directory"],
+            Self::Acme => &["/acme", "/directory", "/.well-known/acme-challenge"],
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
             Self::Pki => &["/ca"],
