@@ -22,6 +22,9 @@ challenges = ["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist
 [limits]
 header_timeout = "2s"
 request_timeout = "4s"
+
+[rate_limits]
+exempt_networks = ["127.0.0.0/8"]
 "#;
 
 /// Longest wait for an answer, or for the end of a connection.

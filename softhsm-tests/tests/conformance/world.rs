@@ -38,6 +38,9 @@ challenges = ["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist
 allowed_networks = ["127.0.0.0/9", "::1/128"]
 caa_identities = ["ca.example.test"]
 timeout = "3s"
+
+[rate_limits]
+exempt_networks = ["127.0.0.0/8"]
 "#;
 
 /// An address at which a server listens that validation may not reach.

@@ -25,6 +25,10 @@ pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
             meta[member] = value.as_str().into();
         }
     }
+    let identities = &services.validation.caa_identities;
+    if !identities.is_empty() {
+        meta["caaIdentities"] = json!(identities);
+    }
     let mut directory = json!({
         "newNonce": format!("{base}{}", urls::NEW_NONCE),
         "newAccount": format!("{base}{}", urls::NEW_ACCOUNT),
