@@ -32,6 +32,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::config;
 use crate::issuance::ca::Ca;
+use crate::revocation::Desk;
 use crate::service::health::Vitals;
 use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
@@ -279,10 +280,12 @@ pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf)
     let profile = Profile::from_toml("server.toml", profile).unwrap();
     let text = include_str!("../../packaging/signetd.toml");
     let config = config::Config::from_toml("signetd.toml", text).unwrap();
+    let ca = Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone());
     Arc::new(Services {
         acme: config.acme,
-        ca: Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone()),
         clock: Arc::new(Still),
+        revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
+        ca,
         issuer: Arc::clone(&authority.issuer),
         issuer_key: "issuing-1".to_owned(),
         metrics: Metrics::default(),

@@ -22,6 +22,7 @@ use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Transpo
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
+use crate::revocation::{self, Desk};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
@@ -155,6 +156,17 @@ async fn serve(
         acme: config.acme,
         ca: ca.clone(),
         clock: Arc::clone(&clock),
+        revocation: Desk::new(revocation::Parts {
+            ca: ca.clone(),
+            clock: Arc::clone(&clock),
+            crl: config.crl,
+            directory: config.store.path.join("crl"),
+            issuer: Arc::clone(&material.issuer),
+            issuer_key: config.ca.key.clone(),
+            lists: material.lists,
+            root: material.root_crl,
+            store: store.clone(),
+        }),
         issuer: material.issuer,
         issuer_key: config.ca.key,
         metrics: Metrics::default(),
@@ -190,6 +202,7 @@ async fn serve(
     endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, router: http::local(&services) }));
 
     tokio::spawn(ca.follow());
+    services.revocation.start();
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer));
@@ -215,7 +228,8 @@ fn rules(config: &Config, file: &Path) -> Rules {
         Address::Ip(_) => None,
         Address::Unix(path) => directory(path),
     });
-    let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root].into_iter().filter_map(directory);
+    let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root];
+    let read = read.into_iter().chain(config.ca.root_crl.as_deref()).filter_map(directory);
     let system = ["/etc/hosts", "/etc/resolv.conf", "/run/systemd/journal"].map(PathBuf::from);
     Rules {
         user: config.user.clone(),

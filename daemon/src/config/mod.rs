@@ -1,6 +1,8 @@
 //! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
 
+mod crl;
 mod networks;
+mod ocsp;
 mod parse;
 mod raw;
 #[cfg(test)]
@@ -11,7 +13,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crl::Crl;
 pub use networks::{AllowedNetworks, Network, NetworkError};
+pub use ocsp::{NeverIssued, Nonce, Ocsp};
 pub use parse::ConfigError;
 
 /// Version of the file's format; the file says `version = 1`.
@@ -25,6 +29,8 @@ pub struct Config {
     pub acme: Acme,
     /// `[ca]`
     pub ca: Ca,
+    /// `[crl]`
+    pub crl: Crl,
     /// Unix socket on which health and metrics answer plain HTTP, if wanted.
     pub health_socket: Option<PathBuf>,
     /// `[limits]`
@@ -33,6 +39,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Filter for log events, in the syntax of `tracing`'s directives.
     pub log: String,
+    /// `[ocsp]`
+    pub ocsp: Ocsp,
     /// Base URL under which clients reach the daemon, without a slash at the end.
     pub public_url: String,
     /// `[signers]`
@@ -76,6 +84,8 @@ pub struct Ca {
     pub profiles: PathBuf,
     /// PEM file of the root certificate.
     pub root: PathBuf,
+    /// The root's CRL, as the ceremony wrote it, if it is to be served.
+    pub root_crl: Option<PathBuf>,
 }
 
 /// What one client may cost.
@@ -149,7 +159,7 @@ pub enum Surface {
     Admin,
     /// `/health…`
     Health,
-    /// `/ca/…`: CA certificates.
+    /// `/ca/…`, `/crl/…` and `/ocsp`: CA certificates and the status of certificates.
     Pki,
 }
 
@@ -160,7 +170,7 @@ impl Surface {
             Self::Acme => &["/acme", "/directory"],
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
-            Self::Pki => &["/ca"],
+            Self::Pki => &["/ca", "/crl", "/ocsp"],
         }
     }
 

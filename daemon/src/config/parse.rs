@@ -59,12 +59,19 @@ fn sentence(words: &str) -> String {
 }
 
 /// What is wrong, and at which bytes of the file.
-struct Wrong {
-    at: Range<usize>,
-    problem: String,
+pub(super) struct Wrong {
+    pub(super) at: Range<usize>,
+    pub(super) problem: String,
 }
 
-fn wrong<T, V>(at: &Spanned<V>, problem: impl Into<String>) -> Result<T, Wrong> {
+impl Wrong {
+    /// What no field of the file is to blame for.
+    pub(super) fn nowhere(problem: impl Into<String>) -> Self {
+        Self { at: 0..0, problem: problem.into() }
+    }
+}
+
+pub(super) fn wrong<T, V>(at: &Spanned<V>, problem: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong { at: at.span(), problem: problem.into() })
 }
 
@@ -80,11 +87,14 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
             key: label(raw.ca.key)?,
             profiles: base.join(raw.ca.profiles),
             root: base.join(raw.ca.root),
+            root_crl: raw.ca.root_crl.map(|path| base.join(path)),
         },
+        crl: super::crl::parse(&raw.crl)?,
         health_socket: raw.health_socket.map(|path| base.join(path)),
         limits: limits(&raw.limits)?,
         listeners: listeners(raw.listeners, base)?,
         log: log(raw.log)?,
+        ocsp: super::ocsp::parse(&raw.ocsp)?,
         public_url: public_url(&raw.public_url)?,
         signers: Signers {
             ca: base.join(raw.signers.ca),
@@ -323,7 +333,11 @@ fn validation(raw: raw::Validation) -> Result<Validation, Wrong> {
 }
 
 /// The number at a field, or its default, within a range.
-fn number<T: TryFrom<u64>>(raw: Option<&Spanned<u64>>, default: u64, range: RangeInclusive<u64>) -> Result<T, Wrong> {
+pub(super) fn number<T: TryFrom<u64>>(
+    raw: Option<&Spanned<u64>>,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<T, Wrong> {
     let at = raw.map_or(0..0, Spanned::span);
     let value = raw.map_or(default, |value| *value.get_ref());
     let problem = || format!("{value} is out of range: write a number from {} to {}", range.start(), range.end());
@@ -332,7 +346,11 @@ fn number<T: TryFrom<u64>>(raw: Option<&Spanned<u64>>, default: u64, range: Rang
 }
 
 /// The time at a field, or its default, within a range.
-fn duration(raw: Option<&Spanned<String>>, default: &str, range: RangeInclusive<Duration>) -> Result<Duration, Wrong> {
+pub(super) fn duration(
+    raw: Option<&Spanned<String>>,
+    default: &str,
+    range: RangeInclusive<Duration>,
+) -> Result<Duration, Wrong> {
     let at = raw.map_or(0..0, Spanned::span);
     let text = raw.map_or(default, |text| text.get_ref());
     match humantime::parse_duration(text) {
@@ -353,7 +371,8 @@ fn list(names: &[String]) -> String {
 
 const DNS_PORT: u16 = 53;
 const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-const YEAR: Duration = Duration::from_secs(31_557_600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const YEAR: Duration = Duration::from_secs(31_557_600);

@@ -15,12 +15,16 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) acme: Acme,
     pub(super) ca: Ca,
+    #[serde(default)]
+    pub(super) crl: super::crl::Raw,
     pub(super) health_socket: Option<PathBuf>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(rename = "listener", default)]
     pub(super) listeners: Vec<Spanned<Listener>>,
     pub(super) log: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) ocsp: super::ocsp::Raw,
     pub(super) public_url: Spanned<String>,
     pub(super) signers: Signers,
     pub(super) store: Store,
@@ -48,6 +52,7 @@ pub(super) struct Ca {
     pub(super) key: Spanned<String>,
     pub(super) profiles: PathBuf,
     pub(super) root: PathBuf,
+    pub(super) root_crl: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

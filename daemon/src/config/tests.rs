@@ -76,7 +76,17 @@ fn a_good_file_is_read_with_its_defaults() {
 fn the_documented_file_is_good_and_shows_the_defaults() {
     let shown = Config::from_toml("/etc/signet/signetd.toml", EXAMPLE).unwrap();
     // Every commented line that sets something, but those that stand for nothing by default.
-    let optional = ["user", "terms_of_service", "website", "allowed_networks", "resolvers", "client_certificates"];
+    let optional = [
+        "user",
+        "root_crl",
+        "delta_every",
+        "archive_cutoff",
+        "terms_of_service",
+        "website",
+        "allowed_networks",
+        "resolvers",
+        "client_certificates",
+    ];
     let written: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
@@ -138,6 +148,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("\"192.0.2.53\"", "\"dns.example.com\""),
     ("timeout = \"5s\"", "timeout = \"5d\""),
     ("timeout = \"5s\"", "http01_port = 0"),
+    ("[validation]", "[crl]\nevery = \"4d\"\n[validation]"),
+    ("[validation]", "[crl]\nlifetime = \"2h\"\n[validation]"),
+    ("[validation]", "[crl]\ndelta_every = \"13h\"\n[validation]"),
+    ("[validation]", "[crl]\nhistory = 0\n[validation]"),
+    ("[validation]", "[ocsp]\nnever_issued = \"good\"\n[validation]"),
+    ("[validation]", "[ocsp]\nload = 101\n[validation]"),
 ];
 
 #[test]

@@ -4,6 +4,7 @@ pub mod acme;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
+pub mod crl;
 mod failure;
 pub mod health;
 mod issue;
@@ -22,6 +23,7 @@ use policy::tbs::Issuer;
 
 use crate::config;
 use crate::issuance::ca::Ca;
+use crate::revocation::Desk;
 use crate::store::Store;
 
 pub use failure::Failure;
@@ -46,6 +48,8 @@ pub struct Services {
     pub public_url: String,
     /// Where random bytes come from.
     pub random: Random,
+    /// What relying parties are told of certificates: CRLs and OCSP.
+    pub revocation: Desk,
     /// The root certificate, DER.
     pub root: Vec<u8>,
     /// The records.

@@ -61,6 +61,9 @@ pub struct Revocation {
     pub at: UnixTime,
     /// RFC 5280 section 5.3.1 code.
     pub reason: Option<u8>,
+    /// Since when the key is suspected, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalidity: Option<UnixTime>,
     /// Who revoked it, in the words of the authorization record.
     pub actor: String,
 }
@@ -108,16 +111,16 @@ pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
 }
 
 /// DER in JSON: base64 with padding.
-mod base64_bytes {
+pub(super) mod base64_bytes {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::store) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         STANDARD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
     }

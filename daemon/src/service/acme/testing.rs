@@ -16,6 +16,7 @@ use super::Acme;
 use crate::config;
 use crate::issuance::ca::Ca;
 use crate::issuance::testing::{KEY, TestClock, TestEntropy, TestSigner, p256_spki};
+use crate::revocation::Desk;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store};
 
@@ -77,6 +78,7 @@ impl World {
                 terms_of_service: None,
                 website: Some("https://example.test".into()),
             },
+            revocation: Desk::shipped(&ca, clock.clone(), &signer.issuer, KEY, &store, directory.path()),
             ca,
             clock: clock.clone(),
             issuer: signer.issuer.clone(),

@@ -1,0 +1,17 @@
+//! What relying parties fetch, over plain HTTP too, sealed or not: CA certificates (`/ca/…`), CRLs
+//! (`/crl/…`) and the status of certificates (`/ocsp`).
+
+mod artefact;
+mod ca;
+mod crl;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::service::Services;
+
+/// Every route of the surface.
+pub fn router(services: Arc<Services>) -> Router {
+    ca::router(&services).merge(crl::router(Arc::clone(&services)))
+}
