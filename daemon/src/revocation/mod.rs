@@ -91,6 +91,7 @@ pub async fn act(
     }
     due.sort_unstable();
     due.dedup();
+    let mut new = 0;
     for some in due.chunks(MAX_SERIALS) {
         let done = || {
             let mut done = true;
@@ -99,9 +100,12 @@ pub async fn act(
             }
             Ok::<_, CaError>(done)
         };
-        ca.act_once(deed.act(some.to_vec(), at), actor.clone(), done).await?;
+        // Somebody else may have done it since.
+        if ca.act_once(deed.act(some.to_vec(), at), actor.clone(), done).await? == Done::Now {
+            new += some.len();
+        }
     }
-    Ok(due.len())
+    Ok(new)
 }
 
 /// Revokes one certificate; see [`act`].
