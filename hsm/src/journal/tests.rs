@@ -466,3 +466,61 @@ fn the_longest_answer_fits_a_frame() {
         crate::wire::encode(&reply, &mut Vec::new()).unwrap();
     }
 }
+
+fn crl(scope: &str, number: u64) -> Event {
+    Event::Crl {
+        issuer: "issuing-1".to_owned(),
+        scope: scope.parse().unwrap(),
+        number,
+        base: None,
+        this_update: UnixTime(1),
+        next_update: UnixTime(2),
+        entries: 0,
+        sha256: String::new(),
+    }
+}
+
+#[test]
+fn the_numbers_of_crls_are_known_however_many_segments_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path()).unwrap();
+    writer.segment_limit = 1;
+    for (scope, number) in [("all", 7), ("1-of-2", 5), ("all", 9)] {
+        writer.append(crl(scope, number), "signetd", "r").unwrap();
+    }
+    for _ in 0..5 {
+        writer.append(step("later"), "console", "r").unwrap();
+    }
+    let before = writer.numbers().clone();
+    drop(writer);
+    assert_eq!(before.get("issuing-1", "all".parse().unwrap()).complete, 9);
+    assert_eq!(before.get("issuing-1", "1-of-2".parse().unwrap()).complete, 5);
+    let mut writer = open(folder.path()).unwrap();
+    assert_eq!(*writer.numbers(), before);
+    writer.append(crl("2-of-2", 11), "signetd", "r").unwrap();
+    drop(writer);
+    let writer = open(folder.path()).unwrap();
+    assert_eq!(writer.numbers().get("issuing-1", "2-of-2".parse().unwrap()).complete, 11);
+    drop(writer);
+    verify(folder.path()).unwrap();
+}
+
+#[test]
+fn numbers_that_a_crash_cut_off_are_carried_over_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path()).unwrap();
+    writer.append(crl("all", 7), "signetd", "r").unwrap();
+    writer.segment_limit = 1;
+    let first = writer.append(step("later"), "console", "r").unwrap();
+    drop(writer);
+    // The segment was made, and nothing in it survived.
+    let path = super::segment::path(folder.path(), first - 1);
+    fs::write(&path, "").unwrap();
+    for _ in 0..2 {
+        let mut writer = open(folder.path()).unwrap();
+        assert_eq!(writer.numbers().get("issuing-1", "all".parse().unwrap()).complete, 7);
+        writer.append(step("once more"), "console", "r").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\"type\":\"numbers\"").count(), 1, "{text}");
+    }
+}

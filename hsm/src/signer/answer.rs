@@ -9,6 +9,7 @@ use policy::evidence::Method;
 use policy::key::SignatureScheme;
 use policy::serial::Serial;
 
+use super::crl::{Press, SignedCrl};
 use super::issue::{Bench, NotIssued};
 use super::keys::{self, Configured, Keys};
 use super::lane::{Admission, Lane};
@@ -19,12 +20,12 @@ use super::server::{Service, Ticket};
 use super::state::SealState;
 use super::table::{RequestKind, Verdict, permitted};
 use super::{Ended, unseal};
-use crate::journal::{Event, Journal, WriteError};
+use crate::journal::{Event, Journal, Numbers, WriteError};
 use crate::pkcs11::{ErrorClass, Token, TokenError};
 use crate::seal::{Attempts, DescriptorStore, Supervisor, is_statement};
 use crate::wire::{
-    Act, Actor, Bounds, CertificateRequest, MAX_RESERVE, MAX_SERIALS, Purpose, Refusal, Request, Response, SealedPaper,
-    Status,
+    Act, Actor, Bounds, CertificateRequest, CrlRequest, MAX_RESERVE, MAX_SERIALS, Purpose, Refusal, Request, Response,
+    SealedPaper, Status,
 };
 
 /// Everything a signer has while it serves.
@@ -47,6 +48,8 @@ pub(super) struct Signer {
     pub(super) store: DescriptorStore,
     pub(super) supervisor: Supervisor,
     pub(super) serials: Mutex<Serials>,
+    /// The greatest CRL numbers that were tried: those of the journal, and those on their way to it.
+    pub(super) crl_numbers: Mutex<Numbers>,
     /// Handshakes signed and not yet journalled.
     pub(super) handshakes: AtomicU64,
     pub(super) lane: Lane<Job>,
@@ -135,8 +138,8 @@ impl Signer {
             match request {
                 _ if !ticket.is_awaited() => {}
                 Request::Certificate(request) => self.certificate(ticket, *request),
-                Request::Crl(_) | Request::Ocsp(_) | Request::OcspCertificate { .. } => {
-                    drop(paper);
+                Request::Crl(request) => self.crl(ticket, &request, paper),
+                Request::Ocsp(_) | Request::OcspCertificate { .. } => {
                     ticket.answer(Err(Refusal::Policy("this signer signs nothing about revocation yet".to_owned())));
                 }
                 Request::Handshake { key, scheme, message } => {
@@ -227,17 +230,56 @@ impl Signer {
         let Event::Certificate { certificate, record, .. } = &event else {
             return ticket.answer(Err(Refusal::Busy));
         };
-        let (certificate, who, id) = (certificate.clone(), record.actor.clone(), record.request_id.clone());
+        let certificate = certificate.clone();
+        let actor = Actor { who: record.actor.clone(), request_id: record.request_id.clone() };
+        self.release(ticket, event, actor, |seq| Response::Certificate { certificate, seq });
+    }
+
+    /// Journals what was signed, and then answers (J1).
+    fn release(
+        &self,
+        ticket: Ticket,
+        event: Event,
+        actor: Actor,
+        response: impl FnOnce(u64) -> Response + Send + 'static,
+    ) {
         // The seal is closed under the same lock, so that nothing is signed after that entry.
         let state = self.state();
         if !matches!(*state, SealState::Unsealed(_)) {
             drop(state);
             return ticket.answer(Err(Refusal::Sealed));
         }
-        // J1: the answer leaves from the journal's thread, when the entry is durable.
-        self.journal.append(event, who, id, move |written| {
-            ticket.answer(written.map(|seq| Response::Certificate { certificate, seq }).map_err(journal));
+        // The answer leaves from the journal's thread, when the entry is durable.
+        self.journal.append(event, actor.who, actor.request_id, move |written| {
+            ticket.answer(written.map(response).map_err(journal));
         });
+    }
+
+    fn crl(&self, ticket: Ticket, request: &CrlRequest, paper: Option<SealedPaper>) {
+        let Some(paper) = paper else {
+            let why = "a CRL comes as a memfd that is sealed against every change".to_owned();
+            return ticket.answer(Err(Refusal::Forbidden(why)));
+        };
+        match self.print(request, &paper) {
+            Ok(SignedCrl { event, signature }) => {
+                self.release(ticket, event, request.actor.clone(), |seq| Response::Crl { signature, seq });
+            }
+            Err(NotIssued::Refused(refusal)) => ticket.answer(Err(refusal)),
+            Err(NotIssued::Token(error)) => self.token_failed(ticket, &error),
+        }
+    }
+
+    fn print(&self, request: &CrlRequest, paper: &SealedPaper) -> Result<SignedCrl, NotIssued> {
+        not_ours(&request.actor.who)?;
+        let keys = self.keys()?;
+        let press = Press {
+            token: &self.token,
+            keys: &keys,
+            profiles: &self.profiles,
+            bounds: self.bounds,
+            now: self.clock.now(),
+        };
+        press.sign(request, paper, |take| take(&mut self.crl_numbers.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn issue(&self, request: CertificateRequest) -> Result<Event, NotIssued> {

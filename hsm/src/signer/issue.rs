@@ -66,7 +66,7 @@ impl Bench<'_> {
             .profiles
             .get(&request.profile)
             .ok_or_else(|| refuse(format!("there is no profile `{}`", request.profile)))?;
-        let (key, issuer) = self.issuer(&request.issuer)?;
+        let (key, issuer) = issuer(self.keys, &request.issuer)?;
         let tbs = TbsCertificate::from_der(&request.tbs).map_err(policy)?;
         let linted = self.check(profile, issuer, &request, &tbs)?.lint(Some(issuer)).map_err(policy)?;
 
@@ -93,14 +93,6 @@ impl Bench<'_> {
             issuer: request.issuer,
             record: request.record,
         })
-    }
-
-    fn issuer(&self, label: &str) -> Result<(&Key, &Issuer), Refusal> {
-        match self.keys.get(label) {
-            Some(key @ Key { purpose: Purpose::Issue, issuer: Some(issuer), .. }) => Ok((key, issuer)),
-            Some(_) => Err(Refusal::Forbidden(format!("the key `{label}` does not issue certificates"))),
-            None => Err(Refusal::Policy(format!("there is no key `{label}`"))),
-        }
     }
 
     /// Builds the bytes again from what this process knows, and compares.
@@ -147,6 +139,15 @@ impl Bench<'_> {
             )));
         }
         Ok(implied)
+    }
+}
+
+/// The issuing key with this label, and its certificate.
+pub(super) fn issuer<'a>(keys: &'a Keys, label: &str) -> Result<(&'a Key, &'a Issuer), Refusal> {
+    match keys.get(label) {
+        Some(key @ Key { purpose: Purpose::Issue, issuer: Some(issuer), .. }) => Ok((key, issuer)),
+        Some(_) => Err(Refusal::Forbidden(format!("the key `{label}` signs neither certificates nor CRLs"))),
+        None => Err(Refusal::Policy(format!("there is no key `{label}`"))),
     }
 }
 

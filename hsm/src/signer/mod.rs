@@ -11,6 +11,7 @@
 
 mod answer;
 pub(crate) mod console;
+mod crl;
 mod issue;
 mod keys;
 mod lane;
@@ -331,6 +332,7 @@ impl Loaded {
         let (ended, wait) = mpsc::sync_channel(1);
         let (sessions, deadline) = (base.config.sessions, base.config.deadline);
         let sentence = state.sentence();
+        let crl_numbers = Mutex::new(base.writer.numbers().clone());
         let signer = Arc::new(Signer {
             name: base.config.name,
             started: base.clock.now(),
@@ -349,6 +351,7 @@ impl Loaded {
             store: base.store,
             supervisor: base.supervisor,
             serials: Mutex::new(Serials::default()),
+            crl_numbers,
             handshakes: AtomicU64::new(0),
             lane: Lane::new(sessions),
             ended,

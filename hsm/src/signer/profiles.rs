@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
+use policy::crl::Scope;
 use policy::profile::Profile;
+use policy::tbs::Issuer;
 
 use super::StartError;
 use crate::journal::{Event, Writer};
@@ -52,6 +54,11 @@ impl Profiles {
         let mut names: Vec<&str> = self.0.keys().map(String::as_str).collect();
         names.sort_unstable();
         names
+    }
+
+    /// Whether the certificates of some profile name the CRL of `scope` by this URL.
+    pub(super) fn names_crl(&self, url: &str, issuer: &Issuer, scope: Scope) -> bool {
+        self.0.values().any(|profile| profile.names_crl(url, issuer, scope))
     }
 
     /// Journals each profile whose digest is not the one recorded last (I2: which certificates

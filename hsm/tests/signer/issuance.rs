@@ -53,6 +53,14 @@ impl Ca {
         Self { appliance, client, profile, issuer, key: fresh_key(), tls, signer: Some(signer) }
     }
 
+    pub(crate) fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
     fn reserve(&self, count: u16) -> Vec<Serial> {
         match self.client.call(None, Request::Reserve { count }) {
             Ok(Response::Reserved(serials)) => serials,
@@ -93,7 +101,7 @@ impl Ca {
     }
 }
 
-fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     SystemClock.now()
 }
 

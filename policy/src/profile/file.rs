@@ -7,7 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::pattern::Pattern;
-use super::{CommonNameRule, ExtendedUsage, KeyUsage, Profile, ProfileError, Urls, Wildcards};
+use super::urls::FileUrls;
+use super::{CommonNameRule, ExtendedUsage, Holds, KeyUsage, Profile, ProfileError, Wildcards};
 use crate::evidence::{MAX_EVIDENCE_AGE, Method};
 use crate::key::KeyAlgorithm;
 
@@ -44,6 +45,7 @@ struct File {
     subject: Option<Spanned<Subject>>,
     evidence: Option<Spanned<Evidence>>,
     urls: Option<FileUrls>,
+    revocation: Option<Revocation>,
 }
 
 #[derive(Deserialize)]
@@ -84,14 +86,12 @@ struct Evidence {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileUrls {
-    crl: Option<Spanned<String>>,
-    ocsp: Option<Spanned<String>>,
-    ca_issuers: Option<Spanned<String>>,
+struct Revocation {
+    hold: Option<Holds>,
 }
 
 /// Where in the text, and what is wrong with it.
-type Complaint = (Range<usize>, String);
+pub(super) type Complaint = (Range<usize>, String);
 
 /// Reads the file's text; see [`Profile::from_toml`].
 pub(super) fn read(file: &str, text: &str) -> Result<Profile, ProfileError> {
@@ -231,7 +231,8 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
         common_name,
         methods: methods.into_inner(),
         max_evidence_age,
-        urls: read_urls(file.urls)?,
+        places: file.urls.unwrap_or_default().judge()?,
+        holds: file.revocation.and_then(|revocation| revocation.hold).unwrap_or(Holds::Refuse),
     })
 }
 
@@ -286,26 +287,6 @@ fn read_usage(
         ));
     }
     Ok((extended.into_inner(), key.into_inner()))
-}
-
-fn read_urls(urls: Option<FileUrls>) -> Result<Urls, Complaint> {
-    let Some(urls) = urls else { return Ok(Urls::default()) };
-    let check = |url: Option<Spanned<String>>| -> Result<Option<String>, Complaint> {
-        let Some(url) = url else { return Ok(None) };
-        let (span, url) = (url.span(), url.into_inner());
-        let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
-        if url.len() > 255 || !url.bytes().all(|byte| byte.is_ascii_graphic()) || host.is_none_or(str::is_empty) {
-            // RFC 5280 section 8: with https, fetching the proof of revocation needs what it proves.
-            return Err((
-                span,
-                format!(
-                    "`{url}` does not serve; write a plain URL such as `http://pki.example.test/issuing.crl` (http, ASCII, at most 255 octets)"
-                ),
-            ));
-        }
-        Ok(Some(url))
-    };
-    Ok(Urls { crl: check(urls.crl)?, ocsp: check(urls.ocsp)?, ca_issuers: check(urls.ca_issuers)? })
 }
 
 fn required<T>(value: Option<Spanned<T>>, section: &Range<usize>, example: &str) -> Result<Spanned<T>, Complaint> {

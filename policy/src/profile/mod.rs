@@ -2,15 +2,22 @@
 
 mod file;
 mod pattern;
+mod urls;
 
 use serde::Deserialize;
 
+use crate::crl::Scope;
 use crate::csr::Csr;
 use crate::effects::UnixTime;
 use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey};
 use crate::name::{DnsName, Name};
+use crate::serial::Serial;
+use crate::tbs::Issuer;
 use pattern::Pattern;
+pub use urls::CrlPlace;
+use urls::Places;
+pub(crate) use urls::Urls;
 
 /// One profile, whose values cannot contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +38,8 @@ pub struct Profile {
     common_name: CommonNameRule,
     methods: Vec<Method>,
     max_evidence_age: u64,
-    urls: Urls,
+    places: Places,
+    holds: Holds,
 }
 
 /// Extended key usages that a profile can give (RFC 5280 section 4.2.1.12). The others belong to
@@ -72,12 +80,12 @@ enum CommonNameRule {
     Requested,
 }
 
-/// Where relying parties find what they need, each a plain HTTP URL.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Urls {
-    pub(crate) crl: Option<String>,
-    pub(crate) ocsp: Option<String>,
-    pub(crate) ca_issuers: Option<String>,
+/// What happens to requests to put a certificate on hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Holds {
+    Allow,
+    Refuse,
 }
 
 /// A profile file that cannot be used: file, line, and what to write instead.
@@ -226,9 +234,25 @@ impl Profile {
         self.key_usage.iter().copied().filter(fits)
     }
 
-    /// The URLs in its certificates.
-    pub(crate) fn urls(&self) -> &Urls {
-        &self.urls
+    /// Where the CRL of its certificates is, if they name one.
+    pub fn crl_place(&self) -> Option<&CrlPlace> {
+        self.places.crl.as_ref()
+    }
+
+    /// Whether its certificates, of today or of a time with another number of shards, name the CRL of
+    /// `scope` by this URL.
+    pub fn names_crl(&self, url: &str, issuer: &Issuer, scope: Scope) -> bool {
+        self.crl_place().and_then(|place| place.url(issuer, scope)).is_some_and(|ours| ours == url)
+    }
+
+    /// Whether its certificates can be put on hold, and released again.
+    pub fn allows_hold(&self) -> bool {
+        self.holds == Holds::Allow
+    }
+
+    /// The URLs in the certificate with this issuer and serial number.
+    pub(crate) fn urls(&self, issuer: &Issuer, serial: Serial) -> Urls {
+        self.places.of(issuer, serial)
     }
 
     fn terms(

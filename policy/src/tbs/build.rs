@@ -75,7 +75,7 @@ pub fn leaf(
     extensions.push(extension(Criticality::Critical, &KeyUsage(key_usage))?);
     extensions.push(extension(Criticality::NonCritical, &ExtendedKeyUsage(extended_usage.collect()))?);
     extensions.extend(alternative_names(&terms.names, &subject)?);
-    extensions.extend(places(profile.urls())?);
+    extensions.extend(places(&profile.urls(issuer, serial))?);
     let validity = Validity::within(issuer.validity(), now, terms.backdate, terms.seconds)?;
     encode(Some(issuer), subject, key, serial, validity, extensions)
 }
