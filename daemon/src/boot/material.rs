@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use policy::crl::Scope;
 use policy::profile::{Profile, ProfileError};
 use policy::tbs::{Certificate, Issuer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::config::Config;
-use crate::revocation::{List, RootCrl};
+use crate::revocation::RootCrl;
 
 /// Certificates and profiles.
 pub(super) struct Material {
@@ -20,8 +19,6 @@ pub(super) struct Material {
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// The issuing certificate.
     pub(super) issuer: Arc<Issuer>,
-    /// The CRLs that are published.
-    pub(super) lists: Vec<List>,
     /// Profiles by name.
     pub(super) profiles: Arc<BTreeMap<String, Profile>>,
     /// The root certificate, DER.
@@ -77,8 +74,7 @@ impl Material {
             return Err(wrong(&config.ca.profiles, problem));
         }
         let root_crl = config.ca.root_crl.clone().map(|path| Arc::new(RootCrl::new(path, root_issuer)));
-        let lists = vec![List { scope: Scope::All, urls: Vec::new(), delta_url: None }];
-        Ok(Self { chain, issuer: Arc::new(issuer), lists, profiles: Arc::new(profiles), root, root_crl })
+        Ok(Self { chain, issuer: Arc::new(issuer), profiles: Arc::new(profiles), root, root_crl })
     }
 }
 

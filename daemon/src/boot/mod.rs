@@ -163,7 +163,7 @@ async fn serve(
             directory: config.store.path.join("crl"),
             issuer: Arc::clone(&material.issuer),
             issuer_key: config.ca.key.clone(),
-            lists: material.lists,
+            profiles: Arc::clone(&material.profiles),
             root: material.root_crl,
             store: store.clone(),
         }),

@@ -1,18 +1,24 @@
 //! Everything that relying parties are told of certificates, in one place.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use policy::crl::Scope;
 use policy::effects::Clock;
+use policy::profile::{CrlPlace, Profile};
 use policy::tbs::Issuer;
 
 use super::files::Files;
 use super::office::Office;
 use super::publish::{List, Publisher};
 use super::root::RootCrl;
+use super::tables::CRLS;
 use crate::config;
 use crate::issuance::ca::Ca;
 use crate::store::Store;
+use crate::store::status::after_prefix;
 
 /// The CRLs and the OCSP answers of the issuing CA, and the root's CRL.
 pub struct Desk {
@@ -38,8 +44,8 @@ pub struct Parts {
     pub issuer: Arc<Issuer>,
     /// Label of the issuing key.
     pub issuer_key: String,
-    /// The lists to publish.
-    pub lists: Vec<List>,
+    /// Whose certificates name CRLs.
+    pub profiles: Arc<BTreeMap<String, Profile>>,
     /// The root's CRL, if one is configured.
     pub root: Option<Arc<RootCrl>>,
     /// The records.
@@ -49,7 +55,10 @@ pub struct Parts {
 impl Desk {
     /// Puts the parts together; nothing is signed before [`Desk::run`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { ca, clock, crl, directory, issuer, issuer_key, lists, root, store } = parts;
+        let Parts { ca, clock, crl, directory, issuer, issuer_key, profiles, root, store } = parts;
+        let places = profiles.values().filter_map(Profile::crl_place).collect::<Vec<_>>();
+        let published = published(&store, &issuer_key);
+        let lists = lists(&places, &issuer, &published, crl.delta_every.is_some());
         let office = Arc::new(Office::new(ca, clock, issuer, issuer_key.into(), store));
         let publisher = Arc::new(Publisher::new(Arc::clone(&office), crl, Files::new(directory), lists));
         Self { office, publisher, root }
@@ -74,10 +83,15 @@ impl Desk {
             directory: directory.join("crl"),
             issuer: Arc::clone(issuer),
             issuer_key: issuer_key.to_owned(),
-            lists: vec![List { scope: policy::crl::Scope::All, urls: Vec::new(), delta_url: None }],
+            profiles: Arc::default(),
             root: None,
             store: store.clone(),
         })
+    }
+
+    /// Something changed: what is due is looked at now.
+    pub fn wake(&self) {
+        self.publisher.wake();
     }
 
     /// Keeps everything fresh, for ever: boot calls it once.
@@ -86,3 +100,42 @@ impl Desk {
         tokio::spawn(async move { publisher.run().await });
     }
 }
+
+/// The lists of an issuer: of everything, those that the profiles' certificates name, and those that were
+/// published before, because certificates from before name them.
+fn lists(places: &[&CrlPlace], issuer: &Issuer, published: &[Scope], deltas: bool) -> Vec<List> {
+    let mut scopes: BTreeSet<Scope> = places.iter().flat_map(|place| place.scopes()).collect();
+    scopes.extend(published);
+    scopes.insert(Scope::All);
+    let list = |scope: Scope| {
+        let urls: BTreeSet<String> = places.iter().filter_map(|place| place.url(issuer, scope)).collect();
+        // Where the complete one is, the delta is, too.
+        let delta_url = urls.iter().find_map(|url| delta_url(url, scope)).filter(|_| deltas);
+        // The list of everything needs no name; a shard that no profile names any more has none to repeat.
+        let urls: Vec<String> = if scope == Scope::All { Vec::new() } else { urls.into_iter().collect() };
+        (scope == Scope::All || !urls.is_empty()).then_some(List { scope, urls, delta_url })
+    };
+    scopes.into_iter().filter_map(list).collect()
+}
+
+/// `…/NAME.crl` has its delta at `…/NAME/delta.crl`, `…/NAME/3-of-16.crl` at `…/NAME/3-of-16-delta.crl`.
+fn delta_url(url: &str, scope: Scope) -> Option<String> {
+    let stem = url.strip_suffix(".crl")?;
+    Some(match scope {
+        Scope::All => format!("{stem}/delta.crl"),
+        Scope::Shard(_) => format!("{stem}-delta.crl"),
+    })
+}
+
+/// The scopes of the CRLs that are published already. A store that fails says so to everybody who
+/// needs it more.
+fn published(store: &Store, issuer_key: &str) -> Vec<Scope> {
+    let prefix = [issuer_key.as_bytes(), &[0]].concat();
+    let end = after_prefix(&prefix);
+    let range = (Bound::Included(prefix.as_slice()), Bound::Excluded(end.as_slice()));
+    let rows = store.scan(&CRLS, range, MOST, false).unwrap_or_default();
+    rows.iter().filter_map(|(key, _)| std::str::from_utf8(key.get(prefix.len()..)?).ok()?.parse().ok()).collect()
+}
+
+/// Lists of one issuer: every shard of a few divisions, and their deltas.
+const MOST: usize = 16 * 1024;
