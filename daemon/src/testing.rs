@@ -283,6 +283,7 @@ pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf)
     let ca = Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone());
     Arc::new(Services {
         acme: config.acme,
+        alternate_chains: Vec::new(),
         clock: Arc::new(Still),
         revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
         ca,
@@ -292,6 +293,7 @@ pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf)
         profiles: Arc::new(BTreeMap::from([("server".to_owned(), profile)])),
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),
+        retiring: Vec::new(),
         root: authority.issuer.certificate().to_vec(),
         store,
         validation: config.validation,

@@ -89,6 +89,9 @@ pub enum Method {
     TlsAlpn01,
 }
 
+/// Oldest CAA check with which a certificate may be issued, in seconds: eight hours, BR 4.2.2.1.
+pub const MAX_CAA_AGE: u64 = 8 * 3600;
+
 /// Oldest proof that the signer accepts, in seconds: 398 days, BR 4.2.1.
 pub const MAX_EVIDENCE_AGE: u64 = 398 * 86_400;
 
@@ -104,6 +107,13 @@ impl Method {
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
         }
+    }
+
+    /// The ACME challenge of that name.
+    pub fn of_challenge(name: &str) -> Option<Self> {
+        const CHALLENGES: [Method; 5] =
+            [Method::DnsAccount01, Method::Dns01, Method::DnsPersist01, Method::Http01, Method::TlsAlpn01];
+        CHALLENGES.into_iter().find(|method| method.as_str() == name)
     }
 
     /// Whether it asks DNS for a record of the name itself: an address has none.

@@ -10,6 +10,7 @@ pub mod crl;
 pub mod csr;
 pub mod effects;
 pub mod evidence;
+pub mod grant;
 pub mod key;
 pub mod lint;
 pub mod name;

@@ -79,6 +79,14 @@ impl Name {
         }
     }
 
+    /// The name without a leading `*.`: what is validated (RFC 8555 section 7.1.3).
+    pub fn base(&self) -> Name {
+        match self {
+            Self::Dns(name) => Self::Dns(name.base()),
+            Self::Ip(address) => Self::Ip(*address),
+        }
+    }
+
     /// Whether this is a DNS name whose first label is `*`.
     pub fn is_wildcard(&self) -> bool {
         matches!(self, Self::Dns(name) if name.is_wildcard())

@@ -29,6 +29,8 @@ pub enum Permission {
     EnrolAdministrator,
     /// Lists of certificates and their details.
     ListCertificates,
+    /// ACME accounts, external account keys, orders and authorizations of everybody.
+    ManageAcme,
     /// Lists of administrators, and their removal.
     ManageAdministrators,
     /// A new ACME account.
@@ -71,8 +73,8 @@ pub enum Verdict {
 /// The table. Whatever it does not grant is refused.
 pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
     use Permission::{
-        ActInAcme, Certify, EnrolAdministrator, ListCertificates, ManageAdministrators, OpenAcmeAccount, ReadProfiles,
-        ReadPublic, ReadStatus, Revoke, Seal, Unseal,
+        ActInAcme, Certify, EnrolAdministrator, ListCertificates, ManageAcme, ManageAdministrators, OpenAcmeAccount,
+        ReadProfiles, ReadPublic, ReadStatus, Revoke, Seal, Unseal,
     };
     match (actor, permission) {
         (_, ReadPublic) => Verdict::Granted(Scope::Everything),
@@ -83,7 +85,8 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 
         (
             Actor::Administrator(_) | Actor::Console,
-            Certify | ListCertificates | ManageAdministrators | ReadProfiles | ReadStatus | Revoke | Seal | Unseal,
+            Certify | ListCertificates | ManageAcme | ManageAdministrators | ReadProfiles | ReadStatus | Revoke | Seal
+            | Unseal,
         ) => Verdict::Granted(Scope::Everything),
         // Break-glass: whoever enrols administrators must stand at the host.
         (Actor::Console, EnrolAdministrator) => Verdict::Granted(Scope::Everything),
@@ -112,11 +115,12 @@ mod tests {
 
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, administrator, console.
-    const TABLE: [(Permission, &str); 12] = [
+    const TABLE: [(Permission, &str); 13] = [
         (Permission::ActInAcme, "?o---"),
         (Permission::Certify, "?--**"),
         (Permission::EnrolAdministrator, "?---*"),
         (Permission::ListCertificates, "?-o**"),
+        (Permission::ManageAcme, "?--**"),
         (Permission::ManageAdministrators, "?--**"),
         (Permission::OpenAcmeAccount, "oo---"),
         (Permission::ReadProfiles, "?--**"),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use daemon::issuance::orders::{ORDERS, OrderRecord};
-use daemon::service::acme::{AUTHORIZATIONS, AuthorizationState};
+use daemon::service::acme::AUTHORIZATIONS;
 use daemon::store::tables::{CERTIFICATES, CERTIFICATES_BY_NAME, CertificateRecord, JOURNALS};
 use daemon::store::{self, EngineKind, Store, Table};
 use hsm::journal::{Entry, Event};
@@ -228,11 +228,7 @@ impl Contents {
                         faults.push(format!("order {id} names an authorization for {}", record.name));
                     }
                     Some(record) if order.certificate.is_some() => {
-                        let proved = matches!(
-                            record.state,
-                            AuthorizationState::Valid { .. } | AuthorizationState::Deactivated { validated: Some(_) }
-                        );
-                        if !proved {
+                        if record.proof.is_none() {
                             faults.push(format!("order {id} is complete, and {name} was never proved"));
                         }
                     }

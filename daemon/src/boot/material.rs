@@ -14,6 +14,8 @@ use crate::revocation::RootCrl;
 
 /// Certificates and profiles.
 pub(super) struct Material {
+    /// Other chains than the default one, PEM.
+    pub(super) alternate_chains: Vec<String>,
     /// The server certificate and what leads to the root; the issuing certificate is added when it is
     /// all that the file lacks.
     pub(super) chain: Vec<CertificateDer<'static>>,
@@ -74,8 +76,31 @@ impl Material {
             return Err(wrong(&config.ca.profiles, problem));
         }
         let root_crl = config.ca.root_crl.clone().map(|path| Arc::new(RootCrl::new(path, root_issuer)));
-        Ok(Self { chain, issuer: Arc::new(issuer), profiles: Arc::new(profiles), root, root_crl })
+        let alternate_chains = config.ca.alternate_chains.iter().map(|file| alternate_chain(file, &issuer));
+        let alternate_chains = alternate_chains.collect::<Result<_, _>>()?;
+        Ok(Self { alternate_chains, chain, issuer: Arc::new(issuer), profiles: Arc::new(profiles), root, root_crl })
     }
+}
+
+/// A chain that begins with a certificate of the issuing key, each certificate signed by the next.
+fn alternate_chain(file: &Path, issuer: &Issuer) -> Result<String, MaterialError> {
+    let mut chain = Vec::new();
+    for der in certificates(file)? {
+        let next = Certificate::from_der(&der).map_err(|error| wrong(file, error.to_string()))?;
+        let key = next.key().map_err(|error| wrong(file, error.to_string()))?;
+        match chain.last() {
+            None if key.spki() != issuer.key().spki() => {
+                let problem = "its first certificate is not one of the issuing key: begin with the cross-signed one";
+                return Err(wrong(file, problem.to_owned()));
+            }
+            Some(before) if Certificate::verify(before, &key).is_err() => {
+                let problem = format!("{} was not signed by the certificate after it", before.subject());
+                return Err(wrong(file, problem));
+            }
+            _ => chain.push(next),
+        }
+    }
+    Ok(chain.iter().map(Certificate::to_pem).collect())
 }
 
 /// The certificates of a PEM file, at least one.

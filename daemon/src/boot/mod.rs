@@ -154,6 +154,7 @@ async fn serve(
     let key = signer.key(material.chain);
     let services = Arc::new(Services {
         acme: config.acme,
+        alternate_chains: material.alternate_chains,
         ca: ca.clone(),
         clock: Arc::clone(&clock),
         revocation: Desk::new(revocation::Parts {
@@ -173,6 +174,7 @@ async fn serve(
         profiles: material.profiles,
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),
+        retiring: config.ca.retiring,
         root: material.root,
         store,
         validation: config.validation,

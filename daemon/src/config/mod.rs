@@ -1,22 +1,28 @@
 //! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
 
+mod accounts;
 mod crl;
 mod networks;
 mod ocsp;
+mod orders;
 mod parse;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod validation;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use crl::Crl;
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use ocsp::{NeverIssued, Nonce, Ocsp};
+pub use orders::Orders;
 pub use parse::ConfigError;
+pub use validation::{Dnssec, Validation};
 
 /// Version of the file's format; the file says `version = 1`.
 pub const FORMAT: u16 = 1;
@@ -58,6 +64,8 @@ pub struct Config {
 /// What the ACME surface offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
+    /// Who may have an account, and on which terms.
+    pub accounts: Accounts,
     /// How long an authorization can be used to order, from its creation while pending and from
     /// its validation once valid.
     pub authorization_lifetime: Duration,
@@ -65,6 +73,8 @@ pub struct Acme {
     pub default_profile: String,
     /// How long an order can be completed.
     pub order_lifetime: Duration,
+    /// Orders and authorizations.
+    pub orders: Orders,
     /// The profiles that an order may name, each a file of the profile directory.
     pub profiles: Vec<String>,
     /// URL of the terms of service; accounts must agree if there is one.
@@ -76,16 +86,35 @@ pub struct Acme {
 /// The issuing CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ca {
+    /// PEM files with other chains than the default one, the issuing certificate first in each.
+    pub alternate_chains: Vec<PathBuf>,
     /// PEM file of the issuing certificate.
     pub issuer: PathBuf,
     /// Label of the issuing key in the CA signer.
     pub key: String,
     /// Directory of profile files (`NAME.toml`).
     pub profiles: PathBuf,
+    /// Labels of issuing keys, not the one in use, whose certificates are to be replaced at once.
+    pub retiring: Vec<String>,
     /// PEM file of the root certificate.
     pub root: PathBuf,
     /// The root's CRL, as the ceremony wrote it, if it is to be served.
     pub root_crl: Option<PathBuf>,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It is not.
+    Off,
+    /// It is.
+    On,
+}
+
+impl From<bool> for Switch {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
 }
 
 /// What one client may cost.
@@ -242,25 +271,4 @@ pub enum TlsVersion {
     Tls12,
     /// RFC 8446
     Tls13,
-}
-
-/// How control of names is validated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validation {
-    /// Addresses that validation may connect to.
-    pub allowed_networks: AllowedNetworks,
-    /// Attempts before a challenge becomes invalid.
-    pub attempts: u32,
-    /// Port of http-01 (RFC 8555 section 8.3 says 80).
-    pub http01_port: u16,
-    /// Largest body read of an answer, in bytes.
-    pub max_body: usize,
-    /// Most redirects followed.
-    pub max_redirects: u32,
-    /// DNS resolvers to ask; those of the system when empty.
-    pub resolvers: Vec<SocketAddr>,
-    /// Pause before the second attempt; it doubles with each.
-    pub retry_after: Duration,
-    /// Longest time for one attempt, redirects included.
-    pub timeout: Duration,
 }

@@ -1,6 +1,5 @@
 //! From the file as it stands to a [`Config`] that cannot be wrong.
 
-use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::time::Duration;
@@ -8,8 +7,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Acme, Address, AllowedNetworks, Ca, ClientCertificates, Config, FORMAT, Limits, Listener, Network, Signers, Store,
-    Surface, Tls, TlsVersion, Transport, Validation, raw,
+    Acme, Address, Ca, ClientCertificates, Config, FORMAT, Limits, Listener, Signers, Store, Surface, Tls, TlsVersion,
+    Transport, accounts, orders, raw, validation,
 };
 
 /// A configuration that cannot be used: file, line, and what to write instead.
@@ -80,22 +79,18 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
     if version != FORMAT {
         return wrong(&raw.version, format!("this program reads version {FORMAT} of the file: write `version = 1`"));
     }
+    let public_url = public_url(&raw.public_url)?;
     Ok(Config {
         acme: acme(raw.acme)?,
-        ca: Ca {
-            issuer: base.join(raw.ca.issuer),
-            key: label(raw.ca.key)?,
-            profiles: base.join(raw.ca.profiles),
-            root: base.join(raw.ca.root),
-            root_crl: raw.ca.root_crl.map(|path| base.join(path)),
-        },
+        ca: ca(raw.ca, base)?,
         crl: super::crl::parse(&raw.crl)?,
         health_socket: raw.health_socket.map(|path| base.join(path)),
         limits: limits(&raw.limits)?,
         listeners: listeners(raw.listeners, base)?,
         log: log(raw.log)?,
         ocsp: super::ocsp::parse(&raw.ocsp)?,
-        public_url: public_url(&raw.public_url)?,
+        validation: validation::check(raw.validation, &public_url)?,
+        public_url,
         signers: Signers {
             ca: base.join(raw.signers.ca),
             deadline: duration(raw.signers.deadline.as_ref(), "15s", SECOND..=HOUR)?,
@@ -108,7 +103,23 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
             oldest: oldest(raw.tls.versions.as_ref())?,
         },
         user: raw.user,
-        validation: validation(raw.validation)?,
+    })
+}
+
+fn ca(raw: raw::Ca, base: &Path) -> Result<Ca, Wrong> {
+    let key = label(raw.key)?;
+    if let Some(current) = raw.retiring.iter().find(|retiring| *retiring.get_ref() == key) {
+        let problem = "the certificates of this key would be renewed over and over: issue with another key first";
+        return wrong(current, problem);
+    }
+    Ok(Ca {
+        alternate_chains: raw.alternate_chains.into_iter().map(|file| base.join(file)).collect(),
+        issuer: base.join(raw.issuer),
+        key,
+        profiles: base.join(raw.profiles),
+        retiring: raw.retiring.into_iter().map(label).collect::<Result<_, _>>()?,
+        root: base.join(raw.root),
+        root_crl: raw.root_crl.map(|path| base.join(path)),
     })
 }
 
@@ -120,7 +131,8 @@ fn label(raw: Spanned<String>) -> Result<String, Wrong> {
     }
 }
 
-fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
+fn acme(mut raw: raw::Acme) -> Result<Acme, Wrong> {
+    let orders = orders::parse(&mut raw)?;
     let default_profile = raw.default_profile.as_ref().map(Spanned::get_ref);
     let profiles = match raw.profiles {
         Some(profiles) if profiles.get_ref().is_empty() => {
@@ -142,9 +154,16 @@ fn acme(raw: raw::Acme) -> Result<Acme, Wrong> {
         }
     }
     Ok(Acme {
-        authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", MINUTE..=YEAR)?,
+        accounts: accounts::check(
+            raw.external_accounts,
+            raw.nonces,
+            raw.terms_of_service_changed,
+            &raw.terms_of_service,
+        )?,
+        authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", SECOND..=YEAR)?,
         default_profile,
         order_lifetime: duration(raw.order_lifetime.as_ref(), "7d", MINUTE..=YEAR)?,
+        orders,
         profiles,
         terms_of_service: raw.terms_of_service.map(Spanned::into_inner),
         website: raw.website.map(Spanned::into_inner),
@@ -295,43 +314,6 @@ fn oldest(raw: Option<&Spanned<Vec<String>>>) -> Result<TlsVersion, Wrong> {
     }
 }
 
-fn validation(raw: raw::Validation) -> Result<Validation, Wrong> {
-    let allowed_networks = match raw.allowed_networks {
-        None => AllowedNetworks::Default,
-        Some(networks) if networks.get_ref().is_empty() => {
-            return wrong(
-                &networks,
-                "no address could be validated: name a network, or leave this out for the default",
-            );
-        }
-        Some(networks) => {
-            let parse = |text: Spanned<String>| match text.get_ref().parse::<Network>() {
-                Ok(network) => Ok(network),
-                Err(error) => wrong(&text, error.to_string()),
-            };
-            AllowedNetworks::Only(networks.into_inner().into_iter().map(parse).collect::<Result<_, _>>()?)
-        }
-    };
-    let resolver = |text: &Spanned<String>| {
-        let with_port = || text.get_ref().parse::<SocketAddr>();
-        let without = text.get_ref().parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
-        match without.or_else(|_| with_port()) {
-            Ok(address) => Ok(address),
-            Err(_) => wrong(text, "a resolver is an IP address, with a port if it is not 53: write \"192.0.2.53\""),
-        }
-    };
-    Ok(Validation {
-        allowed_networks,
-        attempts: number(raw.attempts.as_ref(), 3, 1..=10)?,
-        http01_port: number(raw.http01_port.as_ref(), 80, 1..=65_535)?,
-        max_body: number(raw.max_body.as_ref(), 4 << 10, 128..=1 << 20)?,
-        max_redirects: number(raw.max_redirects.as_ref(), 10, 0..=20)?,
-        resolvers: raw.resolvers.unwrap_or_default().iter().map(resolver).collect::<Result<_, _>>()?,
-        retry_after: duration(raw.retry_after.as_ref(), "3s", MILLISECOND..=HOUR)?,
-        timeout: duration(raw.timeout.as_ref(), "10s", MILLISECOND..=HOUR)?,
-    })
-}
-
 /// The number at a field, or its default, within a range.
 pub(super) fn number<T: TryFrom<u64>>(
     raw: Option<&Spanned<u64>>,
@@ -369,10 +351,9 @@ fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
-const DNS_PORT: u16 = 53;
-const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 pub(super) const YEAR: Duration = Duration::from_secs(31_557_600);

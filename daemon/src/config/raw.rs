@@ -3,10 +3,12 @@
 
 use std::path::PathBuf;
 
+use policy::evidence::Method;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ClientCertificates, StoreEngine, Surface};
+use super::accounts::{ExternalAccounts, NonceKeeper, TermsChanged};
+use super::{ClientCertificates, StoreEngine, Surface, validation};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,26 +33,39 @@ pub(super) struct File {
     pub(super) tls: Tls,
     pub(super) user: Option<String>,
     #[serde(default)]
-    pub(super) validation: Validation,
+    pub(super) validation: validation::Raw,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acme {
     pub(super) authorization_lifetime: Option<Spanned<String>>,
+    pub(super) challenges: Option<Spanned<Vec<Spanned<Method>>>>,
     pub(super) default_profile: Option<Spanned<String>>,
+    pub(super) external_accounts: Option<ExternalAccounts>,
+    pub(super) nonces: Option<NonceKeeper>,
+    pub(super) finalize_patience: Option<Spanned<String>>,
     pub(super) order_lifetime: Option<Spanned<String>>,
+    pub(super) pre_authorization: Option<Spanned<bool>>,
     pub(super) profiles: Option<Spanned<Vec<String>>>,
+    pub(super) retention: Option<Spanned<String>>,
+    pub(super) reuse_authorizations: Option<bool>,
     pub(super) terms_of_service: Option<Spanned<String>>,
+    pub(super) terms_of_service_changed: Option<Spanned<TermsChanged>>,
+    pub(super) upki_forms: Option<bool>,
     pub(super) website: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ca {
+    #[serde(default)]
+    pub(super) alternate_chains: Vec<PathBuf>,
     pub(super) issuer: PathBuf,
     pub(super) key: Spanned<String>,
     pub(super) profiles: PathBuf,
+    #[serde(default)]
+    pub(super) retiring: Vec<Spanned<String>>,
     pub(super) root: PathBuf,
     pub(super) root_crl: Option<PathBuf>,
 }
@@ -97,17 +112,4 @@ pub(super) struct Tls {
     pub(super) chain: PathBuf,
     pub(super) key: Spanned<String>,
     pub(super) versions: Option<Spanned<Vec<String>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Validation {
-    pub(super) allowed_networks: Option<Spanned<Vec<Spanned<String>>>>,
-    pub(super) attempts: Option<Spanned<u64>>,
-    pub(super) http01_port: Option<Spanned<u64>>,
-    pub(super) max_body: Option<Spanned<u64>>,
-    pub(super) max_redirects: Option<Spanned<u64>>,
-    pub(super) resolvers: Option<Vec<Spanned<String>>>,
-    pub(super) retry_after: Option<Spanned<String>>,
-    pub(super) timeout: Option<Spanned<String>>,
 }

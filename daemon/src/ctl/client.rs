@@ -79,6 +79,18 @@ impl Client {
         parse(&self.send(Method::POST, path, None, on_expired)?)
     }
 
+    /// Posts JSON and reads JSON.
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        on_expired: OnExpired,
+    ) -> Result<T, CtlError> {
+        let body = serde_json::to_vec(body);
+        let body = body.map_err(|error| CtlError::Failed(format!("the request cannot be written: {error}")))?;
+        parse(&self.send(Method::POST, path, Some(body), on_expired)?)
+    }
+
     /// Does something that has no answer but that it is done.
     pub(super) fn act(
         &self,

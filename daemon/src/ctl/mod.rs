@@ -1,6 +1,7 @@
 //! `signetctl`: what an administrator types. Each verb asks the admin surface one thing and shows
 //! the answer as a table, or as JSON for programs.
 
+mod acme;
 mod administrators;
 mod ca;
 mod certificates;
@@ -61,6 +62,9 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// ACME: accounts and external account keys
+    #[command(subcommand)]
+    Acme(acme::Verb),
     /// Administrators: list, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
@@ -163,6 +167,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
     let identity = Identity::load(global.into())?;
     let session = Session { client: Client::new(&identity)?, identity, json };
     match arguments.verb {
+        Verb::Acme(verb) => acme::run(&session, &verb),
         Verb::Admin(verb) => administrators::run(&session, &verb),
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),

@@ -15,7 +15,7 @@ pub fn routes(services: &Arc<Services>, acme: &Arc<Acme>, surfaces: &[Surface]) 
         let services = Arc::clone(services);
         router.merge(match surface {
             Surface::Acme => api::acme::router(Arc::clone(acme)),
-            Surface::Admin => api::admin::router(services),
+            Surface::Admin => api::admin::router(services).merge(api::admin::acme::router(Arc::clone(acme))),
             Surface::Health => api::health::router(services),
             Surface::Pki => api::pki::router(services),
         })

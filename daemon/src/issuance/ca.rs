@@ -216,6 +216,13 @@ impl Ca {
         self.act_once(act, actor, done).await.map(drop)
     }
 
+    /// Makes an act durable in the journal, for a caller that commits its effect afterwards. Works
+    /// while sealed. If its answer is lost, the act may stand in the journal without an effect;
+    /// whoever repeats it writes a second entry, which does no harm.
+    pub async fn note(&self, act: Act, actor: Actor) -> Result<(), CaError> {
+        self.record(act, actor).await
+    }
+
     /// Makes an act durable in the journal and then visible in the store, unless `done` finds it
     /// there already. Works while sealed. One act at a time, so no act is journalled twice because
     /// two ask for it; one whose answer is lost is looked for before it is sent again.

@@ -375,9 +375,14 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
-            Event::Ceremony { .. }
+            // What an administrator does in ACME is written to the store by the one who journals it.
+            Event::AccountBound { .. }
+            | Event::AccountEnded { .. }
+            | Event::Ceremony { .. }
             | Event::Counted { .. }
             | Event::Crl { .. }
+            | Event::EabKeyCreated { .. }
+            | Event::EabKeyRevoked { .. }
             | Event::Numbers { .. }
             | Event::Ocsp { .. }
             | Event::Opened { .. }

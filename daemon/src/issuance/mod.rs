@@ -31,6 +31,7 @@ use policy::name::Name;
 use policy::profile::{Decision, Profile, Refusal, Terms};
 use policy::serial::Serial;
 use policy::tbs::{self, Certificate, Issuer, TbsCertificate, TbsError};
+use policy::validity::Requested;
 use tokio::time::{Instant, timeout_at};
 
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord, index_certificate};
@@ -65,6 +66,8 @@ pub struct Submission {
     pub names: Vec<Name>,
     /// The common name that the requester asked for, if any.
     pub common_name: Option<String>,
+    /// The ends of the validity that the requester asks for.
+    pub requested: Requested,
     /// Why it may be signed; its request id finds the certificate again if an answer is lost.
     pub record: AuthorizationRecord,
 }
@@ -258,10 +261,13 @@ pub struct Released {
 
 impl<'a> Submitted<'a> {
     fn authorize(self, pipeline: &'a Pipeline) -> Result<Authorized<'a>, IssueError> {
-        let Submission { profile, key, names, common_name, record } = self.submission;
+        let Submission { profile, key, names, common_name, requested, record } = self.submission;
         let profile = pipeline.profiles.get(profile).ok_or_else(|| IssueError::UnknownProfile(profile.clone()))?;
         match profile.decide(key, names, common_name.as_deref(), record, pipeline.clock.now()) {
-            Decision::Issue(terms) => Ok(Authorized { submission: self.submission, profile, terms }),
+            Decision::Issue(terms) => {
+                let terms = terms.with_validity(*requested);
+                Ok(Authorized { submission: self.submission, profile, terms })
+            }
             Decision::Refuse(refusal) => Err(refusal.into()),
         }
     }
@@ -286,6 +292,7 @@ impl Linted<'_> {
             issuer: pipeline.issuer_key.to_string(),
             profile: self.submission.profile.clone(),
             common_name: self.submission.common_name.clone(),
+            requested: self.submission.requested,
             tbs: tbs.as_bytes().to_vec(),
             record: self.submission.record.clone(),
         };

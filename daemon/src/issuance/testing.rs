@@ -224,18 +224,20 @@ impl TestSigner {
                 let lines = inner.lines.iter().skip(after as usize).take(10).cloned().collect();
                 Ok(Response::Journal { lines, last: inner.lines.len() as u64 })
             }
-            Request::Record { act: Act::Revoke { serials, reason, at, invalidity_date }, actor } => {
-                let event = Event::Revoked { serials, reason, at, invalidity_date };
-                Ok(Response::Recorded { seq: self.journal(&actor.who, event) })
-            }
-            Request::Record { act: Act::Hold { serials, at }, actor } => {
-                Ok(Response::Recorded { seq: self.journal(&actor.who, Event::Held { serials, at }) })
-            }
-            Request::Record { act: Act::Release { serials, at }, actor } => {
-                Ok(Response::Recorded { seq: self.journal(&actor.who, Event::Released { serials, at }) })
-            }
-            Request::Record { act: Act::RemoveAdministrator { fingerprint }, actor: Actor { who, .. } } => {
-                Ok(Response::Recorded { seq: self.journal(&who, Event::AdministratorRemoved { fingerprint }) })
+            Request::Record { act, actor: Actor { who, .. } } => {
+                let event = match act {
+                    Act::BindAccount { account, key } => Event::AccountBound { account, key },
+                    Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+                    Act::EndAccount { account } => Event::AccountEnded { account },
+                    Act::Hold { serials, at } => Event::Held { serials, at },
+                    Act::Release { serials, at } => Event::Released { serials, at },
+                    Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
+                    Act::Revoke { serials, reason, at, invalidity_date } => {
+                        Event::Revoked { serials, reason, at, invalidity_date }
+                    }
+                    Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+                };
+                Ok(Response::Recorded { seq: self.journal(&who, event) })
             }
             _ if !unsealed => Err(Refusal::Sealed),
             Request::Reserve { count } => {

@@ -2,6 +2,7 @@
 
 use hsm::wire::Refusal;
 
+use super::acme::error::AcmeError;
 use super::administrators::RemoveError;
 use super::certificates::RevokeError;
 use crate::issuance::ca::{CaError, ClientError};
@@ -61,6 +62,27 @@ impl From<ClientError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Internal(error.to_string())
+    }
+}
+
+impl From<AcmeError> for Failure {
+    fn from(error: AcmeError) -> Self {
+        let words = error.to_string();
+        match error {
+            AcmeError::Internal(_) => Self::Internal(words),
+            AcmeError::NotFound(_) | AcmeError::AccountDoesNotExist(_) => Self::Missing(words),
+            AcmeError::Sealed | AcmeError::Unavailable(_) => Self::Unavailable(words),
+            _ => Self::Refused(words),
+        }
+    }
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict(_) => Self::Conflict(format!("{error}: try again")),
+            CommitError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use super::Services;
 /// Counters since the start of the process.
 #[derive(Default)]
 pub struct Metrics {
+    /// What the ACME surface counts.
+    pub acme: super::acme::counters::Counters,
     certificates: AtomicU64,
     /// By surface and HTTP status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
@@ -48,6 +50,7 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     writeln!(text, "# HELP signet_certificates_issued_total Certificates issued since the start.")?;
     writeln!(text, "# TYPE signet_certificates_issued_total counter")?;
     writeln!(text, "signet_certificates_issued_total {}", services.metrics.certificates.load(Ordering::Relaxed))?;
+    services.metrics.acme.render(text)?;
     writeln!(text, "# HELP signet_seal_state Which state the CA's seal is in: 1 for that one.")?;
     writeln!(text, "# TYPE signet_seal_state gauge")?;
     let now = services.key_usable().map_or_else(|why| why.word(), |()| "unsealed");

@@ -32,6 +32,9 @@ pub use failure::Failure;
 pub struct Services {
     /// What the ACME surface offers.
     pub acme: config::Acme,
+    /// Other ways from the issuing certificate to a root than the default one: PEM, the issuing
+    /// certificate first.
+    pub alternate_chains: Vec<String>,
     /// The CA signer.
     pub ca: Ca,
     /// Where the time comes from.
@@ -48,6 +51,8 @@ pub struct Services {
     pub public_url: String,
     /// Where random bytes come from.
     pub random: Random,
+    /// Labels of issuing keys whose certificates are to be replaced at once.
+    pub retiring: Vec<String>,
     /// What relying parties are told of certificates: CRLs and OCSP.
     pub revocation: Desk,
     /// The root certificate, DER.

@@ -1,7 +1,6 @@
-//! http-01 (RFC 8555 section 8.3).
+//! http-01 (RFC 8555 section 8.3; RFC 8738 section 5 for addresses).
 //!
-//! Each hop resolves its name afresh, checks every address against the allowed networks, and
-//! connects to the very address that was checked, so no second lookup can lead elsewhere.
+//! Each hop resolves its name afresh and connects to an address that was checked.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,14 +10,16 @@ use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use policy::name::DnsName;
+use policy::evidence::Observation;
+use policy::name::Name;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{Failure, FailureKind, Retry, Validator, step};
+use super::connect::connect;
+use super::failure::excerpt;
+use super::{Failure, FailureKind, Retry, Shown, Validator};
 
 /// Names this validator in every authorization (I2): changed whenever what it accepts changes.
 pub const VERSION: &str = "http-01/1";
@@ -32,52 +33,51 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Most header lines of an answer.
 const MAX_HEADERS: usize = 64;
 
-/// One attempt, within the time that the configuration allows.
+/// One attempt.
 pub(super) async fn validate(
     validator: &Validator,
-    name: &DnsName,
+    name: &Name,
     token: &str,
     expected: &str,
-) -> Result<(), Failure> {
-    let path = format!("/.well-known/acme-challenge/{token}");
-    let first = Target {
+) -> Result<Shown, Failure> {
+    let seen = follow(validator, first(validator, name, token), expected).await?;
+    Ok(Shown { validator: VERSION, seen, until: None })
+}
+
+/// Where an attempt begins.
+pub(super) fn url(validator: &Validator, name: &Name, token: &str) -> String {
+    first(validator, name, token).to_string()
+}
+
+fn first(validator: &Validator, name: &Name, token: &str) -> Target {
+    Target {
         scheme: Scheme::Http,
         host: name.clone(),
         port: validator.config.http01_port,
         explicit_port: false,
-        path,
-    };
-    let url = first.to_string();
-    match timeout(validator.config.timeout, follow(validator, first, expected)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Failure::new(
-            FailureKind::Connection,
-            Retry::Yes,
-            format!(
-                "{url} did not answer within {} seconds, redirects included",
-                validator.config.timeout.as_secs_f32()
-            ),
-        )),
+        path: format!("/.well-known/acme-challenge/{token}"),
     }
 }
 
-async fn follow(validator: &Validator, first: Target, expected: &str) -> Result<(), Failure> {
+async fn follow(validator: &Validator, first: Target, expected: &str) -> Result<Observation, Failure> {
     let mut target = first;
     for _ in 0..=validator.config.max_redirects {
-        let (answer, address) = get(validator, &target).await?;
+        let (answer, address, seen) = get(validator, &target).await?;
         let from = format!("{target} at {address}");
         let status = answer.status();
         if status.is_success() {
-            return compare(validator, answer, &from, expected).await;
+            return compare(validator, answer, &from, expected).await.map(|()| seen);
         }
         let location = answer.headers().get(LOCATION).filter(|_| status.is_redirection());
         let Some(location) = location else {
             let detail =
                 format!("{from} answered with status {}, expected 200 and the key authorization", status.as_u16());
-            return Err(Failure::new(FailureKind::Unauthorized, Retry::No, detail));
+            // A server that is busy or starting says so with these.
+            let retry = if status.is_server_error() || status.as_u16() == 429 { Retry::Yes } else { Retry::No };
+            return Err(Failure::new(FailureKind::Unauthorized, retry, detail));
         };
         target = target.redirect(location, validator.config.http01_port).map_err(|why| {
-            let location = shown(location.as_bytes());
+            let location = excerpt(location.as_bytes());
             Failure::new(FailureKind::Unauthorized, Retry::No, format!("{from} redirects to {location}: {why}"))
         })?;
     }
@@ -105,45 +105,28 @@ async fn compare(validator: &Validator, answer: Response<Incoming>, from: &str, 
         }
     };
     let found = body.trim_ascii_end();
-    if found == expected.as_bytes() { Ok(()) } else { Err(wrong(shown(found))) }
+    if found == expected.as_bytes() { Ok(()) } else { Err(wrong(excerpt(found))) }
 }
 
 /// Asks one URL; says which address answered.
-async fn get(validator: &Validator, target: &Target) -> Result<(Response<Incoming>, SocketAddr), Failure> {
-    let addresses = validator.resolver.addresses(&target.host).await?;
-    let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
-        addresses.into_iter().partition(|address| validator.config.allowed_networks.allows(*address));
-    let mut failure = Failure::new(
-        FailureKind::Unauthorized,
-        Retry::No,
-        format!(
-            "{} has no address that this server may connect to; it has {}",
-            target.host,
-            refused.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
-        ),
-    );
-    for address in allowed {
-        let address = SocketAddr::new(address, target.port);
-        let limit = step(validator.config.timeout);
-        let trouble =
-            |what: String| Failure::new(FailureKind::Connection, Retry::Yes, format!("{target} at {address}: {what}"));
-        failure = match timeout(limit, TcpStream::connect(address)).await {
-            Err(_) => trouble("the connection was not made in time".into()),
-            Ok(Err(error)) => trouble(format!("the connection failed: {error}")),
-            // Once connected, this address answers or nobody does.
-            Ok(Ok(stream)) => {
-                let answer = match target.scheme {
-                    Scheme::Http => ask(stream, target).await,
-                    Scheme::Https => match handshake(validator, stream, target).await {
-                        Ok(stream) => ask(stream, target).await,
-                        Err(why) => Err(why),
-                    },
-                };
-                return answer.map(|answer| (answer, address)).map_err(trouble);
+async fn get(validator: &Validator, target: &Target) -> Result<(Response<Incoming>, SocketAddr, Observation), Failure> {
+    let connected = connect(validator, &target.host, target.port, target).await?;
+    let (address, seen) = (connected.address, connected.observation());
+    // Once connected, this address answers or nobody does.
+    let answer = match target.scheme {
+        Scheme::Http => ask(connected.stream, target).await,
+        Scheme::Https => match handshake(validator, connected.stream, target).await {
+            Ok(stream) => ask(stream, target).await,
+            Err(what) => {
+                let detail = format!("{target} at {address}: {what}");
+                return Err(Failure::new(FailureKind::Tls, Retry::Yes, detail));
             }
-        };
+        },
+    };
+    match answer {
+        Ok(answer) => Ok((answer, address, seen)),
+        Err(what) => Err(Failure::new(FailureKind::Connection, Retry::Yes, format!("{target} at {address}: {what}"))),
     }
-    Err(failure)
 }
 
 async fn handshake(
@@ -151,7 +134,10 @@ async fn handshake(
     stream: TcpStream,
     target: &Target,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
-    let name = ServerName::try_from(target.host.as_str().to_owned()).map_err(|error| error.to_string())?;
+    let name = match &target.host {
+        Name::Dns(name) => ServerName::try_from(name.as_str().to_owned()).map_err(|error| error.to_string())?,
+        Name::Ip(address) => ServerName::IpAddress((*address).into()),
+    };
     let connector = TlsConnector::from(validator.tls.clone());
     connector.connect(name, stream).await.map_err(|error| format!("the TLS handshake failed: {error}"))
 }
@@ -179,7 +165,7 @@ async fn ask(
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     scheme: Scheme,
-    host: DnsName,
+    host: Name,
     port: u16,
     /// Whether the URL named the port: then the Host header does too (RFC 9110 section 7.2).
     explicit_port: bool,
@@ -219,10 +205,14 @@ impl Target {
         if authority.as_str().contains('@') {
             return Err("a Location with a user name is not followed");
         }
-        let host = DnsName::parse(&authority.host().to_ascii_lowercase())
+        // An address must be written as everybody reads it: no 0x7f.1, no 2130706433 (RFC 5952 and
+        // RFC 6943 section 3.1.1). Brackets are for IPv6 and for nothing else.
+        let host = authority.host().to_ascii_lowercase();
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let host = Name::parse(bare.unwrap_or(&host))
             .ok()
-            .filter(|host| !host.is_wildcard())
-            .ok_or("only DNS names are followed, not addresses")?;
+            .filter(|host| !host.is_wildcard() && bare.is_some() == matches!(host, Name::Ip(IpAddr::V6(_))))
+            .ok_or("its host is neither a DNS name nor an address in canonical form")?;
         let port = authority.port_u16().unwrap_or(scheme.port());
         if port != 80 && port != 443 && port != http01_port {
             return Err("only ports 80 and 443 are followed");
@@ -231,8 +221,13 @@ impl Target {
         Ok(Self { scheme, host, port, explicit_port: authority.port_u16().is_some(), path })
     }
 
+    /// The Host header (RFC 9110 section 7.2; RFC 8738 section 5: an IPv6 address in brackets).
     fn authority(&self) -> String {
-        if self.explicit_port { format!("{}:{}", self.host, self.port) } else { self.host.to_string() }
+        let host = match &self.host {
+            Name::Ip(IpAddr::V6(address)) => format!("[{address}]"),
+            host => host.to_string(),
+        };
+        if self.explicit_port { format!("{host}:{}", self.port) } else { host }
     }
 }
 
@@ -256,18 +251,6 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}://{}{}", self.scheme.name(), self.authority(), self.path)
     }
-}
-
-/// The beginning of foreign bytes, fit to be shown: printable ASCII, the rest as dots.
-fn shown(bytes: &[u8]) -> String {
-    const LENGTH: usize = 100;
-    let text: String = bytes
-        .iter()
-        .take(LENGTH)
-        .map(|octet| if octet.is_ascii_graphic() || *octet == b' ' { char::from(*octet) } else { '.' })
-        .collect();
-    let rest = if bytes.len() > LENGTH { " and more" } else { "" };
-    format!("\"{text}\"{rest}")
 }
 
 #[cfg(test)]

@@ -1,26 +1,40 @@
 //! Validation of control over names (RFC 8555 section 8). Everything is bounded: time, bytes,
 //! addresses, redirects. No byte of an answer is interpreted.
 
+pub mod caa;
+mod connect;
+mod dns01;
+pub mod dns_persist01;
+mod failure;
 pub mod http01;
+pub mod issue_value;
 mod resolver;
 mod tls;
+pub mod tls_alpn01;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::effects::UnixTime;
-use policy::evidence::{CaaCheck, Method, Observation};
+use policy::evidence::{CaaCheck, MAX_SEEN, Method, Observation};
 use policy::name::{DnsName, Name};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::config;
+use failure::printable;
 use resolver::Resolver;
+
+pub use failure::{Failure, FailureKind, Retry};
 
 /// Validates names over the network.
 pub struct Validator {
     config: config::Validation,
     resolver: Resolver,
+    /// For redirects of http-01 to https.
     tls: Arc<rustls::ClientConfig>,
+    /// For tls-alpn-01.
+    acme_tls: Arc<rustls::ClientConfig>,
 }
 
 /// What one attempt has to show (RFC 8555 section 8).
@@ -78,91 +92,101 @@ pub struct CaaQuestion<'a> {
     pub now: UnixTime,
 }
 
-/// Why a validation failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Which kind.
-    pub kind: FailureKind,
-    /// One sentence: which name, URL and address, what was found, what was expected.
-    pub detail: String,
-    /// Whether trying again can help.
-    pub retry: Retry,
-}
-
-/// Kinds of failures of a validation, named as RFC 8555 section 6.7 names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum FailureKind {
-    /// CAA records forbid it, or could not be had.
-    Caa,
-    /// The server could not be connected to, or did not answer in time.
-    Connection,
-    /// The name has no address, or DNS failed.
-    Dns,
-    /// The answer is not the key authorization.
-    IncorrectResponse,
-    /// A record of dns-persist-01 is not what the draft says.
-    Malformed,
-    /// The TLS handshake failed.
-    Tls,
-    /// The answer must not be used: an address or redirect outside what is allowed, or a status
-    /// other than 200.
-    Unauthorized,
-}
-
-/// Whether trying again can help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Retry {
-    /// The answer was definite.
-    No,
-    /// Something on the way did not work.
-    Yes,
-}
-
-/// Longest detail of a failure, in characters.
-const MAX_DETAIL: usize = 600;
-
-impl Failure {
-    fn new(kind: FailureKind, retry: Retry, detail: impl AsRef<str>) -> Self {
-        Self { kind, retry, detail: detail.as_ref().chars().take(MAX_DETAIL).collect() }
-    }
-}
-
 impl Validator {
     /// A validator with these limits. Reads the system's resolvers if none are configured.
     pub fn new(config: &config::Validation) -> Self {
         Self {
             config: config.clone(),
-            resolver: Resolver::new(&config.resolvers, step(config.timeout)),
+            resolver: Resolver::new(config, step(config.timeout)),
             tls: Arc::new(tls::unauthenticated()),
+            acme_tls: Arc::new(tls::acme_tls()),
         }
     }
 
     /// Shows control of a name, or why it was not shown. One attempt, within the configured time.
     pub async fn validate(&self, attempt: &Attempt<'_>) -> Result<Shown, Failure> {
-        match (attempt.method, attempt.name) {
-            (Method::Http01, Name::Dns(name)) => {
-                self.http01(name, attempt.token, attempt.key_authorization).await?;
-                let seen = Observation { address: None, dns: None };
-                Ok(Shown { validator: http01::VERSION, seen, until: None })
+        let outcome = match timeout(self.config.timeout, self.attempt(attempt)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let kind = if attempt.method.is_dns() { FailureKind::Dns } else { FailureKind::Connection };
+                let seconds = self.config.timeout.as_secs_f32();
+                let detail = format!("{} was not answered within {seconds} seconds", self.place(attempt));
+                Err(Failure::new(kind, Retry::Yes, detail))
             }
+        };
+        let (name, method) = (attempt.name, attempt.method.as_str());
+        match &outcome {
+            Ok(Shown { seen: Observation { address, dns }, validator, .. }) => {
+                tracing::info!(%name, method, validator, address, dns, "control was shown");
+            }
+            Err(Failure { kind, detail, .. }) => {
+                tracing::info!(%name, method, kind = kind.as_str(), detail, "control was not shown");
+            }
+        }
+        outcome
+    }
+
+    /// Whether CAA allows this CA to issue (RFC 8659); what was found, or why not. The kind of a
+    /// failure is [`FailureKind::Caa`]. Within the configured time.
+    pub async fn caa(&self, question: &CaaQuestion<'_>) -> Result<CaaCheck, Failure> {
+        let check = caa::check(&self.resolver, &self.config.caa_identities, question);
+        let outcome = timeout(self.config.timeout, check).await.unwrap_or_else(|_| {
+            let seconds = self.config.timeout.as_secs_f32();
+            let detail = format!("the CAA records for {} could not be had within {seconds} seconds", question.name);
+            Err(Failure::new(FailureKind::Caa, Retry::Yes, detail))
+        });
+        match &outcome {
+            Ok(check) => tracing::debug!(name = %question.name, found = check.found, "CAA allows"),
+            Err(failure) => tracing::info!(name = %question.name, detail = failure.detail, "CAA does not allow"),
+        }
+        outcome
+    }
+
+    /// One attempt of http-01 for a DNS name.
+    pub async fn http01(&self, name: &DnsName, token: &str, expected: &str) -> Result<(), Failure> {
+        let name = Name::Dns(name.clone());
+        let (now, account) = (UnixTime(0), "");
+        let (method, wildcard) = (Method::Http01, Wildcard::No);
+        let attempt = Attempt { name: &name, wildcard, method, token, key_authorization: expected, account, now };
+        self.validate(&attempt).await.map(|_| ())
+    }
+
+    async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Shown, Failure> {
+        let Attempt { name, wildcard, method, token, key_authorization, account, .. } = *attempt;
+        match (method, name) {
+            (Method::Http01, name) if wildcard == Wildcard::No => {
+                http01::validate(self, name, token, key_authorization).await
+            }
+            (Method::TlsAlpn01, name) if wildcard == Wildcard::No => {
+                tls_alpn01::validate(self, name, key_authorization).await
+            }
+            (Method::Dns01, Name::Dns(name)) => {
+                dns01::validate(self, dns01::DNS01, &dns01::record(name), key_authorization, "").await
+            }
+            (Method::DnsAccount01, Name::Dns(name)) => {
+                let record = dns01::account_record(name, account);
+                let whose = format!(" for the account {}", printable(account, 200));
+                dns01::validate(self, dns01::DNS_ACCOUNT01, &record, key_authorization, &whose).await
+            }
+            (Method::DnsPersist01, Name::Dns(name)) => dns_persist01::validate(self, name, attempt).await,
             (method, name) => {
-                let detail = format!("{} cannot show control of {name} here", method.as_str());
+                let star = if wildcard == Wildcard::Yes { "*." } else { "" };
+                let detail = format!("{} cannot show control of {star}{name}", method.as_str());
                 Err(Failure::new(FailureKind::Unauthorized, Retry::No, detail))
             }
         }
     }
 
-    /// Whether CAA allows this CA to issue; what was found, or why not.
-    pub async fn caa(&self, question: &CaaQuestion<'_>) -> Result<CaaCheck, Failure> {
-        Ok(CaaCheck { at: question.now, found: "not checked".to_owned() })
-    }
-
-    /// Shows, or does not show, that who answers for `name` has put `expected` under `token`
-    /// (RFC 8555 section 8.3). One attempt, within the configured time.
-    pub async fn http01(&self, name: &DnsName, token: &str, expected: &str) -> Result<(), Failure> {
-        http01::validate(self, name, token, expected).await
+    /// Where an attempt looks, for the sentence that says that it got no answer.
+    fn place(&self, attempt: &Attempt<'_>) -> String {
+        let name = attempt.name.to_string();
+        match (attempt.method, attempt.name) {
+            (Method::Http01, name) => http01::url(self, name, attempt.token),
+            (Method::Dns01, Name::Dns(name)) => dns01::record(name),
+            (Method::DnsAccount01, Name::Dns(name)) => dns01::account_record(name, attempt.account),
+            (Method::DnsPersist01, _) => dns_persist01::record(&name),
+            (method, _) => format!("{} of {name}", method.as_str()),
+        }
     }
 }
 
@@ -170,3 +194,11 @@ impl Validator {
 fn step(attempt: Duration) -> Duration {
     attempt / 3
 }
+
+/// A text for an authorization's record: printable and short enough for it.
+fn cut(text: &str) -> String {
+    printable(text, MAX_SEEN)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,27 +1,85 @@
-//! Names to addresses, asked afresh for every attempt.
+//! DNS, asked afresh for every attempt.
+//!
+//! hickory's pool of name servers sends the questions (UDP, then TCP when an answer is truncated or
+//! UDP fails) and, if wanted, validates the answers with DNSSEC. Aliases are followed here, so that
+//! a chain that is too long is a failure and not an empty answer.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverOpts};
+use hickory_resolver::net::dnssec::DnssecDnsHandle;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
+use hickory_resolver::net::{DnsError, NetError, RetryDnsHandle};
+use hickory_resolver::proto::dnssec::{DnssecSummary, Proof, TrustAnchors};
+use hickory_resolver::proto::op::{DnsRequestOptions, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use policy::name::DnsName;
 
+use super::caa::CaaRecord;
+use super::failure::printable;
 use super::{Failure, FailureKind, Retry};
+use crate::config::{Dnssec, Validation};
 
 /// Most addresses of a name that are tried.
 pub(super) const MAX_ADDRESSES: usize = 8;
 
+/// Most aliases (CNAME) followed for one question. Recursive resolvers give up at about as many.
+const MAX_ALIASES: usize = 10;
+
+/// Times that a name server is asked before it counts as silent.
+const ATTEMPTS: usize = 2;
+
 /// Asks DNS.
 pub(super) struct Resolver {
-    inner: Result<TokioResolver, String>,
+    handle: Result<Handle, String>,
+    options: DnsRequestOptions,
 }
 
+type Pool = RetryDnsHandle<NameServerPool<TokioRuntimeProvider>>;
+
+#[derive(Clone)]
+enum Handle {
+    Plain(Pool),
+    Validating(Box<DnssecDnsHandle<Pool>>),
+}
+
+/// What DNS says to one question.
+#[derive(Debug)]
+pub(super) enum Answer<T> {
+    /// There are records, at least one.
+    Records(Records<T>),
+    /// There are none; the words say whether the name exists.
+    Nothing(&'static str),
+}
+
+/// Records of one name and type.
+#[derive(Debug)]
+pub(super) struct Records<T> {
+    /// What they say.
+    pub(super) values: Vec<T>,
+    /// The name that has them, if an alias led there.
+    pub(super) alias: Option<String>,
+    /// Seconds for which they may be relied on, aliases included.
+    pub(super) ttl: u32,
+}
+
+/// A lookup that gave no answer, one half of a sentence: "the TXT records of … could not be looked up: …".
+#[derive(Debug)]
+pub(super) struct Trouble(pub(super) String);
+
 impl Resolver {
-    /// Asks `servers`, or those of /etc/resolv.conf when there are none, each for at most `limit`.
-    pub(super) fn new(servers: &[SocketAddr], limit: Duration) -> Self {
-        let servers = if servers.is_empty() { system_servers() } else { servers.to_vec() };
+    /// Asks the configured servers, or those of /etc/resolv.conf when there are none, each for at
+    /// most `limit`.
+    pub(super) fn new(config: &Validation, limit: Duration) -> Self {
+        let servers = match config.resolvers.as_slice() {
+            [] => system_servers(),
+            servers => servers.to_vec(),
+        };
         let servers = servers.into_iter().map(|server| {
             let mut config = NameServerConfig::udp_and_tcp(server.ip());
             for connection in &mut config.connections {
@@ -29,40 +87,216 @@ impl Resolver {
             }
             config
         });
-        let config = ResolverConfig::from_name_servers(servers.collect());
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        let options = builder.options_mut();
+        let mut options = ResolverOpts::default();
         // What was true a minute ago proves nothing now, and /etc/hosts is not DNS.
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
-        options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
         options.timeout = limit / 2;
-        options.attempts = 2;
+        options.attempts = ATTEMPTS;
         options.try_tcp_on_error = true;
-        Self { inner: builder.build().map_err(|error| error.to_string()) }
+        options.validate = config.dnssec != Dnssec::Off;
+        let mut request = DnsRequestOptions::default();
+        request.use_edns = true;
+        request.recursion_desired = true;
+        request.edns_payload_len = options.edns_payload_len;
+        request.edns_set_dnssec_ok = options.validate;
+        let handle = TlsConfig::new().map_err(|error| error.to_string()).and_then(|tls| {
+            let context = Arc::new(PoolContext::new(options, tls));
+            let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
+            let pool = RetryDnsHandle::new(pool, ATTEMPTS);
+            Ok(match anchors(&config.dnssec)? {
+                None => Handle::Plain(pool),
+                Some(anchors) => {
+                    Handle::Validating(Box::new(DnssecDnsHandle::with_trust_anchor(pool, Arc::new(anchors))))
+                }
+            })
+        });
+        Self { handle, options: request }
     }
 
     /// The addresses of `name`, IPv6 before IPv4; at least one.
     pub(super) async fn addresses(&self, name: &DnsName) -> Result<Vec<IpAddr>, Failure> {
         let failure = |why: String| Failure::new(FailureKind::Dns, Retry::Yes, why);
-        let resolver =
-            self.inner.as_ref().map_err(|why| failure(format!("the resolver of this server does not work: {why}")))?;
-        // The dot keeps the resolver from trying search domains.
-        match resolver.lookup_ip(format!("{name}.")).await {
-            Ok(found) => {
-                let found: Vec<IpAddr> = found.iter().take(MAX_ADDRESSES).collect();
-                if found.is_empty() {
-                    Err(failure(format!("{name} has neither an A nor an AAAA record")))
-                } else {
-                    Ok(found)
-                }
+        let six = self.records(name.as_str(), RecordType::AAAA, |data| match data {
+            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+            _ => None,
+        });
+        let four = self.records(name.as_str(), RecordType::A, |data| match data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            _ => None,
+        });
+        let (six, four) = tokio::join!(six, four);
+        let mut addresses = Vec::new();
+        let mut nothing = "it does not exist";
+        let mut trouble = None;
+        for answer in [six, four] {
+            match answer {
+                Ok(Answer::Records(records)) => addresses.extend(records.values),
+                Ok(Answer::Nothing(why)) => nothing = why,
+                Err(why) => trouble = Some(why),
             }
-            Err(error) if error.is_nx_domain() => Err(failure(format!("{name} does not exist in DNS (NXDOMAIN)"))),
-            Err(error) if error.is_no_records_found() => {
-                Err(failure(format!("{name} has neither an A nor an AAAA record")))
-            }
-            Err(error) => Err(failure(format!("the addresses of {name} could not be looked up: {error}"))),
         }
+        addresses.truncate(MAX_ADDRESSES);
+        match (addresses.is_empty(), trouble) {
+            (false, _) => Ok(addresses),
+            (true, Some(Trouble(why))) => {
+                Err(failure(format!("the addresses of {name} could not be looked up: {why}")))
+            }
+            (true, None) => Err(failure(format!("{name} has neither an A nor an AAAA record: {nothing}"))),
+        }
+    }
+
+    /// The TXT records of `name`, each with its strings joined.
+    pub(super) async fn txt(&self, name: &str) -> Result<Answer<Vec<u8>>, Trouble> {
+        self.records(name, RecordType::TXT, |data| match data {
+            RData::TXT(text) => Some(text.txt_data.concat()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The CAA records of `name` itself.
+    pub(super) async fn caa(&self, name: &str) -> Result<Answer<CaaRecord>, Trouble> {
+        self.records(name, RecordType::CAA, |data| match data {
+            RData::CAA(caa) => {
+                Some(CaaRecord { critical: caa.issuer_critical, tag: caa.tag.clone(), value: caa.value.clone() })
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// One question, aliases followed.
+    async fn records<T>(
+        &self,
+        name: &str,
+        kind: RecordType,
+        read: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Answer<T>, Trouble> {
+        // The dot says that the name is whole.
+        let asked = Name::from_ascii(format!("{name}."))
+            .map_err(|_| Trouble(format!("`{}` is no name for DNS", printable(name, 64))))?;
+        let mut owner = asked.clone();
+        let mut ttl = u32::MAX;
+        let mut aliases = 0;
+        loop {
+            let (records, code) = self.exchange(&owner, kind).await?;
+            let before = aliases;
+            loop {
+                let own = || records.iter().filter(|record| record.name == owner);
+                let found: Vec<&Record> = own().filter(|record| record.record_type() == kind).collect();
+                if !found.is_empty() {
+                    let ttl = found.iter().map(|record| record.ttl).fold(ttl, u32::min);
+                    let values = found.into_iter().filter_map(|record| read(&record.data)).collect();
+                    let alias = (owner != asked).then(|| shown(&owner));
+                    return Ok(Answer::Records(Records { values, alias, ttl }));
+                }
+                let alias = own().find_map(|record| match &record.data {
+                    RData::CNAME(target) => Some((target.0.clone(), record.ttl)),
+                    _ => None,
+                });
+                let Some((target, lasts)) = alias else { break };
+                aliases += 1;
+                if aliases > MAX_ALIASES {
+                    return Err(Trouble(format!(
+                        "more than {MAX_ALIASES} aliases (CNAME), the last {}",
+                        shown(&owner)
+                    )));
+                }
+                ttl = ttl.min(lasts);
+                owner = target;
+            }
+            if aliases == before || code == ResponseCode::NXDomain {
+                return Ok(Answer::Nothing(if code == ResponseCode::NXDomain {
+                    "it does not exist (NXDOMAIN)"
+                } else {
+                    "it has other records only, or none (NODATA)"
+                }));
+            }
+        }
+    }
+
+    /// The answer section and the response code, which is NOERROR or NXDOMAIN.
+    async fn exchange(&self, name: &Name, kind: RecordType) -> Result<(Vec<Record>, ResponseCode), Trouble> {
+        let query = Query::query(name.clone(), kind);
+        let handle =
+            self.handle.as_ref().map_err(|why| Trouble(format!("the resolver of this server does not work: {why}")))?;
+        let answered = match handle {
+            Handle::Plain(pool) => pool.lookup(query, self.options).first_answer().await,
+            Handle::Validating(handle) => handle.lookup(query, self.options).first_answer().await,
+        };
+        // What the pool passed as an answer can still say that there is none.
+        let answered = answered.and_then(|response| DnsError::from_response(response).map_err(NetError::from));
+        let (records, code) = match answered {
+            Ok(response) => (response.answers.clone(), response.response_code),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+                if none.ns.is_some() && none.soa.is_none() {
+                    return Err(Trouble("the resolver refers to other servers instead of asking them".to_owned()));
+                }
+                (Vec::new(), none.response_code)
+            }
+            Err(NetError::Dns(DnsError::Nsec { proof: Proof::Bogus, .. } | DnsError::DnssecBogus)) => {
+                return Err(bogus());
+            }
+            // A signed or provably unsigned "there is none".
+            Err(NetError::Dns(DnsError::Nsec { response, .. })) => {
+                if DnssecSummary::from_records(response.authorities.iter()) == DnssecSummary::Bogus {
+                    return Err(bogus());
+                }
+                (response.answers.clone(), response.response_code)
+            }
+            Err(NetError::Dns(DnsError::ResponseCode(code))) => {
+                return Err(Trouble(format!("the resolver answered {}", word(code))));
+            }
+            Err(NetError::Timeout) => return Err(Trouble("the resolver did not answer in time".to_owned())),
+            Err(error) => return Err(Trouble(printable(&error.to_string(), 200))),
+        };
+        if matches!(handle, Handle::Validating(_))
+            && DnssecSummary::from_records(records.iter()) == DnssecSummary::Bogus
+        {
+            return Err(bogus());
+        }
+        match code {
+            ResponseCode::NoError | ResponseCode::NXDomain => Ok((records, code)),
+            code => Err(Trouble(format!("the resolver answered {}", word(code)))),
+        }
+    }
+}
+
+/// A response code as operators know it (RFC 8499 section 3).
+fn word(code: ResponseCode) -> String {
+    match code {
+        ResponseCode::FormErr => "FORMERR".to_owned(),
+        ResponseCode::NotImp => "NOTIMP".to_owned(),
+        ResponseCode::Refused => "REFUSED".to_owned(),
+        ResponseCode::ServFail => "SERVFAIL".to_owned(),
+        code => format!("with the code {}", u16::from(code)),
+    }
+}
+
+fn bogus() -> Trouble {
+    Trouble("the answer does not pass DNSSEC validation (bogus): look at the signatures of its zone".to_owned())
+}
+
+/// A name as it is written, without the dot at the end.
+fn shown(name: &Name) -> String {
+    printable(name.to_ascii().trim_end_matches('.'), 253)
+}
+
+/// The keys that validation begins with; `None` without DNSSEC.
+fn anchors(dnssec: &Dnssec) -> Result<Option<TrustAnchors>, String> {
+    match dnssec {
+        Dnssec::Off => Ok(None),
+        Dnssec::Root => Ok(Some(TrustAnchors::default())),
+        Dnssec::Anchors(records) => TrustAnchors::from_str(&records.join("\n"))
+            .map(Some)
+            .map_err(|error| format!("dnssec_anchors cannot be read: {error}")),
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -85,13 +319,4 @@ fn nameservers(file: &str) -> Vec<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nameserver_lines_of_resolv_conf_are_read() {
-        let file =
-            "# nameserver 1.1.1.1\nsearch example\nnameserver 192.0.2.1\n nameserver\t2001:db8::1 x\nnameserver no\n";
-        assert_eq!(nameservers(file), ["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:53".parse().unwrap()]);
-    }
-}
+mod tests;

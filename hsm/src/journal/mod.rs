@@ -30,8 +30,11 @@ pub use writer::{OpenError, WriteError, Writer};
 use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
+use policy::grant::Grant;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
+
+use crate::wire::BoundAccounts;
 
 /// Version of the entry format; a newer one is refused with a sentence.
 pub const FORMAT: u16 = 1;
@@ -63,6 +66,18 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
+    /// An administrator bound an ACME account to an external account key.
+    AccountBound {
+        /// Id of the account.
+        account: String,
+        /// Id of the key.
+        key: String,
+    },
+    /// An administrator ended an ACME account.
+    AccountEnded {
+        /// Its id.
+        account: String,
+    },
     /// An administrator was enrolled.
     AdministratorEnrolled {
         /// Subject common name.
@@ -118,6 +133,20 @@ pub enum Event {
         entries: u64,
         /// SHA-256 of its TBSCertList, hexadecimal.
         sha256: String,
+    },
+    /// An external account key was made.
+    EabKeyCreated {
+        /// Its id.
+        key: String,
+        /// What it grants.
+        grant: Grant,
+    },
+    /// An external account key was revoked.
+    EabKeyRevoked {
+        /// Its id.
+        key: String,
+        /// What became of the accounts that were bound to it.
+        accounts: BoundAccounts,
     },
     /// Certificates were put on hold.
     Held {

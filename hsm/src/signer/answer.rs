@@ -393,6 +393,9 @@ fn event(act: Act) -> Result<Event, Refusal> {
         many => Err(Refusal::Policy(format!("an act concerns 1 to {MAX_SERIALS} certificates, not {many}"))),
     };
     Ok(match act {
+        Act::BindAccount { account, key } => Event::AccountBound { account, key },
+        Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+        Act::EndAccount { account } => Event::AccountEnded { account },
         Act::Hold { serials, at } => {
             some(&serials)?;
             Event::Held { serials, at }
@@ -413,6 +416,7 @@ fn event(act: Act) -> Result<Event, Refusal> {
                 Ok(_) => Event::Revoked { serials, reason, at, invalidity_date },
             }
         }
+        Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
     })
 }
 

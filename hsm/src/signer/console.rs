@@ -98,6 +98,7 @@ impl Console {
             issuer: self.issuer.clone(),
             profile: profile.name().to_owned(),
             common_name: common_name.map(str::to_owned),
+            requested: terms.requested,
             tbs: tbs.as_bytes().to_vec(),
             record,
         };

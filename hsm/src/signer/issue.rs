@@ -112,7 +112,12 @@ impl Bench<'_> {
             Decision::Issue(terms) => terms,
             Decision::Refuse(refusal) => return Err(Refusal::Policy(refusal.why)),
         };
-        let signed_at = self.time_of_signing(tbs.validity().map_err(policy)?.not_before(), &terms, issuer)?;
+        let terms = terms.with_validity(request.requested);
+        let signed_at = match request.requested.not_before {
+            // It says nothing of the time of signing; whether it can be had now is judged below.
+            Some(_) => self.now,
+            None => self.time_of_signing(tbs.validity().map_err(policy)?.not_before(), &terms, issuer)?,
+        };
         let serial = tbs.serial().map_err(policy)?;
         let ours = tbs::leaf(profile, &terms, issuer, &key, serial, signed_at).map_err(policy)?;
         if ours != *tbs {

@@ -12,8 +12,10 @@ mod tests;
 use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
+use policy::grant::Grant;
 use policy::key::SignatureScheme;
 use policy::serial::Serial;
+use policy::validity::Requested;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -147,6 +149,8 @@ pub struct CertificateRequest {
     pub profile: String,
     /// The common name that the requester asked for, if any.
     pub common_name: Option<String>,
+    /// The ends of the validity that the requester asked for.
+    pub requested: Requested,
     /// DER of the TBSCertificate; the signer builds it again and compares.
     pub tbs: Vec<u8>,
     /// Why it may be signed.
@@ -219,6 +223,29 @@ mod as_json {
 /// Acts of `signetd` that the journal holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
+    /// An ACME account is bound to an external account key.
+    BindAccount {
+        /// Id of the account.
+        #[serde(deserialize_with = "short")]
+        account: String,
+        /// Id of the key.
+        #[serde(deserialize_with = "short")]
+        key: String,
+    },
+    /// An external account key is made.
+    CreateEabKey {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        key: String,
+        /// What it grants.
+        grant: Grant,
+    },
+    /// An ACME account is ended.
+    EndAccount {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        account: String,
+    },
     /// Certificates are put on hold: revoked with certificateHold, which [`Act::Release`] takes back.
     Hold {
         /// Which, at most [`MAX_SERIALS`].
@@ -250,10 +277,28 @@ pub enum Act {
         /// When the key was lost, or the certificate otherwise became invalid, if that is known.
         invalidity_date: Option<UnixTime>,
     },
+    /// An external account key is revoked.
+    RevokeEabKey {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        key: String,
+        /// What becomes of the accounts that are bound to it.
+        accounts: BoundAccounts,
+    },
 }
 
 /// Most certificates in one act: their serials fit one frame and one line of the journal.
 pub const MAX_SERIALS: usize = 1000;
+
+/// What becomes of the accounts that are bound to a key that is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundAccounts {
+    /// They are ended with it.
+    End,
+    /// They stay, within what the key granted.
+    Keep,
+}
 
 /// A PIN on its way to the signer: HPKE (RFC 9180) base mode, DHKEM(X25519, HKDF-SHA256),
 /// HKDF-SHA256, ChaCha20-Poly1305; `info` is the statement, `aad` the challenge.

@@ -1,5 +1,6 @@
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use policy::evidence::{Method, NameEvidence};
+use policy::grant::{Pattern, RateLimits, Reuse};
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +15,27 @@ fn serial() -> impl Strategy<Value = Serial> {
         bytes[1..].copy_from_slice(&random);
         Serial::from_slice(&bytes).unwrap()
     })
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let text = || ".{0,12}";
+    let accounts = prop_oneof![Just(BoundAccounts::End), Just(BoundAccounts::Keep)];
+    let grant = (text(), any::<Option<u64>>(), any::<Option<u64>>()).prop_map(|(label, orders, at)| Grant {
+        label: label.replace(char::is_control, ""),
+        names: vec![Pattern::parse(".example.test").unwrap(), Pattern::parse("10.0.0.0/8").unwrap()],
+        profiles: vec!["server".to_owned()],
+        orders,
+        certificates: None,
+        expires: at.map(UnixTime),
+        reuse: Reuse::Once,
+        limits: RateLimits::Exempt,
+    });
+    prop_oneof![
+        (text(), text()).prop_map(|(account, key)| Act::BindAccount { account, key }),
+        (text(), grant).prop_map(|(key, grant)| Act::CreateEabKey { key, grant }),
+        text().prop_map(|account| Act::EndAccount { account }),
+        (text(), accounts).prop_map(|(key, accounts)| Act::RevokeEabKey { key, accounts }),
+    ]
 }
 
 fn request() -> impl Strategy<Value = Request> {
@@ -31,6 +53,7 @@ fn request() -> impl Strategy<Value = Request> {
                 issuer: text.clone(),
                 profile: text.clone(),
                 common_name,
+                requested: Requested { not_before: Some(UnixTime(at)), not_after: None },
                 tbs,
                 record: AuthorizationRecord {
                     actor: text.clone(),
@@ -64,6 +87,7 @@ fn request() -> impl Strategy<Value = Request> {
                 actor,
             }
         }),
+        (act(), actor()).prop_map(|(act, actor)| Request::Record { act, actor }),
         any::<u64>().prop_map(|after| Request::Journal { after }),
     ]
 }
@@ -127,6 +151,7 @@ fn names_that_go_into_the_journal_are_short() {
                 issuer: String::new(),
                 profile: String::new(),
                 common_name: None,
+                requested: Requested::default(),
                 tbs: Vec::new(),
                 record: AuthorizationRecord { actor, request_id, order: Some(order), names: vec![evidence] },
             }))

@@ -18,6 +18,7 @@ use policy::name::Name;
 use policy::profile::{Decision, Profile};
 use policy::serial::Serial;
 use policy::tbs::{self, Certificate, Issuer};
+use policy::validity::Requested;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -70,16 +71,22 @@ impl Ca {
 
     /// What `signetd` sends for these names.
     fn request(&self, serial: Serial, names: &[&str], now: UnixTime) -> CertificateRequest {
+        self.request_of(serial, names, now, Requested::default())
+    }
+
+    fn request_of(&self, serial: Serial, names: &[&str], now: UnixTime, requested: Requested) -> CertificateRequest {
         let names: Vec<Name> = names.iter().map(|name| Name::parse(name).unwrap()).collect();
         let record = record(&names, now);
         let Decision::Issue(terms) = self.profile.decide(&self.key, &names, None, &record, now) else {
             panic!("the profile refuses")
         };
+        let terms = terms.with_validity(requested);
         let tbs = tbs::leaf(&self.profile, &terms, &self.issuer, &self.key, serial, now).unwrap();
         CertificateRequest {
             issuer: "issuing-1".to_owned(),
             profile: self.profile.name().to_owned(),
             common_name: None,
+            requested,
             tbs: tbs.as_bytes().to_vec(),
             record,
         }
@@ -134,6 +141,7 @@ pub(crate) fn any_certificate(serial: Serial) -> Request {
         issuer: "issuing-1".to_owned(),
         profile: "server".to_owned(),
         common_name: None,
+        requested: Requested::default(),
         tbs: serial.as_bytes().to_vec(),
         record: record(&[], UnixTime(0)),
     }))
@@ -164,6 +172,37 @@ fn a_certificate_is_signed_journalled_and_accepted_by_openssl() {
         .output()
         .unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+#[test]
+fn a_validity_that_is_asked_for_is_signed_as_it_is_within_the_profiles_bounds_or_refused() {
+    let ca = Ca::new();
+    let now = now();
+    let ask = |not_before: Option<UnixTime>, not_after: Option<UnixTime>| Requested { not_before, not_after };
+    for requested in
+        [ask(Some(now), Some(now.plus(86_400))), ask(Some(now.minus(600)), None), ask(None, Some(now.plus(3_600)))]
+    {
+        let request = ca.request_of(ca.reserve(1)[0], &["www.example.test"], now, requested);
+        let Ok(Response::Certificate { certificate, .. }) = ca.ask(&request) else { panic!("{requested:?}") };
+        let validity = Certificate::from_der(&certificate).unwrap().validity();
+        assert!(requested.not_before.is_none_or(|time| time == validity.not_before()), "{validity:?}");
+        assert!(requested.not_after.is_none_or(|time| time == validity.not_after()), "{validity:?}");
+    }
+    // A `signetd` that was taken over asks for what the profile does not give.
+    let serial = ca.reserve(1)[0];
+    let good = ca.request_of(serial, &["www.example.test"], now, ask(Some(now), Some(now.plus(86_400))));
+    for (requested, word) in [
+        (ask(Some(now.minus(7 * 86_400)), Some(now.plus(86_400))), "cannot begin before"),
+        (ask(Some(now.plus(86_400)), Some(now.plus(2 * 86_400))), "cannot begin after"),
+        (ask(Some(now), Some(now.plus(10 * 365 * 86_400))), "cannot end after"),
+        (ask(Some(now.minus(60)), Some(now.minus(30))), "cannot end before"),
+        (ask(Some(now), Some(now.plus(86_401))), "is not the one"),
+        (Requested::default(), "away from the time of signing"),
+    ] {
+        let refused = refusal(ca.ask(&CertificateRequest { requested, ..good.clone() }));
+        assert!(refused.to_string().contains(word), "{refused:?} does not say `{word}`");
+    }
+    assert!(ca.ask(&good).is_ok());
 }
 
 #[test]

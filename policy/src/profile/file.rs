@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::pattern::Pattern;
 use super::urls::FileUrls;
-use super::{CommonNameRule, ExtendedUsage, Holds, KeyUsage, Profile, ProfileError, Wildcards};
+use super::{CaaRule, CommonNameRule, ExtendedUsage, Holds, KeyUsage, Profile, ProfileError, Renewal, Wildcards};
 use crate::evidence::{MAX_EVIDENCE_AGE, Method};
 use crate::key::KeyAlgorithm;
 
@@ -44,6 +44,7 @@ struct File {
     names: Option<Spanned<Names>>,
     subject: Option<Spanned<Subject>>,
     evidence: Option<Spanned<Evidence>>,
+    renewal: Option<Spanned<FileRenewal>>,
     urls: Option<FileUrls>,
     revocation: Option<Revocation>,
 }
@@ -82,6 +83,15 @@ struct Subject {
 struct Evidence {
     methods: Option<Spanned<Vec<Method>>>,
     max_age: Option<Spanned<String>>,
+    #[serde(default)]
+    caa: CaaRule,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRenewal {
+    opens: Option<Spanned<String>>,
+    closes: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +241,8 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
         common_name,
         methods: methods.into_inner(),
         max_evidence_age,
+        caa: evidence.caa,
+        renewal: read_renewal(file.renewal, seconds)?,
         places: file.urls.unwrap_or_default().judge()?,
         holds: file.revocation.and_then(|revocation| revocation.hold).unwrap_or(Holds::Refuse),
     })
@@ -287,6 +299,21 @@ fn read_usage(
         ));
     }
     Ok((extended.into_inner(), key.into_inner()))
+}
+
+fn read_renewal(renewal: Option<Spanned<FileRenewal>>, validity: u64) -> Result<Option<Renewal>, Complaint> {
+    let Some(renewal) = renewal else { return Ok(None) };
+    let span = renewal.span();
+    let renewal = renewal.into_inner();
+    let opens = required(renewal.opens, &span, "opens = \"30d\"")?;
+    let closes = required(renewal.closes, &span, "closes = \"15d\"")?;
+    let (first, last) = (duration(&opens, 1, validity)?, duration(&closes, 0, validity)?);
+    if last >= first {
+        let problem = "the window would close before it opens; both count back from the end of the validity, so write \
+                       `opens` longer than `closes`";
+        return Err((closes.span(), problem.to_owned()));
+    }
+    Ok(Some(Renewal { opens: first, closes: last }))
 }
 
 fn required<T>(value: Option<Spanned<T>>, section: &Range<usize>, example: &str) -> Result<Spanned<T>, Complaint> {
@@ -397,6 +424,7 @@ mod tests {
                 "wildcards",
                 "add \"dns-01\"",
             ),
+            ("caa = \"check\"", "caa = \"no\"", "caa = \"no\"", "expected"),
             ("# [urls]", "[urls]\ncrl = \"https://pki.example.test/a.crl\"", "crl = \"https", "http://pki"),
             ("# [urls]", "[urls]\ncrl = \"http:///a.crl\"", "crl = \"http:///", "http://pki"),
             ("# [urls]", "[urls]\ncrls = \"http://pki.example.test/a.crl\"", "crls", "expected one of"),
@@ -411,6 +439,14 @@ mod tests {
             assert!(error.problem.contains(advice), "{to}: {error}");
             assert!(!error.problem.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn caa_is_asked_unless_the_file_says_otherwise() {
+        assert_eq!(read("server.toml", SERVER).unwrap().caa, CaaRule::Check);
+        assert_eq!(read("server.toml", &SERVER.replace("caa = \"check\"\n", "")).unwrap().caa, CaaRule::Check);
+        let skipping = SERVER.replace("caa = \"check\"\n", "caa = \"skip\"\n");
+        assert_eq!(read("server.toml", &skipping).unwrap().caa, CaaRule::Skip);
     }
 
     #[test]

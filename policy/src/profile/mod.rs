@@ -2,6 +2,7 @@
 
 mod file;
 mod pattern;
+mod renewal;
 mod urls;
 
 use serde::Deserialize;
@@ -9,12 +10,15 @@ use serde::Deserialize;
 use crate::crl::Scope;
 use crate::csr::Csr;
 use crate::effects::UnixTime;
-use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
+use crate::evidence::{AuthorizationRecord, MAX_CAA_AGE, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey};
 use crate::name::{DnsName, Name};
 use crate::serial::Serial;
 use crate::tbs::Issuer;
-use pattern::Pattern;
+use crate::validity::{Requested, Validity};
+
+pub use pattern::Pattern;
+pub use renewal::{RenewalWindow, default_renewal_window};
 pub use urls::CrlPlace;
 use urls::Places;
 pub(crate) use urls::Urls;
@@ -38,8 +42,17 @@ pub struct Profile {
     common_name: CommonNameRule,
     methods: Vec<Method>,
     max_evidence_age: u64,
+    caa: CaaRule,
+    renewal: Option<Renewal>,
     places: Places,
     holds: Holds,
+}
+
+/// How many seconds before the end of the validity clients should begin and cease to renew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Renewal {
+    opens: u64,
+    closes: u64,
 }
 
 /// Extended key usages that a profile can give (RFC 5280 section 4.2.1.12). The others belong to
@@ -66,6 +79,17 @@ pub(crate) enum KeyUsage {
 enum Wildcards {
     Allow,
     Refuse,
+}
+
+/// Whether CAA (RFC 8659) is asked before a certificate is issued to an ACME client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaaRule {
+    /// For every DNS name.
+    #[default]
+    Check,
+    /// Never: for private zones that nobody outside can ask about.
+    Skip,
 }
 
 /// Where the subject's common name comes from.
@@ -121,6 +145,15 @@ pub struct Terms {
     pub seconds: u64,
     /// Seconds that notBefore lies before the time of signing.
     pub backdate: u64,
+    /// The ends of the validity that the requester asks for, to be met exactly.
+    pub requested: Requested,
+}
+
+impl Terms {
+    /// These terms with the ends of the validity that the requester asks for.
+    pub fn with_validity(self, requested: Requested) -> Self {
+        Self { requested, ..self }
+    }
 }
 
 /// Why a request is refused, and which name it concerns.
@@ -152,6 +185,26 @@ impl Profile {
     /// Oldest proof of control that it takes, in seconds.
     pub fn max_evidence_age(&self) -> u64 {
         self.max_evidence_age
+    }
+
+    /// Whether CAA is asked.
+    pub fn caa(&self) -> CaaRule {
+        self.caa
+    }
+
+    /// When a certificate of this profile should be renewed (RFC 9773).
+    pub fn renewal_window(&self, validity: Validity) -> RenewalWindow {
+        match self.renewal {
+            Some(Renewal { opens, closes }) => renewal::before_end(validity, opens, closes),
+            None => default_renewal_window(validity),
+        }
+    }
+
+    /// Whether a certificate that `issuer` signs now under this profile can have the validity that
+    /// the requester asks for: never altered, so given as it is or refused (J7).
+    pub fn allows_validity(&self, requested: Requested, issuer: Validity, now: UnixTime) -> Result<Validity, Refusal> {
+        Validity::requested(issuer, now, self.backdate, self.seconds, requested)
+            .map_err(|error| self.refusal(None, format!("does not allow this validity: {error}")))
     }
 
     /// Whether this profile would certify `name`: the check at the time of the order, before any
@@ -276,7 +329,13 @@ impl Profile {
         if names.is_empty() && needs_names {
             return Err(self.refusal(None, "needs at least one name in a certificate".to_owned()));
         }
-        Ok(Terms { names, common_name, seconds: self.seconds, backdate: self.backdate })
+        Ok(Terms {
+            names,
+            common_name,
+            seconds: self.seconds,
+            backdate: self.backdate,
+            requested: Requested::default(),
+        })
     }
 
     /// One proof for each name and no other (I1), each by an allowed method and fresh (I2).
@@ -292,8 +351,12 @@ impl Profile {
         if let Some(name) = proved.into_iter().find(|name| names.binary_search(name).is_err()) {
             return Err(self.refusal(Some(name), format!("takes no proof for {name}, which is not requested")));
         }
-        for NameEvidence { name, method, at, .. } in proofs {
+        for NameEvidence { name, method, at, caa, .. } in proofs {
             self.allows_method(name, *method)?;
+            if caa.as_ref().is_some_and(|caa| caa.at > now || now.0 - caa.at.0 > MAX_CAA_AGE) {
+                let why = format!("takes CAA checks of at most {MAX_CAA_AGE} seconds, and that for {name} is older");
+                return Err(self.refusal(Some(name), why));
+            }
             if *at > now {
                 return Err(self.refusal(Some(name), format!("refuses the proof for {name}, which lies in the future")));
             }

@@ -1,26 +1,34 @@
-//! Patterns of names that a profile permits or excludes.
+//! Patterns of names that a profile or a grant permits or excludes.
 
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::name::{DnsName, Name};
 
 /// One pattern, written `host.example.test`, `.example.test`, `*` or `10.0.0.0/8`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Pattern {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Pattern {
     /// `*`: every DNS name.
     AnyDns,
     /// `host.example.test`: this name alone.
     Exact(DnsName),
     /// `10.0.0.0/8`: the addresses of this network.
-    Network { address: IpAddr, prefix: u8 },
+    Network {
+        /// The first of them.
+        address: IpAddr,
+        /// How many leading bits they share.
+        prefix: u8,
+    },
     /// `.example.test`: every name below this one, at any depth, wildcards included.
     Suffix(String),
 }
 
 impl Pattern {
     /// Reads a pattern; the error says what to write instead.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         if text == "*" {
             return Ok(Self::AnyDns);
         }
@@ -44,7 +52,7 @@ impl Pattern {
     }
 
     /// Whether `name` lies in the pattern.
-    pub(super) fn covers(&self, name: &Name) -> bool {
+    pub fn covers(&self, name: &Name) -> bool {
         match (self, name) {
             (Self::AnyDns, Name::Dns(_)) => true,
             (Self::Exact(exact), Name::Dns(name)) => exact == name,
@@ -79,6 +87,20 @@ impl fmt::Display for Pattern {
             Self::Network { address, prefix } => write!(f, "{address}/{prefix}"),
             Self::Suffix(suffix) => f.write_str(suffix),
         }
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.to_string()
     }
 }
 

@@ -76,7 +76,7 @@ pub fn leaf(
     extensions.push(extension(Criticality::NonCritical, &ExtendedKeyUsage(extended_usage.collect()))?);
     extensions.extend(alternative_names(&terms.names, &subject)?);
     extensions.extend(places(&profile.urls(issuer, serial))?);
-    let validity = Validity::within(issuer.validity(), now, terms.backdate, terms.seconds)?;
+    let validity = Validity::requested(issuer.validity(), now, terms.backdate, terms.seconds, terms.requested)?;
     encode(Some(issuer), subject, key, serial, validity, extensions)
 }
 

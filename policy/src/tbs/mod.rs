@@ -372,7 +372,7 @@ mod tests {
     fn nothing_is_signed_after_the_issuers_end() {
         let after = CAS.issuing.validity().not_after().plus(2 * DAY);
         let terms = terms("server", &names(&["a.test"]), after);
-        assert_eq!(build("server", &terms, 1, after), Err(TbsError::Validity(ValidityError)));
+        assert_eq!(build("server", &terms, 1, after), Err(TbsError::Validity(ValidityError::Empty)));
     }
 
     #[test]

@@ -30,6 +30,11 @@ impl Answer {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every header of that name (lower case), in their order.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -60,10 +65,19 @@ impl Https {
     /// Sends a request and reads the answer. The connection is kept if both sides allow it, and
     /// opened anew when the server closed it before it had read the request.
     pub fn request(&mut self, method: &str, path: &str, kind: Option<&str>, body: &[u8]) -> std::io::Result<Answer> {
+        let mut head = format!("Host: {}\r\nUser-Agent: signet-rig\r\n", self.host);
+        if let Some(kind) = kind {
+            head.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()));
+        }
+        self.raw(method, path, &head, body)
+    }
+
+    /// The same with all headers chosen by the caller, one a line.
+    pub fn raw(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> std::io::Result<Answer> {
         let kept = self.stream.is_some();
-        match self.exchange(method, path, kind, body) {
+        match self.exchange(method, path, headers, body) {
             // A kept connection may have been closed meanwhile; that is no answer.
-            Err(error) if kept && is_closed(&error) => self.exchange(method, path, kind, body),
+            Err(error) if kept && is_closed(&error) => self.exchange(method, path, headers, body),
             result => result,
         }
     }
@@ -73,17 +87,12 @@ impl Https {
         self.stream = None;
     }
 
-    fn exchange(&mut self, method: &str, path: &str, kind: Option<&str>, body: &[u8]) -> std::io::Result<Answer> {
+    fn exchange(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> std::io::Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connect()?,
         };
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: signet-rig\r\n", self.host);
-        if let Some(kind) = kind {
-            request.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()));
-        }
-        request.push_str("\r\n");
-        let mut bytes = request.into_bytes();
+        let mut bytes = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n").into_bytes();
         bytes.extend_from_slice(body);
         stream.get_mut().write_all(&bytes)?;
         stream.get_mut().flush()?;

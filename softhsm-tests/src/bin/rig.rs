@@ -52,7 +52,8 @@ struct Up {
     /// Port to which tls-alpn-01 connects
     #[arg(long, value_name = "PORT")]
     tls01_port: Option<u16>,
-    /// Resolver that validation asks; without one every name is at 127.0.0.1
+    /// Resolver that validation asks; without one the rig's own, which answers what `DIR/dns.zone` says,
+    /// and without that file that every name is at 127.0.0.1
     #[arg(long, value_name = "127.0.0.1:PORT")]
     dns: Option<SocketAddr>,
     /// Profile of an order that names none

@@ -30,6 +30,7 @@ impl Environment {
             ("SIGNER_CA_PID_FILE", path(&layout.pid_file("signer-ca"))),
             ("SIGNER_TLS_PID_FILE", path(&layout.pid_file("signer-tls"))),
             ("SIGNET_DNS", record.dns.to_string()),
+            ("SIGNET_DNS_ZONE", if record.own_dns { path(&layout.zone()) } else { String::new() }),
             ("SIGNET_HTTP01_PORT", record.http01_port.to_string()),
             ("SIGNET_TLS01_PORT", record.tls01_port.to_string()),
         ];

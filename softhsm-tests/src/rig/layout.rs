@@ -87,6 +87,11 @@ impl Layout {
         self.0.join("faults").join("control.log")
     }
 
+    /// What the rig's own resolver answers, line by line; made by whoever wants to say it.
+    pub fn zone(&self) -> PathBuf {
+        self.0.join("dns.zone")
+    }
+
     /// The daemon's records.
     pub fn store(&self) -> PathBuf {
         self.0.join("store")

@@ -20,6 +20,7 @@ pub use record::{Engine, Module, Options, Record, Start, Watchdog};
 
 use crate::acme::load::{Load, Plan};
 use crate::acme::{self, Responder};
+use crate::dns;
 use crate::supervisor::{self, Health};
 use crate::verify::Verified;
 use crate::wait::{wait_for, wait_until};
@@ -54,7 +55,7 @@ pub fn up(layout: &Layout, options: &Options, programs: &Path, owner: Option<u32
         std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
     ceremony::hold(layout, &record, options.ca_module, programs)?;
-    write(&layout.signetd(), &settings::signetd(layout, &record))?;
+    write(&layout.signetd(), &settings::signetd(layout, &record)?)?;
     record.save(layout)?;
     let result = start(layout, programs, owner)
         .and_then(|()| wait_for_ready(layout))
@@ -85,8 +86,8 @@ pub fn supervise(layout: &Layout, programs: &Path, owner: Option<u32>) -> Result
     rustix::process::setsid().map_err(|error| format!("a session of its own: {error}"))?;
     let record = Record::load(layout)?.ok_or_else(|| format!("{} is missing", layout.record().display()))?;
     if record.own_dns {
-        let socket = std::net::UdpSocket::bind(record.dns).map_err(|error| format!("{}: {error}", record.dns))?;
-        std::thread::spawn(move || crate::dns::serve(&socket));
+        let (udp, tcp) = dns::bind(record.dns).map_err(|error| format!("{}: {error}", record.dns))?;
+        dns::serve(dns::Source::File(layout.zone()), udp, tcp);
     }
     let owner = owner.and_then(|pid| i32::try_from(pid).ok());
     let services = settings::services(layout, &record, programs);
@@ -95,7 +96,7 @@ pub fn supervise(layout: &Layout, programs: &Path, owner: Option<u32>) -> Result
 
 /// What `signetd.toml` of such a rig would say.
 pub fn example_settings(layout: &Layout, options: &Options) -> String {
-    settings::signetd(layout, &Record::decide(layout, options).expect("free ports"))
+    settings::signetd(layout, &Record::decide(layout, options).expect("free ports")).expect("TOML")
 }
 
 /// The logs of a rig that are not empty.

@@ -54,6 +54,8 @@ pub struct Options {
     pub dns: Option<SocketAddr>,
     /// Profile of an order that names none.
     pub profile: Option<String>,
+    /// TOML that goes into `signetd.toml` beside, or in place of, what a rig says there.
+    pub settings: Option<String>,
     /// Whether to unseal.
     pub start: Start,
     /// Which module the CA's signer loads. Decided by the ceremony.
@@ -96,6 +98,9 @@ pub struct Record {
     pub own_dns: bool,
     /// Profile of an order that names none.
     pub profile: Option<String>,
+    /// What `signetd.toml` says beside, or in place of, what a rig says there.
+    #[serde(default)]
+    pub settings: String,
     /// Where store and CA journal lie, if not in the rig's directory.
     pub disk: Option<PathBuf>,
     /// Whether signers are watched.
@@ -141,6 +146,7 @@ impl Record {
         record.http01_port = options.http01_port.unwrap_or(record.http01_port);
         record.tls01_port = options.tls01_port.unwrap_or(record.tls01_port);
         record.profile = options.profile.clone().or(record.profile);
+        record.settings = options.settings.clone().unwrap_or(record.settings);
         record.watchdog = options.watchdog;
         Ok(record)
     }
@@ -169,7 +175,8 @@ impl Record {
     /// The same rig on ports of its own, with its records on another disk.
     pub(super) fn twin(&self, disk: &Path) -> std::io::Result<Self> {
         let fresh = Self::fresh(self.engine, Some(disk.to_owned()))?;
-        Ok(Self { profile: self.profile.clone(), watchdog: self.watchdog, ..fresh })
+        let settings = self.settings.clone();
+        Ok(Self { profile: self.profile.clone(), settings, watchdog: self.watchdog, ..fresh })
     }
 
     pub(super) fn save(&self, layout: &Layout) -> Result<(), Failure> {
@@ -196,6 +203,7 @@ impl Record {
             dns: address(taken[5]),
             own_dns: true,
             profile: None,
+            settings: String::new(),
             disk,
             watchdog: Watchdog::On,
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Layout, Record, Watchdog};
+use super::{Failure, Layout, Record, Watchdog};
 use crate::supervisor::Service;
 
 /// The issuing key and its certificate, as the ceremony names them.
@@ -14,9 +14,33 @@ const TLS: &str = "tls-1";
 /// that builds something at the same time.
 const WATCHDOG_MS: u64 = 3000;
 
-/// Text of `signetd.toml`: validation may reach loopback, and asks the rig's own resolver.
-pub(super) fn signetd(layout: &Layout, record: &Record) -> String {
-    let Record { engine, listen, admin, pki, http01_port, dns, profile, .. } = record;
+/// Text of `signetd.toml`, and what was asked for beside it.
+pub(super) fn signetd(layout: &Layout, record: &Record) -> Result<String, Failure> {
+    let own = own(layout, record);
+    if record.settings.is_empty() {
+        return Ok(own);
+    }
+    let parse = |text: &str| toml::from_str(text).map_err(|error| format!("signetd.toml: {error}"));
+    let mut settings: toml::Table = parse(&own)?;
+    merge(&mut settings, parse(&record.settings)?);
+    Ok(settings.to_string())
+}
+
+/// Sections are merged; of everything else, lists included, the later one holds.
+fn merge(settings: &mut toml::Table, over: toml::Table) {
+    for (name, value) in over {
+        match (settings.get_mut(&name), value) {
+            (Some(toml::Value::Table(section)), toml::Value::Table(over)) => merge(section, over),
+            (_, value) => {
+                settings.insert(name, value);
+            }
+        }
+    }
+}
+
+/// What a rig says by itself: validation may reach loopback, and asks the rig's own resolver.
+fn own(layout: &Layout, record: &Record) -> String {
+    let Record { engine, listen, admin, pki, http01_port, tls01_port, dns, profile, .. } = record;
     let path = |path: &Path| toml::Value::String(path.display().to_string());
     let store = path(&record.store(layout));
     let default_profile = match profile {
@@ -53,9 +77,11 @@ pub(super) fn signetd(layout: &Layout, record: &Record) -> String {
          \n\
          [validation]\n\
          allowed_networks = [\"127.0.0.0/8\"]\n\
+         caa_identities = [\"ca.example.test\"]\n\
          http01_port = {http01_port}\n\
          resolvers = [\"{dns}\"]\n\
          retry_after = \"200ms\"\n\
+         tls_alpn01_port = {tls01_port}\n\
          \n\
          [[listener]]\n\
          address = \"{listen}\"\n\
@@ -105,4 +131,26 @@ pub(super) fn services(layout: &Layout, record: &Record, programs: &Path) -> Vec
         service("signer-ca", "signet-signer", &layout.signer("ca"), watchdog, 1),
         service("signetd", "signetd", &layout.signetd(), None, 0),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::Options;
+
+    #[test]
+    fn what_is_asked_for_is_merged_into_what_a_rig_says() {
+        let place = tempfile::tempdir().expect("a directory");
+        let layout = Layout::new(place.path()).expect("a layout");
+        let asked = "log = \"debug\"\n[validation]\nattempts = 9\nretry_after = \"1s\"\n";
+        let options = Options { settings: Some(asked.to_owned()), ..Options::default() };
+        let record = Record::decide(&layout, &options).expect("a record");
+        let text = signetd(&layout, &record).expect("signetd.toml");
+        let settings: toml::Table = toml::from_str(&text).expect("TOML");
+        assert_eq!(settings["log"].as_str(), Some("debug"));
+        assert_eq!(settings["validation"]["attempts"].as_integer(), Some(9));
+        assert_eq!(settings["validation"]["retry_after"].as_str(), Some("1s"));
+        assert_eq!(settings["validation"]["http01_port"].as_integer(), Some(record.http01_port.into()));
+        assert_eq!(settings["listener"].as_array().map(Vec::len), Some(3));
+    }
 }

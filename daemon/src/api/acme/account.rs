@@ -8,10 +8,11 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{LINK, LOCATION};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::request::{ByAccount, ByKey};
-use super::urls;
-use crate::service::acme::accounts::{Account, AccountUpdate, Deactivate, NewAccount, OnMissing, Opened};
+use super::request::{ByAccount, ByKey, ByOwner};
+use super::{jws, urls};
+use crate::service::acme::accounts::{Account, AccountUpdate, Agreed, Deactivate, NewAccount, OnMissing, Opened};
 use crate::service::acme::error::AcmeError;
 use crate::service::acme::{AccountStatus, Acme};
 
@@ -25,12 +26,16 @@ struct NewAccountBody {
     terms_of_service_agreed: bool,
     #[serde(default)]
     only_return_existing: bool,
+    external_account_binding: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct UpdateBody {
     contact: Option<Vec<String>>,
     status: Option<String>,
+    #[serde(default)]
+    terms_of_service_agreed: bool,
 }
 
 #[derive(Serialize)]
@@ -40,15 +45,20 @@ struct AccountView<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     contact: &'a [String],
     terms_of_service_agreed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_account_binding: Option<&'a Value>,
     orders: String,
 }
 
 pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByKey) -> Result<Response, AcmeError> {
     let body: NewAccountBody = by.payload.json()?;
+    let url = format!("{}{}", acme.services().public_url, urls::NEW_ACCOUNT);
+    let binding = body.external_account_binding.map(|jws| jws::parse_binding(&jws, &by.key, &url)).transpose()?;
     let wish = NewAccount {
         contact: body.contact,
         terms_agreed: body.terms_of_service_agreed,
         missing: if body.only_return_existing { OnMissing::Refuse } else { OnMissing::Create },
+        binding,
     };
     let (status, account) = match acme.open_account(by.key, wish).await? {
         Opened::Created(account) => (StatusCode::CREATED, account),
@@ -62,7 +72,7 @@ pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByKey) -> Result<R
 pub(super) async fn update(
     State(acme): State<Arc<Acme>>,
     Path(id): Path<String>,
-    by: ByAccount,
+    ByOwner(by): ByOwner,
 ) -> Result<Response, AcmeError> {
     own(&by.account, &id)?;
     let account = if by.payload.is_empty() {
@@ -70,7 +80,8 @@ pub(super) async fn update(
     } else {
         let body: UpdateBody = by.payload.json()?;
         let deactivate = if body.status.as_deref() == Some("deactivated") { Deactivate::Yes } else { Deactivate::No };
-        acme.update_account(by.account, AccountUpdate { contact: body.contact, deactivate }).await?
+        let terms_agreed = body.terms_of_service_agreed;
+        acme.update_account(by.account, AccountUpdate { contact: body.contact, terms_agreed, deactivate }).await?
     };
     Ok(view(&acme, &account))
 }
@@ -94,7 +105,8 @@ pub(super) async fn orders(
     let urls: Vec<String> = list.orders.iter().map(|id| urls::order(base, id)).collect();
     let mut response = Json(serde_json::json!({"orders": urls})).into_response();
     if let Some(last) = list.next
-        && let Ok(link) = format!("<{}?after={last}>;rel=\"next\"", urls::account_orders(base, &id)).try_into()
+        && let Ok(link) =
+            format!("<{}?after={last}>;rel=\"next\"", urls::account_orders(base, &by.account.id)).try_into()
     {
         response.headers_mut().append(LINK, link);
     }
@@ -102,18 +114,19 @@ pub(super) async fn orders(
 }
 
 fn own(account: &Account, id: &str) -> Result<(), AcmeError> {
-    if account.id == id {
+    if account.is_called(id) {
         Ok(())
     } else {
         Err(AcmeError::Unauthorized("the request is signed by another account".into()))
     }
 }
 
-fn view(acme: &Acme, account: &Account) -> Response {
+pub(super) fn view(acme: &Acme, account: &Account) -> Response {
     Json(AccountView {
         status: account.record.status,
         contact: &account.record.contact,
-        terms_of_service_agreed: account.record.terms_agreed,
+        terms_of_service_agreed: acme.has_agreed(&account.record) == Agreed::Yes,
+        external_account_binding: account.record.binding.as_ref().and_then(|binding| binding.jws.as_ref()),
         orders: urls::account_orders(&acme.services().public_url, &account.id),
     })
     .into_response()

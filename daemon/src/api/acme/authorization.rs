@@ -1,56 +1,60 @@
-//! Authorizations and challenges (RFC 8555 sections 7.5 and 8).
+//! Authorizations (RFC 8555 sections 7.1.4, 7.4.1 and 7.5).
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{HeaderValue, LINK, RETRY_AFTER};
-use policy::name::DnsName;
+use http::StatusCode;
+use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
+use policy::name::Name;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::challenge::ChallengeView;
+use super::order::IdentifierBody;
 use super::request::ByAccount;
-use super::{problem, rfc3339, urls};
-use crate::service::acme::authorizations::{Authorization, Expired};
+use super::time::rfc3339;
+use super::urls;
+use crate::service::acme::Acme;
+use crate::service::acme::authorizations::{Authorization, Expired, PreAuthorized};
 use crate::service::acme::error::AcmeError;
-use crate::service::acme::{Acme, AuthorizationState};
+use crate::service::acme::identifiers::identifier;
+use crate::service::acme::records::{AuthorizationStatus, ChallengeState};
+use crate::validation::Wildcard;
 
 #[derive(Deserialize)]
 struct UpdateBody {
     status: Option<String>,
 }
 
-/// The payload of a response to a challenge: an object, whose members are ignored.
 #[derive(Deserialize)]
-struct RespondBody {}
+struct NewAuthorizationBody {
+    identifier: IdentifierBody,
+}
 
 #[derive(Serialize)]
-pub(super) struct IdentifierView<'a> {
+pub(super) struct IdentifierView {
     #[serde(rename = "type")]
     kind: &'static str,
-    value: &'a DnsName,
+    value: String,
+}
+
+impl From<&Name> for IdentifierView {
+    fn from(name: &Name) -> Self {
+        let (kind, value) = identifier(name);
+        Self { kind, value }
+    }
 }
 
 #[derive(Serialize)]
 struct AuthorizationView<'a> {
-    identifier: IdentifierView<'a>,
+    identifier: IdentifierView,
     status: &'static str,
     expires: String,
-    challenges: [ChallengeView<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct ChallengeView<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    url: String,
-    status: &'static str,
-    token: &'a str,
+    challenges: Vec<ChallengeView<'a>>,
+    /// There only if it is true.
     #[serde(skip_serializing_if = "Option::is_none")]
-    validated: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Value>,
+    wildcard: Option<bool>,
 }
 
 /// Shows an authorization, or gives it up.
@@ -68,82 +72,48 @@ pub(super) async fn update(
         }
         acme.deactivate_authorization(&by.account, &id).await?
     };
-    let base = &acme.services().public_url;
-    let status = authorization_status(&authorization);
+    Ok(view(&acme, &authorization))
+}
+
+/// Makes an authorization before there is an order.
+pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByAccount) -> Result<Response, AcmeError> {
+    let body: NewAuthorizationBody = by.payload.json()?;
+    let (status, authorization) = match acme.new_authorization(&by.account, &body.identifier.into()).await? {
+        PreAuthorized::Created(authorization) => (StatusCode::CREATED, authorization),
+        PreAuthorized::Found(authorization) => (StatusCode::OK, authorization),
+    };
+    let location = urls::authorization(&acme.services().public_url, &authorization.id);
+    Ok((status, [(LOCATION, location)], view(&acme, &authorization)).into_response())
+}
+
+pub(super) fn view(acme: &Acme, authorization: &Authorization) -> Response {
+    let record = &authorization.record;
+    let status = status(authorization);
+    // One that is decided shows what decided it (RFC 8555 section 7.1.4).
+    let open = status == "pending" || record.challenges.iter().all(|one| one.state == ChallengeState::Pending);
+    let shown = record.challenges.iter().filter(|one| open || one.state != ChallengeState::Pending);
     let view = AuthorizationView {
-        identifier: identifier(&authorization.record.name),
+        identifier: (&record.name).into(),
         status,
-        expires: rfc3339(authorization.record.expires),
-        challenges: [challenge(base, &authorization)],
+        expires: rfc3339(record.expires),
+        challenges: shown.map(|one| ChallengeView::new(acme, &authorization.id, one)).collect(),
+        wildcard: (record.wildcard == Wildcard::Yes).then_some(true),
     };
     let mut response = Json(view).into_response();
     if status == "pending" {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    Ok(response)
-}
-
-/// Shows a challenge, or begins its validation.
-pub(super) async fn respond(
-    State(acme): State<Arc<Acme>>,
-    Path(id): Path<String>,
-    by: ByAccount,
-) -> Result<Response, AcmeError> {
-    let authorization = if by.payload.is_empty() {
-        acme.authorization(&by.account, &id)?
-    } else {
-        let RespondBody {} = by.payload.json()?;
-        acme.respond(&by.account, &id).await?
-    };
-    let base = &acme.services().public_url;
-    let view = challenge(base, &authorization);
-    let processing = view.status == "processing";
-    let mut response = Json(view).into_response();
-    let headers = response.headers_mut();
-    if let Ok(up) = HeaderValue::try_from(format!("<{}>;rel=\"up\"", urls::authorization(base, &id))) {
-        headers.append(LINK, up);
-    }
-    if processing {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    Ok(response)
-}
-
-pub(super) fn identifier(name: &DnsName) -> IdentifierView<'_> {
-    IdentifierView { kind: "dns", value: name }
+    response
 }
 
 /// RFC 8555 section 7.1.6: a pending one whose time is over is invalid, a valid one expired.
-fn authorization_status(authorization: &Authorization) -> &'static str {
-    match (&authorization.record.state, authorization.expired) {
-        (AuthorizationState::Pending | AuthorizationState::Processing { .. }, Expired::No) => "pending",
-        (AuthorizationState::Pending | AuthorizationState::Processing { .. }, Expired::Yes) => "invalid",
-        (AuthorizationState::Valid { .. }, Expired::No) => "valid",
-        (AuthorizationState::Valid { .. }, Expired::Yes) => "expired",
-        (AuthorizationState::Invalid { .. }, _) => "invalid",
-        (AuthorizationState::Deactivated { .. }, _) => "deactivated",
-    }
-}
-
-fn challenge<'a>(base: &str, authorization: &'a Authorization) -> ChallengeView<'a> {
-    let (status, validated, error) = match &authorization.record.state {
-        AuthorizationState::Pending => ("pending", None, None),
-        AuthorizationState::Processing { error } => ("processing", None, error.as_ref().map(problem::failure)),
-        AuthorizationState::Valid { at, .. } | AuthorizationState::Deactivated { validated: Some(at) } => {
-            ("valid", Some(*at), None)
-        }
-        AuthorizationState::Invalid { error } => ("invalid", None, Some(problem::failure(error))),
-        // Nothing leads back from processing to pending, and nothing will be validated any more.
-        AuthorizationState::Deactivated { validated: None } => {
-            ("invalid", None, Some(problem::ended("the authorization was deactivated")))
-        }
-    };
-    ChallengeView {
-        kind: "http-01",
-        url: urls::challenge(base, &authorization.id),
-        status,
-        token: &authorization.record.token,
-        validated: validated.map(rfc3339),
-        error,
+fn status(authorization: &Authorization) -> &'static str {
+    match (authorization.record.status, authorization.expired) {
+        (AuthorizationStatus::Pending, Expired::No) => "pending",
+        (AuthorizationStatus::Pending, Expired::Yes) | (AuthorizationStatus::Invalid, _) => "invalid",
+        (AuthorizationStatus::Valid, Expired::No) => "valid",
+        (AuthorizationStatus::Valid, Expired::Yes) => "expired",
+        (AuthorizationStatus::Deactivated, _) => "deactivated",
+        (AuthorizationStatus::Revoked, _) => "revoked",
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, LINK};
+use http::{HeaderMap, HeaderValue};
 
 use super::request::ByAccount;
+use super::urls;
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 
@@ -16,16 +17,41 @@ const PEM_CHAIN: &str = "application/pem-certificate-chain";
 
 pub(super) async fn show(
     State(acme): State<Arc<Acme>>,
-    Path(serial): Path<String>,
+    Path(id): Path<String>,
     headers: HeaderMap,
     by: ByAccount,
 ) -> Result<Response, AcmeError> {
+    chain(&acme, &id, 0, &headers, by)
+}
+
+/// The same certificate with another chain.
+pub(super) async fn alternate(
+    State(acme): State<Arc<Acme>>,
+    Path((id, number)): Path<(String, usize)>,
+    headers: HeaderMap,
+    by: ByAccount,
+) -> Result<Response, AcmeError> {
+    chain(&acme, &id, number, &headers, by)
+}
+
+fn chain(acme: &Acme, id: &str, number: usize, headers: &HeaderMap, by: ByAccount) -> Result<Response, AcmeError> {
     by.payload.empty()?;
-    if !accepts(&headers) {
+    if !accepts(headers) {
         return Err(AcmeError::NotAcceptable);
     }
-    let chain = acme.certificate_chain(&by.account, &serial)?;
-    Ok(([(CONTENT_TYPE, PEM_CHAIN)], chain).into_response())
+    let pem = acme.certificate_chain(&by.account, id, number)?;
+    let mut response = ([(CONTENT_TYPE, PEM_CHAIN)], pem).into_response();
+    let base = &acme.services().public_url;
+    let mut link = |url: String, relation: &str| {
+        if let Ok(link) = HeaderValue::try_from(format!("<{url}>;rel=\"{relation}\"")) {
+            response.headers_mut().append(LINK, link);
+        }
+    };
+    link(urls::issuer(base, &acme.services().issuer_key), "up");
+    for other in (0..acme.chain_count()).filter(|other| *other != number) {
+        link(urls::chain(base, id, other), "alternate");
+    }
+    Ok(response)
 }
 
 /// Whether the client takes the format: it does unless it names others only (RFC 9110 section 12.5.1).
@@ -34,7 +60,12 @@ fn accepts(headers: &HeaderMap) -> bool {
         headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).peekable();
     named.peek().is_none()
         || named.any(|range| {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            [PEM_CHAIN, "application/*", "*/*", ""].iter().any(|good| range.eq_ignore_ascii_case(good))
+            let mut parts = range.split(';').map(str::trim);
+            let range = parts.next().unwrap_or_default();
+            let refused = parts.any(|part| {
+                part.strip_prefix("q=")
+                    .is_some_and(|quality| quality.parse::<f32>().is_ok_and(|quality| quality <= 0.0))
+            });
+            !refused && [PEM_CHAIN, "application/*", "*/*", ""].iter().any(|good| range.eq_ignore_ascii_case(good))
         })
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use super::urls;
+use crate::config::{ExternalAccounts, Switch};
 use crate::service::acme::Acme;
 
 pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
@@ -17,17 +18,24 @@ pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
         .iter()
         .filter_map(|name| Some((name.clone(), services.profiles.get(name)?.description().into())))
         .collect();
-    let mut meta = json!({"externalAccountRequired": false, "profiles": profiles});
+    let external = offer.accounts.external == ExternalAccounts::Required;
+    let mut meta = json!({"externalAccountRequired": external, "profiles": profiles});
     for (member, value) in [("termsOfService", &offer.terms_of_service), ("website", &offer.website)] {
         if let Some(value) = value {
             meta[member] = value.as_str().into();
         }
     }
-    Json(json!({
+    let mut directory = json!({
         "newNonce": format!("{base}{}", urls::NEW_NONCE),
         "newAccount": format!("{base}{}", urls::NEW_ACCOUNT),
         "newOrder": format!("{base}{}", urls::NEW_ORDER),
         "revokeCert": format!("{base}{}", urls::REVOKE),
+        "keyChange": format!("{base}{}", urls::KEY_CHANGE),
+        "renewalInfo": format!("{base}{}", urls::RENEWAL_INFO),
         "meta": meta,
-    }))
+    });
+    if offer.orders.pre_authorization == Switch::On {
+        directory["newAuthz"] = format!("{base}{}", urls::NEW_AUTHORIZATION).into();
+    }
+    Json(directory)
 }

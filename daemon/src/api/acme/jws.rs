@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::service::acme::eab::{ExternalBinding, MacAlgorithm};
 use crate::service::acme::error::AcmeError;
 use crate::service::acme::key::{AccountKey, Algorithm, VerifyError};
 
@@ -15,8 +16,8 @@ use crate::service::acme::key::{AccountKey, Algorithm, VerifyError};
 pub struct Jws {
     /// Signature algorithm.
     pub algorithm: Algorithm,
-    /// Nonce, not yet taken back.
-    pub nonce: String,
+    /// Nonce, if there is one; not yet taken back.
+    pub nonce: Option<String>,
     /// The URL that the client meant.
     pub url: String,
     /// Who signed.
@@ -36,31 +37,11 @@ pub enum Signer {
     Kid(String),
 }
 
-/// Parses a request body. Any bytes give a JWS or an error.
+/// Parses a request body, or the JWS of a key change inside one. Any bytes give a JWS or an error.
 pub fn parse(body: &[u8]) -> Result<Jws, AcmeError> {
-    let body: Flattened<'_> =
-        serde_json::from_slice(body).map_err(|error| malformed(format!("the body is not a flattened JWS: {error}")))?;
-    if body.signatures {
-        return Err(malformed("the JWS has `signatures`: send the flattened form with one `signature`"));
-    }
-    if body.header {
-        return Err(malformed("the JWS has an unprotected `header`: put everything into `protected`"));
-    }
-    let (Some(protected), Some(payload), Some(signature)) = (body.protected, body.payload, body.signature) else {
-        return Err(malformed("the JWS lacks `protected`, `payload` or `signature`"));
-    };
-    let header: Header = serde_json::from_slice(&decode("protected", protected)?)
-        .map_err(|error| malformed(format!("the JWS protected header cannot be read: {error}")))?;
-    if header.crit {
-        return Err(malformed("the JWS protected header has `crit`: no extension of JWS is supported"));
-    }
-    if header.b64 {
-        return Err(malformed("the JWS protected header has `b64`: payloads are base64url"));
-    }
-    let Some(name) = header.alg else {
-        return Err(malformed("the JWS protected header lacks `alg`"));
-    };
-    let algorithm = Algorithm::from_name(&name).ok_or_else(|| {
+    let Parts { header, protected, payload, signature } = Parts::read(body)?;
+    let name = header.algorithm()?;
+    let algorithm = Algorithm::from_name(name).ok_or_else(|| {
         let name: String = name.chars().take(32).collect();
         AcmeError::BadSignatureAlgorithm(format!("the JWS algorithm `{name}` is not accepted"))
     })?;
@@ -70,16 +51,85 @@ pub fn parse(body: &[u8]) -> Result<Jws, AcmeError> {
         _ => return Err(malformed("the JWS protected header must have exactly one of `jwk` and `kid`")),
     };
     let url = header.url.ok_or_else(|| malformed("the JWS protected header lacks `url`"))?;
-    let nonce = header.nonce.ok_or_else(|| AcmeError::BadNonce("the JWS protected header lacks `nonce`".into()))?;
     Ok(Jws {
         algorithm,
-        nonce,
+        nonce: header.nonce,
         url,
         signer,
         payload: decode("payload", payload)?,
         signature: decode("signature", signature)?,
         signed: format!("{protected}.{payload}"),
     })
+}
+
+/// Parses the JWS of an external account binding (RFC 8555 section 7.3.4) for the account key `key`
+/// in a request to `url`. Its MAC is not verified: that takes the secret.
+pub fn parse_binding(jws: &Map<String, Value>, key: &AccountKey, url: &str) -> Result<ExternalBinding, AcmeError> {
+    let wrong = |why: &str| malformed(format!("the external account binding {why}"));
+    let text = serde_json::to_vec(jws).map_err(|_| wrong("cannot be read"))?;
+    let Parts { header, protected, payload, signature } = Parts::read(&text)?;
+    let algorithm = MacAlgorithm::from_name(header.algorithm()?)
+        .ok_or_else(|| wrong("must be authenticated with HS256, HS384 or HS512"))?;
+    if header.nonce.is_some() {
+        return Err(wrong("has a `nonce`: leave it out"));
+    }
+    if header.url.as_deref() != Some(url) {
+        return Err(wrong("must have the `url` of the request that it stands in"));
+    }
+    let (Some(id), None) = (header.kid, header.jwk) else {
+        return Err(wrong("must name its key with `kid`"));
+    };
+    let bound: Map<String, Value> = serde_json::from_slice(&decode("payload", payload)?)
+        .map_err(|_| wrong("must have the account's key, as a JWK, for its payload"))?;
+    if AccountKey::from_jwk(&bound).ok().as_ref() != Some(key) {
+        return Err(wrong("is for another account key than the request's"));
+    }
+    Ok(ExternalBinding {
+        key: id,
+        algorithm,
+        signed: format!("{protected}.{payload}"),
+        mac: decode("signature", signature)?,
+        jws: Value::Object(jws.clone()),
+    })
+}
+
+/// A flattened JWS whose protected header was read.
+struct Parts<'a> {
+    header: Header,
+    protected: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, AcmeError> {
+        let body: Flattened<'_> = serde_json::from_slice(body)
+            .map_err(|error| malformed(format!("the body is not a flattened JWS: {error}")))?;
+        if body.signatures {
+            return Err(malformed("the JWS has `signatures`: send the flattened form with one `signature`"));
+        }
+        if body.header {
+            return Err(malformed("the JWS has an unprotected `header`: put everything into `protected`"));
+        }
+        let (Some(protected), Some(payload), Some(signature)) = (body.protected, body.payload, body.signature) else {
+            return Err(malformed("the JWS lacks `protected`, `payload` or `signature`"));
+        };
+        let header: Header = serde_json::from_slice(&decode("protected", protected)?)
+            .map_err(|error| malformed(format!("the JWS protected header cannot be read: {error}")))?;
+        if header.crit {
+            return Err(malformed("the JWS protected header has `crit`: no extension of JWS is supported"));
+        }
+        if header.b64 {
+            return Err(malformed("the JWS protected header has `b64`: payloads are base64url"));
+        }
+        Ok(Self { header, protected, payload, signature })
+    }
+}
+
+impl Header {
+    fn algorithm(&self) -> Result<&str, AcmeError> {
+        self.alg.as_deref().ok_or_else(|| malformed("the JWS protected header lacks `alg`"))
+    }
 }
 
 impl Jws {
@@ -153,8 +203,8 @@ mod tests {
     fn a_flattened_jws_is_parsed() {
         let jws = parse(&body(GOOD)).unwrap();
         assert_eq!(
-            (jws.algorithm, jws.nonce.as_str(), jws.payload.as_slice()),
-            (Algorithm::Es256, "bm9uY2U", &b"{}"[..])
+            (jws.algorithm, jws.nonce.as_deref(), jws.payload.as_slice()),
+            (Algorithm::Es256, Some("bm9uY2U"), &b"{}"[..])
         );
         assert!(matches!(jws.signer, Signer::Kid(kid) if kid == "https://ca.test/acme/account/a"));
     }

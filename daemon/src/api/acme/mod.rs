@@ -4,12 +4,17 @@
 mod account;
 mod authorization;
 mod certificate;
+mod challenge;
 mod directory;
 pub mod jws;
+mod key_change;
 mod order;
 mod problem;
+mod renewal_info;
 mod request;
 mod revoke;
+mod terms;
+mod time;
 mod urls;
 
 use std::sync::Arc;
@@ -25,9 +30,9 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, LINK,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use policy::effects::UnixTime;
 
 use crate::service::acme::Acme;
+use crate::service::acme::accounts::HOW_TO_AGREE;
 use crate::service::acme::error::AcmeError;
 
 /// Every route of the surface: `/directory` and `/acme/…`.
@@ -42,12 +47,19 @@ pub fn router(acme: Arc<Acme>) -> Router {
         .route(urls::NEW_ACCOUNT, post_only(account::create))
         .route("/acme/account/{id}", post_only(account::update))
         .route("/acme/account/{id}/orders", post_only(account::orders))
+        .route(urls::KEY_CHANGE, post_only(key_change::change))
+        .route(HOW_TO_AGREE, get_only(terms::show))
         .route(urls::NEW_ORDER, post_only(order::create))
         .route("/acme/order/{id}", post_only(order::show))
         .route("/acme/order/{id}/finalize", post_only(order::finalize))
+        .route(urls::NEW_AUTHORIZATION, post_only(authorization::create))
         .route("/acme/authorization/{id}", post_only(authorization::update))
-        .route("/acme/challenge/{id}", post_only(authorization::respond))
-        .route("/acme/certificate/{serial}", post_only(certificate::show))
+        .route("/acme/challenge/{id}/{method}", post_only(challenge::respond))
+        .route("/acme/chall/{id}", post_only(challenge::respond_by_id))
+        .route("/acme/certificate/{id}", post_only(certificate::show))
+        .route("/acme/certificate/{id}/{chain}", post_only(certificate::alternate))
+        .route("/acme/cert/{id}", post_only(certificate::show))
+        .route(&format!("{}/{{id}}", urls::RENEWAL_INFO), get_only(renewal_info::show))
         .route(urls::REVOKE, post_only(revoke::revoke))
         .route("/acme/{*rest}", any(async || AcmeError::NotFound("resource")))
         .layer(from_fn_with_state(acme.clone(), frame))
@@ -68,8 +80,12 @@ async fn frame(State(acme): State<Arc<Acme>>, request: Request, next: Next) -> R
     let base = &acme.services().public_url;
     let headers = response.headers_mut();
     if method == Method::POST || (is_nonce && matches!(method, Method::GET | Method::HEAD)) {
-        let nonce = HeaderValue::try_from(acme.make_nonce()).expect("a nonce is base64url");
-        headers.insert(REPLAY_NONCE, nonce);
+        match acme.make_nonce() {
+            Ok(nonce) => {
+                headers.insert(REPLAY_NONCE, HeaderValue::try_from(nonce).expect("a nonce is base64url"));
+            }
+            Err(error) => tracing::error!(%error, "a nonce could not be made"),
+        }
     }
     if !is_directory && let Ok(index) = HeaderValue::try_from(format!("<{base}{}>;rel=\"index\"", urls::DIRECTORY)) {
         headers.append(LINK, index);
@@ -108,12 +124,6 @@ fn get_only<H: Handler<T, Arc<Acme>>, T: 'static>(handler: H) -> MethodRouter<Ar
 /// Answers a method that a resource does not take.
 fn refuse(methods: &'static str) -> impl Handler<((),), Arc<Acme>> {
     move || async move { AcmeError::MethodNotAllowed(methods) }
-}
-
-/// A time as RFC 3339 has it.
-fn rfc3339(time: UnixTime) -> String {
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(time.0);
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 #[cfg(test)]

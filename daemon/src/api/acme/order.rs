@@ -7,15 +7,18 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
-use serde::de::IgnoredAny;
+use policy::validity::Requested;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::authorization::IdentifierView;
 use super::request::ByAccount;
-use super::{jws, problem, rfc3339, urls};
+use super::time::{moment, rfc3339};
+use super::{jws, problem, urls};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::acme::finalize::why_invalid;
+use crate::service::acme::identifiers::Identifier;
 use crate::service::acme::orders::{NewOrder, Order, OrderStatus, WhyInvalid};
 
 #[derive(Deserialize)]
@@ -23,16 +26,23 @@ use crate::service::acme::orders::{NewOrder, Order, OrderStatus, WhyInvalid};
 struct NewOrderBody {
     #[serde(default)]
     identifiers: Vec<IdentifierBody>,
-    not_before: Option<IgnoredAny>,
-    not_after: Option<IgnoredAny>,
+    not_before: Option<String>,
+    not_after: Option<String>,
     profile: Option<String>,
+    replaces: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct IdentifierBody {
+pub(super) struct IdentifierBody {
     #[serde(rename = "type")]
     kind: String,
     value: String,
+}
+
+impl From<IdentifierBody> for Identifier {
+    fn from(body: IdentifierBody) -> Self {
+        Self { kind: body.kind, value: body.value }
+    }
 }
 
 #[derive(Deserialize)]
@@ -41,13 +51,20 @@ struct FinalizeBody {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct OrderView<'a> {
     status: &'static str,
     expires: String,
-    identifiers: Vec<super::authorization::IdentifierView<'a>>,
+    identifiers: Vec<IdentifierView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_after: Option<String>,
     authorizations: Vec<String>,
     finalize: String,
     profile: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,14 +73,13 @@ struct OrderView<'a> {
 
 pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByAccount) -> Result<Response, AcmeError> {
     let body: NewOrderBody = by.payload.json()?;
-    if body.not_before.is_some() || body.not_after.is_some() {
-        // Never silently altered.
-        return Err(AcmeError::Malformed(
-            "`notBefore` and `notAfter` cannot be chosen: the profile says how long a certificate lasts".into(),
-        ));
-    }
-    let identifiers = body.identifiers.into_iter().map(|one| (one.kind, one.value)).collect();
-    let order = acme.new_order(&by.account, NewOrder { identifiers, profile: body.profile }).await?;
+    let requested = Requested {
+        not_before: moment("notBefore", body.not_before.as_deref())?,
+        not_after: moment("notAfter", body.not_after.as_deref())?,
+    };
+    let identifiers = body.identifiers.into_iter().map(Identifier::from).collect();
+    let wish = NewOrder { identifiers, profile: body.profile, replaces: body.replaces, requested };
+    let order = acme.new_order(&by.account, wish).await?;
     Ok((StatusCode::CREATED, view(&acme, &order)).into_response())
 }
 
@@ -86,24 +102,31 @@ pub(super) async fn finalize(
     Ok(view(&acme, &acme.finalize(&by.account, &id, &csr, by.request).await?))
 }
 
-fn view(acme: &Acme, order: &Order) -> Response {
+pub(super) fn view(acme: &Acme, order: &Order) -> Response {
     let base = &acme.services().public_url;
     let record = &order.record;
     let (status, error) = match &order.status {
         OrderStatus::Pending => ("pending", None),
         OrderStatus::Ready => ("ready", None),
+        OrderStatus::Processing => ("processing", None),
         OrderStatus::Valid => ("valid", None),
-        OrderStatus::Invalid(WhyInvalid::Challenge(_, failure)) => ("invalid", Some(problem::failure(failure))),
-        OrderStatus::Invalid(why) => ("invalid", Some(problem::ended(&why_invalid(why)))),
+        OrderStatus::Invalid(WhyInvalid::Challenges(failures)) => ("invalid", Some(problem::failures(failures))),
+        OrderStatus::Invalid(WhyInvalid::Failed(failure)) => {
+            ("invalid", Some(problem::ended(&failure.kind, &failure.detail)))
+        }
+        OrderStatus::Invalid(why) => ("invalid", Some(problem::ended("malformed", &why_invalid(why)))),
     };
     let mut response = Json(OrderView {
         status,
         expires: rfc3339(record.expires),
-        identifiers: record.names.iter().map(super::authorization::identifier).collect(),
+        identifiers: record.names.iter().map(IdentifierView::from).collect(),
+        not_before: record.requested.not_before.map(rfc3339),
+        not_after: record.requested.not_after.map(rfc3339),
         authorizations: record.authorizations.iter().map(|id| urls::authorization(base, id)).collect(),
         finalize: urls::finalize(base, &order.id),
         profile: &record.profile,
-        certificate: record.certificate.map(|serial| urls::certificate(base, serial)),
+        replaces: record.replaces.as_deref(),
+        certificate: record.certificate.map(|_| urls::certificate(base, &order.id)),
         error,
     })
     .into_response();
@@ -111,7 +134,7 @@ fn view(acme: &Acme, order: &Order) -> Response {
     if let Ok(location) = HeaderValue::try_from(urls::order(base, &order.id)) {
         headers.insert(LOCATION, location);
     }
-    if order.status == OrderStatus::Pending {
+    if matches!(order.status, OrderStatus::Pending | OrderStatus::Processing) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

@@ -16,12 +16,16 @@ use crate::service::acme::accounts::Account;
 use crate::service::acme::error::AcmeError;
 use crate::service::acme::key::AccountKey;
 
-/// A request signed by an account that can be used.
+/// A request signed by an account that can be used, and whose owner agreed to the terms of service.
 pub(super) struct ByAccount {
     pub(super) account: Account,
     pub(super) payload: Payload,
     pub(super) request: RequestId,
 }
+
+/// A request signed by an account that can be used, by which its owner acts on the account itself:
+/// he need not have agreed to changed terms of service.
+pub(super) struct ByOwner(pub(super) ByAccount);
 
 /// A request signed by the holder of a key, whoever that is: newAccount.
 pub(super) struct ByKey {
@@ -39,6 +43,11 @@ pub(super) enum ByEither {
 pub(super) struct Payload(Vec<u8>);
 
 impl Payload {
+    /// As it was sent.
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The JSON object that it is. Members that are not known are ignored.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, AcmeError> {
         if self.0.first() != Some(&b'{') && !self.0.trim_ascii_start().starts_with(b"{") {
@@ -66,8 +75,18 @@ impl FromRequest<Arc<Acme>> for ByAccount {
     type Rejection = AcmeError;
 
     async fn from_request(request: Request, acme: &Arc<Acme>) -> Result<Self, AcmeError> {
+        let ByOwner(by) = ByOwner::from_request(request, acme).await?;
+        acme.bound_by_terms(&by.account)?;
+        Ok(by)
+    }
+}
+
+impl FromRequest<Arc<Acme>> for ByOwner {
+    type Rejection = AcmeError;
+
+    async fn from_request(request: Request, acme: &Arc<Acme>) -> Result<Self, AcmeError> {
         match ByEither::from_request(request, acme).await? {
-            ByEither::Account(by) => Ok(by),
+            ByEither::Account(by) => Ok(Self(by)),
             ByEither::Key(..) => {
                 Err(AcmeError::Malformed("sign this request as an account: send `kid`, not `jwk`".into()))
             }
@@ -132,6 +151,8 @@ async fn fresh(request: Request, acme: &Acme) -> Result<Jws, AcmeError> {
             "the request was signed for {url}, but sent to {expected}: take URLs from the directory and from answers"
         )));
     }
-    acme.take_nonce(&jws.nonce)?;
+    let nonce = jws.nonce.as_deref();
+    let nonce = nonce.ok_or_else(|| AcmeError::BadNonce("the JWS protected header lacks `nonce`".into()))?;
+    acme.take_nonce(nonce).await?;
     Ok(jws)
 }

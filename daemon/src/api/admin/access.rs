@@ -10,6 +10,7 @@ use http::header::ORIGIN;
 use http::request::Parts;
 
 use crate::problem::Problem;
+use crate::service::acme::Acme;
 use crate::service::administrators::{Denied, Peer, Permission};
 use crate::service::{RequestId, Services, administrators};
 
@@ -43,12 +44,30 @@ macro_rules! asks {
     )*};
 }
 
-asks!(ListCertificates ManageAdministrators ReadProfiles ReadPublic ReadStatus Revoke Seal Unseal);
+asks!(ListCertificates ManageAcme ManageAdministrators ReadProfiles ReadPublic ReadStatus Revoke Seal Unseal);
 
-impl<A: Asks> FromRequestParts<Arc<Services>> for Permitted<A> {
+/// A router's state, as far as the question who may do what needs it.
+pub(super) trait Serves: Send + Sync {
+    /// What the daemon serves.
+    fn services(&self) -> &Services;
+}
+
+impl Serves for Arc<Services> {
+    fn services(&self) -> &Services {
+        self
+    }
+}
+
+impl Serves for Arc<Acme> {
+    fn services(&self) -> &Services {
+        Acme::services(self)
+    }
+}
+
+impl<A: Asks, S: Serves> FromRequestParts<S> for Permitted<A> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<Arc<Peer>>().ok_or_else(Problem::internal)?;
         let id = parts.extensions.get::<RequestId>().ok_or_else(Problem::internal)?;
         // A browser shows an administrator's certificate to whatever page sends a form here, and
@@ -56,7 +75,7 @@ impl<A: Asks> FromRequestParts<Arc<Services>> for Permitted<A> {
         if !parts.method.is_safe() && parts.headers.contains_key(ORIGIN) {
             return Err(Problem::plain(StatusCode::FORBIDDEN, "web pages may not act here: use `signetctl`"));
         }
-        match services.permit(peer, id, A::PERMISSION) {
+        match state.services().permit(peer, id, A::PERMISSION) {
             Ok(permitted) => Ok(Self { permitted, asked: PhantomData }),
             Err(denied) => Err(refusal(&denied)),
         }

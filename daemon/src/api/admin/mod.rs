@@ -2,6 +2,7 @@
 //!
 //! The types here are the contract; `signetctl` reads and writes the same ones.
 
+pub mod acme;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
@@ -16,6 +17,7 @@ mod access;
 mod body;
 mod encoding;
 mod failure;
+mod query;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +28,8 @@ use axum::routing::{delete, get, post};
 
 use crate::service::Services;
 
-/// Every route of the surface. Each handler demands a permission before it reads a body.
+/// Every route of the surface but those of [`acme::router`]. Each handler demands a permission
+/// before it reads a body.
 pub fn router(services: Arc<Services>) -> Router {
     Router::new()
         .route("/admin/v1/administrators", get(administrators::list))

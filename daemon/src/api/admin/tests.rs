@@ -14,6 +14,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::service::RequestId;
+use crate::service::acme::Acme;
 use crate::service::administrators::{Peer, PeerCertificate};
 use crate::store::Change;
 use crate::store::tables::{
@@ -27,6 +28,7 @@ struct Surface {
     services: Arc<Services>,
     authority: Authority,
     signer: Arc<Signer>,
+    acme: tokio::sync::OnceCell<Arc<Acme>>,
     _directory: tempfile::TempDir,
 }
 
@@ -35,7 +37,7 @@ fn surface() -> Surface {
     let authority = Authority::new();
     let signer = Signer::start(directory.path(), KeyPair::generate(KeyAlgorithm::P256));
     let services = build(directory.path(), &authority, signer.path.clone());
-    Surface { services, authority, signer, _directory: directory }
+    Surface { services, authority, signer, acme: Default::default(), _directory: directory }
 }
 
 impl Surface {
@@ -103,7 +105,9 @@ impl Surface {
             None => request.body(Body::empty()),
             Some(body) => request.header("content-type", "application/json").body(Body::from(body.to_string())),
         };
-        router(Arc::clone(&self.services)).oneshot(request.unwrap()).await.unwrap()
+        let acme = self.acme.get_or_init(|| async { Acme::start(Arc::clone(&self.services)).await.unwrap() }).await;
+        let routes = router(Arc::clone(&self.services)).merge(acme::router(Arc::clone(acme)));
+        routes.oneshot(request.unwrap()).await.unwrap()
     }
 
     async fn ask(&self, peer: &Peer, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -140,6 +144,14 @@ enum Door {
 }
 
 const ROUTES: &[(Method, &str, Door)] = &[
+    (Method::GET, "/admin/v1/acme/accounts", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/accounts/{account}", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/accounts/{account}/bind", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/accounts/{account}/deactivate", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/eab", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/eab", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/eab/{key}", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/eab/{key}/revoke", Door::Administrators),
     (Method::GET, "/admin/v1/administrators", Door::Administrators),
     (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
     (Method::GET, "/admin/v1/ca", Door::Everybody),
@@ -157,8 +169,9 @@ const ROUTES: &[(Method, &str, Door)] = &[
 
 #[test]
 fn every_route_stands_in_the_table_of_this_test() {
-    let source = include_str!("mod.rs");
-    let served: BTreeSet<_> = source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let sources = [include_str!("mod.rs"), include_str!("acme/mod.rs")];
+    let routes = sources.iter().flat_map(|source| source.split(".route(\"").skip(1));
+    let served: BTreeSet<_> = routes.map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(served, ROUTES.iter().map(|(_, path, _)| *path).collect());
 }
 

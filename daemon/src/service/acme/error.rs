@@ -1,12 +1,16 @@
 //! Why an ACME request is refused. `api::acme::problem` turns it into a problem document.
 
 use policy::effects::EntropyError;
+use policy::name::Name;
 use policy::profile::Refusal;
 
+use super::accounts::TermsRequired;
+use super::identifiers::identifier;
 use super::nonce::NonceError;
 use crate::issuance::IssueError;
 use crate::issuance::ca::CaError;
 use crate::store::{CommitError, StoreError};
+use crate::validation::Failure;
 
 /// Why a request is refused. The texts are for the client.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +18,9 @@ pub enum AcmeError {
     /// No account has this key or URL.
     #[error("{0}")]
     AccountDoesNotExist(&'static str),
+    /// The certificate has a replacement already (RFC 9773 section 7.4).
+    #[error("the certificate was replaced already: an order that is valid or may become so names it in `replaces`")]
+    AlreadyReplaced,
     /// It is revoked already.
     #[error("the certificate is revoked already")]
     AlreadyRevoked,
@@ -32,6 +39,15 @@ pub enum AcmeError {
     /// The JWS algorithm is not accepted.
     #[error("{0}")]
     BadSignatureAlgorithm(String),
+    /// A new account must be bound to an external account key.
+    #[error("a new account must be bound to an external account key: ask the administrators of this CA for one")]
+    ExternalAccountRequired,
+    /// The order has its certificate: an earlier attempt that seemed to have failed had not.
+    #[error("the order is valid already: fetch its certificate")]
+    Completed,
+    /// Names whose checks failed, each for its reason.
+    #[error("this CA may not issue for some of the names, each for the reason in its subproblem")]
+    Failures(Vec<(Name, Failure)>),
     /// Our own fault; the text goes to the log, not to the client.
     #[error("{0}")]
     Internal(String),
@@ -41,6 +57,9 @@ pub enum AcmeError {
     /// The profile does not exist or is not offered.
     #[error("{0}")]
     InvalidProfile(String),
+    /// The key belongs to the account of this id.
+    #[error("the key belongs to an account already: make another")]
+    KeyInUse(String),
     /// The request is not what it should be.
     #[error("{0}")]
     Malformed(String),
@@ -84,8 +103,8 @@ pub enum AcmeError {
     #[error("send the request as application/jose+json")]
     UnsupportedMediaType,
     /// The terms of service must be agreed to.
-    #[error("agree to the terms of service at {0}: send `termsOfServiceAgreed`: true")]
-    UserActionRequired(String),
+    #[error("agree to the terms of service at {}: send `termsOfServiceAgreed`: true", .0.terms)]
+    UserActionRequired(TermsRequired),
 }
 
 /// A name that is refused.
@@ -112,11 +131,28 @@ pub enum Rejection {
     Unsupported,
 }
 
+impl AcmeError {
+    /// All that it says to the client, in one text without subproblems.
+    pub(super) fn in_full(&self) -> String {
+        let parts: Vec<String> = match self {
+            Self::Failures(failures) => {
+                failures.iter().map(|(name, failure)| format!("{name}: {}", failure.detail)).collect()
+            }
+            Self::RejectedIdentifiers(rejected) => {
+                rejected.iter().map(|one| format!("{}: {}", one.value, one.detail)).collect()
+            }
+            other => vec![other.to_string()],
+        };
+        parts.join("; ")
+    }
+}
+
 impl From<NonceError> for AcmeError {
     fn from(error: NonceError) -> Self {
         match error {
             NonceError::Malformed => Self::Malformed(error.to_string()),
             NonceError::Stale => Self::BadNonce(error.to_string()),
+            NonceError::Unavailable(why) => Self::Internal(why),
         }
     }
 }
@@ -147,14 +183,13 @@ impl From<EntropyError> for AcmeError {
 impl From<IssueError> for AcmeError {
     fn from(error: IssueError) -> Self {
         match error {
-            error @ IssueError::Completed => Self::OrderNotReady(error.to_string()),
+            IssueError::Completed => Self::Completed,
             IssueError::Faulted(why) => Self::Internal(why),
-            IssueError::Refused(Refusal { name: Some(name), why }) => Self::RejectedIdentifiers(vec![Rejected {
-                kind: "dns".into(),
-                value: name.to_string(),
-                why: Rejection::Rejected,
-                detail: why,
-            }]),
+            IssueError::Refused(Refusal { name: Some(name), why }) => {
+                let (kind, value) = identifier(&name);
+                let kind = kind.to_owned();
+                Self::RejectedIdentifiers(vec![Rejected { kind, value, why: Rejection::Rejected, detail: why }])
+            }
             IssueError::Refused(Refusal { name: None, why }) => Self::BadCsr(why),
             IssueError::Sealed => Self::Sealed,
             IssueError::Store(error) => error.into(),

@@ -2,53 +2,64 @@
 //! certificates. It knows neither HTTP nor JWS.
 
 pub mod accounts;
+pub mod administration;
 pub mod authorizations;
+mod chains;
+mod completion;
+mod contacts;
+pub mod counters;
+pub mod eab;
+pub mod eab_keys;
 pub mod error;
 pub mod finalize;
+pub mod identifiers;
 pub mod key;
+pub mod key_change;
 pub mod nonce;
 pub mod orders;
+pub mod records;
+pub mod renewal;
 pub mod revoke;
 mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
+mod validations;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policy::effects::EntropyError;
 use policy::tbs::Certificate;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
-use self::authorizations::Validations;
 use self::error::AcmeError;
-use self::nonce::{Nonces, Part};
+use self::nonce::{Memory, Nonces, Part, Stored};
 use self::tables::NONCES;
+use self::validations::Validations;
 use super::{Random, Services};
+use crate::config::NonceKeeper;
 use crate::issuance::Pipeline;
 use crate::store::Change;
 use crate::validation::Validator;
 
-pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus, AuthorizationRecord, AuthorizationState};
+pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus, Agreement, Binding, Ended};
 
 /// The ACME service: records in the store, and what is under way in memory.
 pub struct Acme {
     services: Arc<Services>,
     pipeline: Pipeline,
-    nonces: Nonces,
+    nonces: Box<dyn Nonces>,
     /// SubjectPublicKeyInfo of the issuing CA and of the root: nobody else's key.
     ca_keys: Vec<Vec<u8>>,
-    /// The issuing certificate, PEM: the second half of every chain.
-    issuer_pem: String,
+    /// What follows a leaf in each chain that is offered, PEM, the default one first.
+    chains: Vec<String>,
     /// Orders that are being finalized; the lock is held until it is known what came of it.
     finalizing: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
-    validator: Validator,
+    validator: Arc<Validator>,
     validations: Validations,
     /// Validations that may use the network at a time.
-    network: Semaphore,
+    network: Arc<Semaphore>,
 }
 
 /// Attempts of validations that run at a time; the others wait for their turn.
@@ -64,18 +75,24 @@ impl Acme {
         let root = certificate(&services.root)?;
         let mut ca_keys = vec![services.issuer.key().spki().to_vec()];
         ca_keys.extend(root.key().ok().map(|key| key.spki().to_vec()));
+        let mut chains = vec![certificate(services.issuer.certificate())?.to_pem()];
+        chains.extend(services.alternate_chains.iter().cloned());
         let acme = Arc::new(Self {
             pipeline: services.pipeline(),
-            nonces: take_nonces(&services).await?,
+            nonces: match services.acme.accounts.nonces {
+                NonceKeeper::Memory => Box::new(take_nonces(&services).await?),
+                NonceKeeper::Store => Box::new(Stored::start(Arc::clone(&services)).await?),
+            },
             ca_keys,
-            issuer_pem: certificate(services.issuer.certificate())?.to_pem(),
+            chains,
             finalizing: Mutex::new(HashMap::new()),
-            validator: Validator::new(&services.validation),
+            validator: Arc::new(Validator::new(&services.validation)),
             validations: Validations::default(),
-            network: Semaphore::new(PARALLEL_ATTEMPTS),
+            network: Arc::new(Semaphore::new(PARALLEL_ATTEMPTS)),
             services,
         });
         acme.resume_validations()?;
+        acme.resume_orders()?;
         Ok(acme)
     }
 
@@ -90,18 +107,27 @@ impl Acme {
     }
 
     /// A fresh nonce.
-    pub fn make_nonce(&self) -> String {
-        self.nonces.make()
+    pub fn make_nonce(&self) -> Result<String, AcmeError> {
+        Ok(self.nonces.make()?)
     }
 
     /// Takes a nonce back, once.
-    pub fn take_nonce(&self, nonce: &str) -> Result<(), AcmeError> {
-        Ok(self.nonces.take(nonce)?)
+    pub async fn take_nonce(&self, nonce: &str) -> Result<(), AcmeError> {
+        let taken = self.nonces.take(nonce).await;
+        if taken.is_err() {
+            self.services.metrics.acme.nonce_refused();
+        }
+        Ok(taken?)
     }
 
     /// What the daemon serves and is configured with.
     pub fn services(&self) -> &Services {
         &self.services
+    }
+
+    /// The URL of an account, as it is handed out: what CAA records and dns-account-01 name.
+    pub(super) fn account_url(&self, id: &str) -> String {
+        format!("{}/acme/account/{id}", self.services.public_url)
     }
 
     /// Refuses everything while nothing could be signed: decided before authentication.
@@ -112,7 +138,7 @@ impl Acme {
 
 /// The nonces of the last stop, if it was orderly, or none. Their rows are gone before the first
 /// is taken: after a crash no used nonce is good again.
-async fn take_nonces(services: &Services) -> Result<Nonces, AcmeError> {
+async fn take_nonces(services: &Services) -> Result<Memory, AcmeError> {
     use std::ops::Bound::Unbounded;
     let rows = services.store.scan(&NONCES, (Unbounded, Unbounded), usize::from(u8::MAX), false)?;
     let mut change = Change::new();
@@ -123,16 +149,20 @@ async fn take_nonces(services: &Services) -> Result<Nonces, AcmeError> {
         services.store.commit(change).await?;
     }
     let parts: Vec<Part> = rows.into_iter().map(|(_, part)| part.value).collect();
-    match Nonces::import(&parts) {
+    match Memory::import(&parts) {
         Some(nonces) => Ok(nonces),
-        None => Ok(Nonces::new(services.random.bytes()?)),
+        None => Ok(Memory::new(services.random.bytes()?)),
     }
 }
 
-/// Names an account, order or authorization: 128 random bits, so that no URL can be guessed.
+/// Names an account, order or authorization: 128 random bits, so that no URL can be guessed,
+/// in hexadecimal, so that no id looks like an option to a shell.
 pub struct Id([u8; 16]);
 
 impl Id {
+    /// Characters of its text.
+    pub(super) const LENGTH: usize = 32;
+
     /// A fresh id.
     pub fn random(random: &Random) -> Result<Self, EntropyError> {
         random.bytes().map(Self)
@@ -141,6 +171,6 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }

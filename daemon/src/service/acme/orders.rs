@@ -1,37 +1,42 @@
 //! Orders (RFC 8555 sections 7.1.3 and 7.4).
 
-use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
 use policy::effects::UnixTime;
 use policy::evidence::Method;
-use policy::name::{DnsName, Name};
-use policy::profile::{Profile, Refusal};
+use policy::name::Name;
+use policy::profile::Profile;
+use policy::validity::Requested;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use super::accounts::Account;
-use super::error::{AcmeError, Rejected, Rejection};
-use super::tables::{ACCOUNT_ORDERS, AUTHORIZATIONS, AuthorizationRecord, AuthorizationState};
+use super::error::AcmeError;
+use super::identifiers::{Identifier, cut};
+use super::records::{AuthorizationRecord, AuthorizationStatus, Challenge, ChallengeState};
+use super::tables::{ACCOUNT_ORDERS, AUTHORIZATIONS, ORDERS_BY_END};
 use super::{Acme, Id};
-use crate::issuance::orders::{ORDERS, OrderRecord};
-use crate::store::{Change, Versioned};
-use crate::validation::Failure;
-
-/// Most names of an order: what fits a certificate that every client can handle.
-pub const MAX_NAMES: usize = 100;
+use crate::config::Switch;
+use crate::issuance::orders::{ORDERS, OrderFailure, OrderRecord};
+use crate::store::{Change, CommitError, Versioned};
+use crate::validation::{Failure, Wildcard};
 
 /// A valid authorization is reused for a new order only if it lasts this much longer: time to
 /// finalize the order.
 const REUSE_MARGIN: u64 = 600;
 
 /// What newOrder asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NewOrder {
-    /// Types and values of the identifiers, as they were sent.
-    pub identifiers: Vec<(String, String)>,
+    /// The identifiers, as they were sent.
+    pub identifiers: Vec<Identifier>,
     /// The profile, if one was named.
     pub profile: Option<String>,
+    /// The certificate that it replaces, if one was named (RFC 9773 section 5).
+    pub replaces: Option<String>,
+    /// The ends of the validity, where they were chosen.
+    pub requested: Requested,
 }
 
 /// An order as its owner sees it now.
@@ -54,17 +59,19 @@ pub struct OrderPage {
     pub next: Option<String>,
 }
 
-/// Orders in a page. Each may take [`MAX_NAMES`] reads, and reading holds up the thread.
+/// Orders in a page. Each may take [`MAX_NAMES`](super::identifiers::MAX_NAMES) reads, and reading
+/// holds up the thread.
 const PAGE: usize = 10;
 
-/// Where an order is in the state machine of RFC 8555 section 7.1.6. `processing` is never seen:
-/// whoever asks while an order is being finalized waits for the outcome.
+/// Where an order is in the state machine of RFC 8555 section 7.1.6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrderStatus {
     /// Something is to be validated.
     Pending,
     /// Everything is validated.
     Ready,
+    /// It was finalized, and the certificate is being made.
+    Processing,
     /// The certificate is there.
     Valid,
     /// It cannot be completed any more.
@@ -75,85 +82,103 @@ pub enum OrderStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyInvalid {
     /// An authorization was given up, or ended.
-    Authorization(DnsName),
-    /// A challenge failed.
-    Challenge(DnsName, Failure),
+    Authorization(Name),
+    /// Challenges failed, each for its reason.
+    Challenges(Vec<(Name, Failure)>),
     /// It was not completed in time.
     Expired,
+    /// The certificate could not be made, or an administrator cancelled it.
+    Failed(OrderFailure),
 }
+
+/// An order and its authorizations, one a name; none where it is gone.
+pub(super) type Read = (Order, Vec<Option<AuthorizationRecord>>);
 
 impl Acme {
     /// Makes an order. Names that the account has shown control of before need no new challenge.
     pub async fn new_order(&self, account: &Account, wish: NewOrder) -> Result<Order, AcmeError> {
         let profile = self.profile(wish.profile.as_deref())?;
         let names = self.orderable(&wish.identifiers, profile)?;
+        self.within_bounds(account, &names, profile.name())?;
         let now = self.now();
+        profile
+            .allows_validity(wish.requested, self.services.issuer.validity(), now)
+            .map_err(|refusal| AcmeError::Malformed(refusal.why))?;
+        let mut change = Change::new();
+        let id = Id::random(&self.services.random)?.to_string();
+        if let Some(replaced) = &wish.replaces {
+            self.replace(&mut change, account, &id, replaced, &names)?;
+        }
         // An order that outlives the profile's patience with its proofs would be ready and refused.
-        let oldest = self.services.profiles[profile].max_evidence_age();
+        let oldest = profile.max_evidence_age();
         let mut expires = now.plus(self.services.acme.order_lifetime.as_secs().min(oldest));
         let mut status = OrderStatus::Ready;
-        let mut change = Change::new();
         let mut authorizations = Vec::with_capacity(names.len());
         for name in &names {
-            let needed = now.plus(REUSE_MARGIN);
-            if let Some((id, valid)) = self.authorized(&account.id, name, needed)?
-                && let AuthorizationState::Valid { at, .. } = valid.state
-                && at.plus(oldest) >= needed
-            {
-                expires = expires.min(valid.expires).min(at.plus(oldest));
-                authorizations.push(id);
-                continue;
+            match self.reusable(account, name, profile, now)? {
+                Some((id, last)) => {
+                    expires = expires.min(last);
+                    authorizations.push(id);
+                }
+                None => {
+                    status = OrderStatus::Pending;
+                    let methods = self.challenges(name, profile);
+                    let made = self.add_authorization(&mut change, account, name, Some(profile), &methods)?;
+                    authorizations.push(made.0);
+                }
             }
-            status = OrderStatus::Pending;
-            let id = Id::random(&self.services.random)?.to_string();
-            let authorization = AuthorizationRecord {
-                account: account.id.clone(),
-                name: name.clone(),
-                expires: now.plus(self.services.acme.authorization_lifetime.as_secs()),
-                token: Token::random(&self.services.random)?,
-                state: AuthorizationState::Pending,
-            };
-            change.insert(&AUTHORIZATIONS, &id, &authorization);
-            authorizations.push(id);
         }
-        let id = Id::random(&self.services.random)?.to_string();
         let record = OrderRecord {
             account: account.id.clone(),
             created: now,
             expires,
-            profile: profile.to_owned(),
+            profile: profile.name().to_owned(),
             names,
+            requested: wish.requested,
+            replaces: wish.replaces,
             authorizations,
             certificate: None,
+            failed: None,
+            processing: None,
         };
         change.insert(&ORDERS, &id, &record);
         change.put(&ACCOUNT_ORDERS, format!("{}/{id}", account.id), &());
-        self.services.store.commit(change).await?;
-        Ok(Order { id, record, status })
+        change.put(&ORDERS_BY_END, by_end(expires, &id), &());
+        match self.services.store.commit(change).await {
+            Ok(()) => Ok(Order { id, record, status }),
+            Err(CommitError::Conflict(_)) if record.replaces.is_some() => Err(AcmeError::AlreadyReplaced),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// The order of that id, for its owner. If it is being finalized, waits for the outcome.
+    /// The order of that id, for its owner. While it is being finalized, waits for the outcome, or
+    /// until it is seen to be processing.
     pub async fn order(&self, account: &Account, id: &str) -> Result<Order, AcmeError> {
-        let under_way = self.finalizing.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some(lock) = under_way {
-            drop(lock.lock().await);
+        loop {
+            let under_way = self.finalizing.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+            let settled = match under_way {
+                None => true,
+                Some(lock) => {
+                    self.read_order(account, id)?;
+                    timeout(self.services.acme.orders.finalize_patience, lock.lock()).await.is_ok()
+                }
+            };
+            let (order, _) = self.read_order(account, id)?;
+            // One that is ready may be processing in a moment: that is not for the client to see.
+            if settled || order.status != OrderStatus::Ready {
+                return Ok(order);
+            }
         }
-        Ok(self.read_order(account, id)?.0)
     }
 
     /// A page of the account's orders that are not invalid (RFC 8555 section 7.1.2.1), after the
     /// order with that id.
     pub fn orders(&self, account: &Account, after: Option<&str>) -> Result<OrderPage, AcmeError> {
-        let (prefix, end) = (format!("{}/", account.id), format!("{}0", account.id));
-        let from = after.map(|id| format!("{prefix}{}", cut(id, 64)));
-        let from = from.as_ref().map_or(Bound::Included(prefix.as_bytes()), |key| Bound::Excluded(key.as_bytes()));
-        let rows = self.services.store.scan(&ACCOUNT_ORDERS, (from, Bound::Excluded(end.as_bytes())), PAGE, false)?;
-        let ids: Vec<String> =
-            rows.iter().filter_map(|(key, _)| String::from_utf8(key[prefix.len()..].to_vec()).ok()).collect();
-        let next = ids.last().filter(|_| ids.len() == PAGE).cloned();
+        let (ids, next) = self.orders_of(&account.id, after, PAGE)?;
         let mut orders = Vec::with_capacity(ids.len());
         for id in ids {
-            let (order, _) = self.read_order(account, &id)?;
+            // One that was removed meanwhile is not listed.
+            let Some((order, _)) = self.find_order(&id)? else { continue };
             if !matches!(order.status, OrderStatus::Invalid(_)) {
                 orders.push(id);
             }
@@ -161,28 +186,43 @@ impl Acme {
         Ok(OrderPage { orders, next })
     }
 
-    /// The order, and the authorizations that decide its status if it is not completed.
-    pub(super) fn read_order(
+    /// A page of the ids of an account's orders, and where the next page begins.
+    pub(super) fn orders_of(
         &self,
-        account: &Account,
-        id: &str,
-    ) -> Result<(Order, Vec<AuthorizationRecord>), AcmeError> {
-        let Versioned { value: record, .. } =
-            self.services.store.get(&ORDERS, id)?.ok_or(AcmeError::NotFound("order"))?;
-        if record.account != account.id {
+        account: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<String>), AcmeError> {
+        let (prefix, end) = (format!("{account}/"), format!("{account}0"));
+        let from = after.map(|id| format!("{prefix}{}", cut(id, 64)));
+        let from = from.as_ref().map_or(Bound::Included(prefix.as_bytes()), |key| Bound::Excluded(key.as_bytes()));
+        let rows = self.services.store.scan(&ACCOUNT_ORDERS, (from, Bound::Excluded(end.as_bytes())), limit, false)?;
+        let ids: Vec<String> =
+            rows.iter().filter_map(|(key, _)| String::from_utf8(key[prefix.len()..].to_vec()).ok()).collect();
+        let next = ids.last().filter(|_| ids.len() == limit).cloned();
+        Ok((ids, next))
+    }
+
+    /// The order and, unless it is complete, its authorizations, in the order of its names.
+    pub(super) fn read_order(&self, account: &Account, id: &str) -> Result<Read, AcmeError> {
+        let read = self.find_order(id)?.ok_or(AcmeError::NotFound("order"))?;
+        if read.0.record.account != account.id {
             return Err(AcmeError::Unauthorized("the order belongs to another account".into()));
         }
+        Ok(read)
+    }
+
+    /// The order of that id, whoever asks.
+    pub(super) fn find_order(&self, id: &str) -> Result<Option<Read>, AcmeError> {
+        let Some(Versioned { value: record, .. }) = self.services.store.get(&ORDERS, id)? else { return Ok(None) };
         let mut authorizations = Vec::new();
         if record.certificate.is_none() {
             for id in &record.authorizations {
-                let row = self.services.store.get(&AUTHORIZATIONS, id)?;
-                authorizations.push(
-                    row.ok_or_else(|| AcmeError::Internal(format!("authorization {id} of an order is gone")))?.value,
-                );
+                authorizations.push(self.services.store.get(&AUTHORIZATIONS, id)?.map(|row| row.value));
             }
         }
         let status = status(&record, &authorizations, self.now());
-        Ok((Order { id: id.to_owned(), record, status }, authorizations))
+        Ok(Some((Order { id: id.to_owned(), record, status }, authorizations)))
     }
 
     /// Takes the order for oneself until the guard is dropped.
@@ -195,73 +235,72 @@ impl Acme {
     }
 
     /// The profile that is asked for, or the default one.
-    pub(super) fn profile<'a>(&'a self, wish: Option<&'a str>) -> Result<&'a str, AcmeError> {
+    pub(super) fn profile(&self, wish: Option<&str>) -> Result<&Profile, AcmeError> {
         let offer = &self.services.acme;
         let name = wish.unwrap_or(&offer.default_profile);
-        let offered = offer.profiles.iter().any(|profile| profile == name);
-        if offered && self.services.profiles.contains_key(name) {
-            return Ok(name);
+        if offer.profiles.iter().any(|profile| profile == name)
+            && let Some(profile) = self.services.profiles.get(name)
+        {
+            return Ok(profile);
         }
-        let name: String = name.chars().take(64).collect();
         Err(AcmeError::InvalidProfile(format!(
-            "the profile `{name}` is not offered: use one of {}",
+            "the profile `{}` is not offered: use one of {}",
+            cut(name, 64),
             offer.profiles.join(", ")
         )))
     }
 
-    /// The names, if each can be ordered.
-    fn orderable(&self, identifiers: &[(String, String)], profile: &str) -> Result<Vec<DnsName>, AcmeError> {
-        if identifiers.is_empty() {
-            return Err(AcmeError::Malformed("the order has no identifiers".into()));
+    /// The account's authorization for `name`, if an order for this profile can use it, and the last
+    /// second in which it can.
+    fn reusable(
+        &self,
+        account: &Account,
+        name: &Name,
+        profile: &Profile,
+        now: UnixTime,
+    ) -> Result<Option<(String, UnixTime)>, AcmeError> {
+        if self.services.acme.orders.reuse_authorizations == Switch::Off {
+            return Ok(None);
         }
-        if identifiers.len() > MAX_NAMES {
-            return Err(AcmeError::Malformed(format!("the order has more than {MAX_NAMES} identifiers")));
-        }
-        let profile = &self.services.profiles[profile];
-        let mut seen = HashSet::new();
-        let mut names = Vec::with_capacity(identifiers.len());
-        let mut rejected = Vec::new();
-        for (kind, value) in identifiers {
-            let mut reject = |why, detail: String| {
-                let (kind, value) = (cut(kind, 32), cut(value, 256));
-                rejected.push(Rejected { kind, value, why, detail });
-            };
-            if kind != "dns" {
-                reject(Rejection::Unsupported, "only identifiers of type dns are supported".into());
-                continue;
-            }
-            let name = match DnsName::parse(value) {
-                Ok(name) if name.as_str() == value => name,
-                Ok(name) => {
-                    reject(Rejection::Malformed, format!("write the name in its canonical form: {name}"));
-                    continue;
-                }
-                Err(error) => {
-                    reject(Rejection::Malformed, error.to_string());
-                    continue;
-                }
-            };
-            if !seen.insert(name.clone()) {
-                // Returned once it would differ from what was sent, which clients refuse (7.1.3).
-                reject(Rejection::Malformed, format!("{name} stands twice in the order: send it once"));
-            } else if name.is_wildcard() {
-                reject(
-                    Rejection::Rejected,
-                    "a wildcard cannot be validated with http-01, the only method of this server".into(),
-                );
-            } else if let Err(refusal) = allowed(profile, &Name::Dns(name.clone())) {
-                reject(Rejection::Rejected, refusal.why);
-            }
-            names.push(name);
-        }
-        if rejected.is_empty() { Ok(names) } else { Err(AcmeError::RejectedIdentifiers(rejected)) }
+        let needed = now.plus(REUSE_MARGIN);
+        let Some((id, record)) = self.authorized(&account.id, name, needed)? else { return Ok(None) };
+        let Some(proof) = &record.proof else { return Ok(None) };
+        let last = record.expires.min(proof.at.plus(profile.max_evidence_age()));
+        let good = last >= needed && profile.allows_method(name, proof.method).is_ok();
+        Ok(good.then_some((id, last)))
     }
-}
 
-/// Whether a certificate for `name` can come of the order, before any work is spent on it.
-fn allowed(profile: &Profile, name: &Name) -> Result<(), Refusal> {
-    profile.allows_name(name)?;
-    profile.allows_method(name, Method::Http01)
+    /// Adds a pending authorization for `name`, which may be a wildcard, to the change.
+    pub(super) fn add_authorization(
+        &self,
+        change: &mut Change,
+        account: &Account,
+        name: &Name,
+        profile: Option<&Profile>,
+        methods: &[Method],
+    ) -> Result<(String, AuthorizationRecord), AcmeError> {
+        let id = Id::random(&self.services.random)?.to_string();
+        let challenge = |method: &Method| {
+            let token = match method {
+                Method::DnsPersist01 => String::new(),
+                _ => Token::random(&self.services.random)?,
+            };
+            Ok(Challenge { method: *method, token, state: ChallengeState::Pending })
+        };
+        let record = AuthorizationRecord {
+            account: account.id.clone(),
+            name: name.base(),
+            wildcard: if name.is_wildcard() { Wildcard::Yes } else { Wildcard::No },
+            profile: profile.map(|profile| profile.name().to_owned()),
+            expires: self.now().plus(self.services.acme.authorization_lifetime.as_secs()),
+            status: AuthorizationStatus::Pending,
+            challenges: methods.iter().map(challenge).collect::<Result<_, AcmeError>>()?,
+            proof: None,
+        };
+        change.insert(&AUTHORIZATIONS, &id, &record);
+        self.note_authorization(change, &id, &record);
+        Ok((id, record))
+    }
 }
 
 /// Holds an order; while it is there, nobody else finalizes it.
@@ -282,29 +321,46 @@ impl Drop for OrderGuard {
     }
 }
 
-/// What the status of an order is at `now`. Its certificate decides; else its expiry, else its
-/// authorizations.
-fn status(order: &OrderRecord, authorizations: &[AuthorizationRecord], now: UnixTime) -> OrderStatus {
+/// What the status of an order is at `now`. Its certificate decides; else what is kept of its
+/// outcome, else its expiry, else its authorizations.
+fn status(order: &OrderRecord, authorizations: &[Option<AuthorizationRecord>], now: UnixTime) -> OrderStatus {
     if order.certificate.is_some() {
         return OrderStatus::Valid;
+    }
+    if let Some(failure) = &order.failed {
+        return OrderStatus::Invalid(WhyInvalid::Failed(failure.clone()));
+    }
+    if order.processing.is_some() {
+        return OrderStatus::Processing;
     }
     if now > order.expires {
         return OrderStatus::Invalid(WhyInvalid::Expired);
     }
     let mut status = OrderStatus::Ready;
-    for authorization in authorizations {
-        let ended = || OrderStatus::Invalid(WhyInvalid::Authorization(authorization.name.clone()));
-        match &authorization.state {
-            AuthorizationState::Invalid { error } => {
-                return OrderStatus::Invalid(WhyInvalid::Challenge(authorization.name.clone(), error.clone()));
+    let mut failures = Vec::new();
+    for (name, authorization) in order.names.iter().zip(authorizations) {
+        let ended = || OrderStatus::Invalid(WhyInvalid::Authorization(name.clone()));
+        // One that is gone was over long ago.
+        let Some(record) = authorization else { return ended() };
+        match record.status {
+            AuthorizationStatus::Invalid => {
+                failures.extend(record.challenges.iter().filter_map(|challenge| match &challenge.state {
+                    ChallengeState::Invalid { error } => Some((name.clone(), error.clone())),
+                    _ => None,
+                }));
             }
-            AuthorizationState::Deactivated { .. } => return ended(),
-            _ if now > authorization.expires => return ended(),
-            AuthorizationState::Pending | AuthorizationState::Processing { .. } => status = OrderStatus::Pending,
-            AuthorizationState::Valid { .. } => {}
+            AuthorizationStatus::Deactivated | AuthorizationStatus::Revoked => return ended(),
+            _ if now > record.expires => return ended(),
+            AuthorizationStatus::Pending => status = OrderStatus::Pending,
+            AuthorizationStatus::Valid => {}
         }
     }
-    status
+    if failures.is_empty() { status } else { OrderStatus::Invalid(WhyInvalid::Challenges(failures)) }
+}
+
+/// A key of the tables that are ordered by the time from which nobody needs an entry.
+pub(super) fn by_end(end: UnixTime, id: &str) -> Vec<u8> {
+    [&end.0.to_be_bytes(), id.as_bytes()].concat()
 }
 
 /// Tokens of challenges: 256 random bits, base64url (RFC 8555 section 8.1).
@@ -315,9 +371,4 @@ impl Token {
         use base64::Engine as _;
         Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random.bytes::<32>()?))
     }
-}
-
-/// The beginning of a foreign text, to be shown back.
-fn cut(text: &str, length: usize) -> String {
-    text.chars().take(length).collect()
 }

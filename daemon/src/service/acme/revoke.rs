@@ -86,7 +86,6 @@ impl Acme {
     /// Whether the account holds a valid authorization for every name.
     fn holds_all(&self, account: &Account, names: &[Name]) -> Result<bool, AcmeError> {
         for name in names {
-            let Name::Dns(name) = name else { return Ok(false) };
             if self.authorized(&account.id, name, self.now())?.is_none() {
                 return Ok(false);
             }

@@ -1,13 +1,13 @@
 //! What the ACME surface keeps. Orders stand with the pipeline that completes them.
 
 use policy::effects::UnixTime;
-use policy::name::DnsName;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::key::AccountKey;
 use super::nonce::Part;
+use super::records::AuthorizationRecord;
 use crate::store::Table;
-use crate::validation::Failure;
 
 /// Accounts. Key: account id.
 pub(super) const ACCOUNTS: Table<AccountRecord> = Table::new("acme_accounts");
@@ -16,21 +16,37 @@ pub(super) const ACCOUNTS: Table<AccountRecord> = Table::new("acme_accounts");
 /// SubjectPublicKeyInfo. Value: account id.
 pub(super) const ACCOUNT_KEYS: Table<String> = Table::new("acme_account_keys");
 
+/// Accounts by the RFC 7638 thumbprint of their key. Value: account id.
+pub(super) const ACCOUNT_THUMBPRINTS: Table<String> = Table::new("acme_account_thumbprints");
+
 /// Orders of an account. Key: account id, `/`, order id.
 pub(super) const ACCOUNT_ORDERS: Table<()> = Table::new("acme_account_orders");
 
 /// Authorizations. Key: authorization id.
 pub const AUTHORIZATIONS: Table<AuthorizationRecord> = Table::new("acme_authorizations");
 
-/// The youngest valid authorization of an account for a name. Key: account id, `/`, name.
-/// Value: authorization id.
+/// The youngest valid authorization of an account for a name. Key: account id, `/`, the name with the
+/// label `*` of a wildcard. Value: authorization id.
 pub(super) const AUTHORIZED_NAMES: Table<String> = Table::new("acme_authorized_names");
+
+/// Orders and authorizations by the time from which nobody needs them, for their removal. Key: that
+/// time (u64, big-endian), the id.
+pub(super) const ORDERS_BY_END: Table<()> = Table::new("acme_orders_by_end");
+/// See [`ORDERS_BY_END`].
+pub(super) const AUTHORIZATIONS_BY_END: Table<()> = Table::new("acme_authorizations_by_end");
+
+/// Authorizations by the token of a challenge, where key authorizations are served. Value:
+/// authorization id.
+pub(super) const CHALLENGE_TOKENS: Table<String> = Table::new("acme_challenge_tokens");
+
+/// The order that replaces a certificate (RFC 9773 section 5). Key: serial, 20 octets. Value: order id.
+pub(super) const REPLACEMENTS: Table<String> = Table::new("acme_replacements");
 
 /// State of the nonces at an orderly stop. Key: number of the part, one octet.
 pub(super) const NONCES: Table<Part> = Table::new("acme_nonces");
 
-/// Authorizations whose validation is under way, to be taken up again after a restart.
-/// Key: authorization id.
+/// Challenges whose validation is under way, to be taken up again after a restart.
+/// Key: authorization id, `/`, method.
 pub(super) const VALIDATING: Table<()> = Table::new("acme_validating");
 
 /// An account (RFC 8555 section 7.1.2).
@@ -42,10 +58,17 @@ pub struct AccountRecord {
     pub status: AccountStatus,
     /// URLs to reach its owner.
     pub contact: Vec<String>,
-    /// Whether its owner agreed to the terms of service, if there were any.
-    pub terms_agreed: bool,
+    /// What its owner agreed to last, if he did.
+    #[serde(default)]
+    pub terms: Option<Agreement>,
     /// When it was made.
     pub created: UnixTime,
+    /// The external account key that it is bound to, if it is.
+    #[serde(default)]
+    pub binding: Option<Binding>,
+    /// Set once it is ended.
+    #[serde(default)]
+    pub ended: Option<Ended>,
 }
 
 /// Whether an account can be used.
@@ -54,52 +77,35 @@ pub struct AccountRecord {
 pub enum AccountStatus {
     /// Ended by its owner, for ever.
     Deactivated,
+    /// Ended by an administrator, for ever.
+    Revoked,
     /// In use.
     Valid,
 }
 
-/// An authorization (RFC 8555 section 7.1.4) with its one challenge, http-01.
+/// That an owner agreed to the terms of service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuthorizationRecord {
-    /// Whose.
-    pub account: String,
-    /// For which name.
-    pub name: DnsName,
-    /// Last second in which it can be used, or validated while pending.
-    pub expires: UnixTime,
-    /// Token of the challenge.
-    pub token: String,
-    /// How far it is.
-    pub state: AuthorizationState,
+pub struct Agreement {
+    /// URL of the terms as it was configured then, if any were.
+    pub url: Option<String>,
+    /// When.
+    pub at: UnixTime,
 }
 
-/// Where an authorization is in the state machine of RFC 8555 section 7.1.6, its challenge with it.
-/// Expiry is not stored: it follows from the time.
+/// That an account belongs to an external account key (RFC 8555 section 7.3.4).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "lowercase")]
-pub enum AuthorizationState {
-    /// Nothing was asked yet: challenge pending.
-    Pending,
-    /// The client said it is ready: authorization pending, challenge processing.
-    Processing {
-        /// What went wrong last, if something did.
-        error: Option<Failure>,
-    },
-    /// Control was shown.
-    Valid {
-        /// When.
-        at: UnixTime,
-        /// Version of the validator (I2).
-        validator: String,
-    },
-    /// The challenge failed.
-    Invalid {
-        /// Why.
-        error: Failure,
-    },
-    /// Given up by its owner.
-    Deactivated {
-        /// When control had been shown, if it had.
-        validated: Option<UnixTime>,
-    },
+pub struct Binding {
+    /// Id of the key.
+    pub key: String,
+    /// The binding's JWS as the client sent it; none if an administrator bound the account.
+    pub jws: Option<Value>,
+}
+
+/// That an account is ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When.
+    pub at: UnixTime,
+    /// By whom, in the words of the journal.
+    pub by: String,
 }

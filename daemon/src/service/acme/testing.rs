@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use policy::evidence::Method;
 use policy::profile::Profile;
 use tempfile::TempDir;
 
@@ -34,18 +35,32 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With another configuration.
+    pub(crate) async fn with(configure: impl FnOnce(&mut config::Acme)) -> Self {
+        let mut acme = offer();
+        configure(&mut acme);
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
-        Self::over(directory, TestClock::new(), signer, store, Web::start()).await
+        Self::over(directory, TestClock::new(), signer, store, Web::start(), acme).await
     }
 
     /// The daemon crashes and starts again over the same store and signer. The old tasks are still
     /// there, but nobody asks them any more.
     pub(crate) async fn restart(self) -> Self {
+        self.reconfigure(|_| {}).await
+    }
+
+    /// The same, with another configuration afterwards.
+    pub(crate) async fn reconfigure(self, configure: impl FnOnce(&mut config::Acme)) -> Self {
         let Self { directory, clock, signer, store, services, acme, web } = self;
+        let mut offer = services.acme.clone();
+        configure(&mut offer);
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web).await
+        Self::over(directory, clock, signer, store, web, offer).await
     }
 
     /// An attempt at this order was given up, and was journalled after that with the certificate
@@ -61,7 +76,14 @@ impl World {
         self.signer.journal("acme", entry.event);
     }
 
-    async fn over(directory: TempDir, clock: Arc<TestClock>, signer: Arc<TestSigner>, store: Store, web: Web) -> Self {
+    async fn over(
+        directory: TempDir,
+        clock: Arc<TestClock>,
+        signer: Arc<TestSigner>,
+        store: Store,
+        web: Web,
+        acme: config::Acme,
+    ) -> Self {
         let ca = Ca::new(signer.client(), store.clone());
         let _ = ca.catch_up().await;
         let file = |name: &str| format!("{}/../packaging/profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
@@ -70,15 +92,9 @@ impl World {
         let profiles = [("server", text("server")), ("shortlived", text("shortlived")), ("fresh", fresh)]
             .map(|(name, text)| (name.to_owned(), Profile::from_toml(&file(name), &text).unwrap()));
         let services = Arc::new(Services {
-            acme: config::Acme {
-                authorization_lifetime: Duration::from_secs(7 * 86_400),
-                default_profile: "server".into(),
-                order_lifetime: Duration::from_secs(86_400),
-                profiles: vec!["server".into(), "shortlived".into(), "fresh".into()],
-                terms_of_service: None,
-                website: Some("https://example.test".into()),
-            },
             revocation: Desk::shipped(&ca, clock.clone(), &signer.issuer, KEY, &store, directory.path()),
+            acme,
+            alternate_chains: Vec::new(),
             ca,
             clock: clock.clone(),
             issuer: signer.issuer.clone(),
@@ -87,6 +103,7 @@ impl World {
             profiles: Arc::new(BTreeMap::from(profiles)),
             public_url: BASE.into(),
             random: Random::new(Box::new(TestEntropy)),
+            retiring: Vec::new(),
             root: signer.issuer.certificate().to_vec(),
             store: store.clone(),
             validation: web.validation(),
@@ -94,6 +111,20 @@ impl World {
         });
         let acme = Acme::start(services.clone()).await.unwrap();
         Self { directory, clock, signer, store, services, acme, web }
+    }
+}
+
+/// What the ACME surface offers, unless a test says otherwise.
+fn offer() -> config::Acme {
+    config::Acme {
+        accounts: Default::default(),
+        authorization_lifetime: Duration::from_secs(7 * 86_400),
+        default_profile: "server".into(),
+        order_lifetime: Duration::from_secs(86_400),
+        orders: config::Orders::default(),
+        profiles: vec!["server".into(), "shortlived".into(), "fresh".into()],
+        terms_of_service: None,
+        website: Some("https://example.test".into()),
     }
 }
 
@@ -147,12 +178,15 @@ impl Web {
         config::Validation {
             allowed_networks: config::AllowedNetworks::Only(vec!["127.0.0.0/8".parse().unwrap()]),
             attempts: 3,
+            caa_identities: vec!["ca.example.test".into()],
+            dnssec: config::Dnssec::Off,
             http01_port: self.http.port(),
             max_body: 4096,
             max_redirects: 10,
             resolvers: vec![self.dns],
             retry_after: Duration::from_millis(20),
             timeout: Duration::from_secs(3),
+            tls_alpn01_port: self.http.port(),
         }
     }
 }
@@ -228,16 +262,16 @@ fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// Leaves an authorization as a crash in the middle of its validation does.
 pub(crate) async fn interrupt(store: &Store, id: &str) {
-    use super::tables::{AUTHORIZATIONS, AuthorizationState, VALIDATING};
+    use super::tables::{AUTHORIZATIONS, VALIDATING};
     let mut row = store.get(&AUTHORIZATIONS, id).unwrap().unwrap();
-    row.value.state = AuthorizationState::Processing { error: None };
+    row.value.begin(Method::Http01);
     let mut change = store::Change::new();
     change.update(&AUTHORIZATIONS, id, row.version, &row.value);
-    change.put(&VALIDATING, id, &());
+    change.put(&VALIDATING, super::authorizations::validation_key(id, Method::Http01), &());
     store.commit(change).await.unwrap();
 }
 
 /// Whether the validation of an authorization is under way, or to be taken up again.
 pub(crate) fn is_validating(store: &Store, id: &str) -> bool {
-    store.get(&super::tables::VALIDATING, id).unwrap().is_some()
+    store.get(&super::tables::VALIDATING, super::authorizations::validation_key(id, Method::Http01)).unwrap().is_some()
 }

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{self, AllowedNetworks};
 use crate::service::acme::testing::{Web, resolver};
+use crate::validation::{Attempt, Wildcard};
+use policy::effects::UnixTime;
 
 const EXPECTED: &str = "token.thumbprint";
 const PATH: &str = "/.well-known/acme-challenge/token";
@@ -18,7 +20,21 @@ async fn ask(config: config::Validation) -> Result<(), Failure> {
 }
 
 async fn ask_name(config: config::Validation, name: &str) -> Result<(), Failure> {
-    Validator::new(&config).http01(&DnsName::parse(name).unwrap(), "token", EXPECTED).await
+    show(config, name).await.map(|_| ())
+}
+
+async fn show(config: config::Validation, name: &str) -> Result<Shown, Failure> {
+    let name = Name::parse(name).unwrap();
+    let attempt = Attempt {
+        name: &name,
+        wildcard: Wildcard::No,
+        method: policy::evidence::Method::Http01,
+        token: "token",
+        key_authorization: EXPECTED,
+        account: "https://ca.example.test/acme/account/1",
+        now: UnixTime(1),
+    };
+    Validator::new(&config).validate(&attempt).await
 }
 
 fn redirect(web: &Web, from: &str, to: &str) {
@@ -91,6 +107,50 @@ async fn the_request_names_the_host_and_the_validator() {
 }
 
 #[tokio::test]
+async fn what_was_seen_is_recorded() {
+    let web = Web::start();
+    web.put(PATH, EXPECTED);
+    let shown = show(web.validation(), "a.example.test").await.unwrap();
+    assert_eq!(shown.validator, VERSION);
+    assert_eq!(shown.seen.address, Some(web.http.to_string()));
+    assert_eq!(shown.seen.dns.as_deref(), Some("127.0.0.1: a.example.test"));
+    assert_eq!(shown.until, None);
+}
+
+#[tokio::test]
+async fn an_address_is_asked_under_its_own_name() {
+    let web = Web::start();
+    web.put(PATH, EXPECTED);
+    let shown = show(web.validation(), "127.0.0.1").await.unwrap();
+    assert_eq!((shown.seen.address, shown.seen.dns), (Some(web.http.to_string()), None));
+    let six = Target { host: Name::parse("2001:db8::1").unwrap(), ..target(80) };
+    assert_eq!(six.authority(), "[2001:db8::1]");
+    assert_eq!(six.to_string(), format!("http://[2001:db8::1]{PATH}"));
+    let failure = show(web.validation(), "10.1.2.3").await.unwrap_err();
+    assert_eq!((failure.kind, failure.retry), (FailureKind::Unauthorized, Retry::No), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_server_in_trouble_is_asked_again() {
+    let web = Web::start();
+    for (status, retry) in [("503 Wait", Retry::Yes), ("429 Wait", Retry::Yes), ("403 No", Retry::No)] {
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        web.answers.lock().unwrap().insert(PATH.to_owned(), answer);
+        assert_eq!(ask(web.validation()).await.unwrap_err().retry, retry, "{status}");
+    }
+}
+
+fn target(port: u16) -> Target {
+    Target {
+        scheme: Scheme::Http,
+        host: Name::parse("a.example.test").unwrap(),
+        port,
+        explicit_port: false,
+        path: PATH.into(),
+    }
+}
+
+#[tokio::test]
 async fn redirects_are_followed_and_looked_at() {
     let web = Web::start();
     redirect(&web, PATH, "/elsewhere?x=y#fragment");
@@ -101,8 +161,16 @@ async fn redirects_are_followed_and_looked_at() {
     for (location, why) in [
         ("ftp://a.example.test/", "only http and https"),
         ("http://a.example.test:8081/", "only ports"),
-        ("http://127.0.0.1/", "not addresses"),
-        ("http://[::1]/", "not addresses"),
+        ("http://127.1/", "canonical form"),
+        ("http://0x7f.0.0.1/", "canonical form"),
+        ("http://2130706433/", "canonical form"),
+        ("http://0177.0.0.1/", "canonical form"),
+        ("http://[::ffff:7f00:1]/", "canonical form"),
+        ("http://[127.0.0.1]/", "canonical form"),
+        ("http://[a.example.test]/", "canonical form"),
+        ("http://*.example.test/", "canonical form"),
+        ("http://[::1]/", "may connect to"),
+        ("http://10.0.0.1/", "may connect to"),
         ("http://user@a.example.test/", "user name"),
         ("http://user:pw@127.0.0.1/", "user name"),
         ("elsewhere", "http"),
@@ -143,15 +211,10 @@ async fn a_redirect_to_https_is_followed_without_looking_at_the_certificate() {
     // The port that the configuration gives to http-01 is one that redirects may name.
     let plain = web.http.port();
     redirect(&web, PATH, &format!("https://a.example.test:{}/x", secure.port()));
-    let first = Target {
-        scheme: Scheme::Http,
-        host: DnsName::parse("a.example.test").unwrap(),
-        port: plain,
-        explicit_port: false,
-        path: PATH.into(),
-    };
+    let first = target(plain);
     let config = config::Validation { http01_port: secure.port(), ..web.validation() };
-    assert_eq!(follow(&Validator::new(&config), first, EXPECTED).await, Ok(()));
+    let seen = follow(&Validator::new(&config), first, EXPECTED).await.unwrap();
+    assert_eq!(seen.address, Some(secure.to_string()));
 }
 
 /// A server with a certificate that nobody trusts.
@@ -256,18 +319,13 @@ async fn slow_endless_and_huge_answers_are_cut_off() {
 proptest! {
     #[test]
     fn no_location_makes_it_panic_or_leave_the_allowed_ports(location in "[ -~]{0,80}|https?://[a-z0-9.:@/\\[\\]%#?-]{0,60}") {
-        let target = Target {
-            scheme: Scheme::Http,
-            host: DnsName::parse("a.example.test").unwrap(),
-            port: 5002,
-            explicit_port: false,
-            path: "/".into(),
-        };
+        let target = target(5002);
         if let Ok(value) = HeaderValue::from_str(&location)
             && let Ok(next) = target.redirect(&value, 5002)
         {
             prop_assert!([80, 443, 5002].contains(&next.port));
-            prop_assert!(!next.host.is_wildcard() && next.host.as_str().parse::<IpAddr>().is_err());
+            prop_assert!(!next.host.is_wildcard());
+            prop_assert_eq!(Name::parse(&next.host.to_string()), Ok(next.host));
         }
     }
 }

@@ -143,11 +143,17 @@ impl Client {
 
     /// Answers the challenge of an authorization, and waits until it is valid.
     pub(super) async fn authorize(&self, world: &World, url: &str) {
-        let challenge = self.read(url).await.json()["challenges"][0].clone();
+        let challenge = self.http01(url).await;
         let token = challenge["token"].as_str().unwrap();
         world.web.put(&format!("/.well-known/acme-challenge/{token}"), &self.key_authorization(token));
         self.post(challenge["url"].as_str().unwrap(), json!({})).await;
         assert_eq!(self.settled(url).await["status"], "valid");
+    }
+
+    /// The challenge http-01 of an authorization.
+    pub(super) async fn http01(&self, url: &str) -> Value {
+        let challenges = self.read(url).await.json()["challenges"].as_array().unwrap().clone();
+        challenges.into_iter().find(|challenge| challenge["type"] == "http-01").unwrap()
     }
 
     /// The authorization once it is no longer pending.

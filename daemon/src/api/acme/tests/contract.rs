@@ -8,7 +8,7 @@ use super::client::{Answer, Client, encode};
 use crate::service::acme::testing::{BASE, World, csr, csr_with, fresh_key};
 
 /// Every resource that takes POST, with ids that name nothing.
-pub(super) const POST_PATHS: [&str; 9] = [
+pub(super) const POST_PATHS: [&str; 13] = [
     "/acme/new-account",
     "/acme/new-order",
     "/acme/revoke-cert",
@@ -16,8 +16,12 @@ pub(super) const POST_PATHS: [&str; 9] = [
     "/acme/order/none",
     "/acme/order/none/finalize",
     "/acme/authorization/none",
-    "/acme/challenge/none",
+    "/acme/new-authz",
+    "/acme/challenge/none/http-01",
+    "/acme/chall/none.http-01",
     "/acme/certificate/none",
+    "/acme/certificate/none/1",
+    "/acme/cert/none",
 ];
 
 /// what a browser asks before it lets a page send a JWS, whatever the state of the CA.
@@ -179,11 +183,11 @@ async fn the_directory_and_new_nonce_are_for_everybody() {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.headers.get("link").is_none() && answer.headers.get("replay-nonce").is_none());
         let directory = answer.json();
-        for member in ["newNonce", "newAccount", "newOrder", "revokeCert"] {
+        for member in ["newNonce", "newAccount", "newOrder", "revokeCert", "keyChange"] {
             assert!(directory[member].as_str().unwrap().starts_with(BASE), "{directory}");
         }
         // what is not offered is not there.
-        assert!(directory.get("newAuthz").is_none() && directory.get("keyChange").is_none());
+        assert!(directory.get("newAuthz").is_none());
         assert_eq!(directory["meta"]["externalAccountRequired"], false);
         assert_eq!(directory["meta"]["profiles"]["server"], "TLS servers, 90 days");
     }
@@ -280,7 +284,8 @@ async fn an_order_is_refused_as_a_whole_with_a_reason_for_each_name() {
     let world = World::new().await;
     let client = Client::new(&world).await;
     let dns = |value: &str| json!({"type": "dns", "value": value});
-    let ip = json!({"type": "ip", "value": "192.0.2.1"});
+    let ip = |value: &str| json!({"type": "ip", "value": value});
+    let other = json!({"type": "permanent-identifier", "value": "1"});
     for (identifiers, kind, subproblems) in [
         (json!([]), "malformed", 0),
         (json!([dns("a.example.test"), dns("a.example.test")]), "malformed", 1),
@@ -289,9 +294,9 @@ async fn an_order_is_refused_as_a_whole_with_a_reason_for_each_name() {
         (json!([dns("example.test.")]), "malformed", 1),
         (json!([dns("192.0.2.1")]), "malformed", 1),
         (json!([dns("")]), "malformed", 1),
-        (json!([dns("*.example.test")]), "rejectedIdentifier", 1),
-        (json!([ip]), "unsupportedIdentifier", 1),
-        (json!([dns("a.example.test"), ip, dns("*.example.test")]), "compound", 2),
+        (json!([ip("192.0.2.1")]), "rejectedIdentifier", 1),
+        (json!([other]), "unsupportedIdentifier", 1),
+        (json!([dns("a.example.test"), other, ip("192.0.2.1")]), "compound", 2),
         (json!([{"type": "dns"}]), "malformed", 0),
         (json!("x"), "malformed", 0),
         (json!(vec![dns("a.example.test"); 101]), "malformed", 0),
@@ -315,10 +320,11 @@ async fn an_order_is_refused_as_a_whole_with_a_reason_for_each_name() {
         (json!({"profile": 7}), "malformed"),
         (json!({"notBefore": "2030-01-01T00:00:00Z"}), "malformed"),
         (json!({"notAfter": "2030-01-01T00:00:00Z"}), "malformed"),
+        (json!({"replaces": "x"}), "malformed"),
     ] {
         expect(&client.post("/acme/new-order", order(extra)).await, StatusCode::BAD_REQUEST, kind, "order");
     }
-    let answer = client.post("/acme/new-order", order(json!({"profile": "shortlived", "replaces": "x"}))).await;
+    let answer = client.post("/acme/new-order", order(json!({"profile": "shortlived"}))).await;
     assert_eq!((answer.status, answer.json()["profile"].as_str()), (StatusCode::CREATED, Some("shortlived")));
 }
 
@@ -373,7 +379,9 @@ async fn nobody_sees_or_uses_what_another_account_has() {
     let deactivate = json!({"status": "deactivated"});
     expect(&other.post(&authorization, deactivate.clone()).await, StatusCode::FORBIDDEN, "unauthorized", "authz");
     expect(&other.post(&owner.kid, deactivate).await, StatusCode::FORBIDDEN, "unauthorized", "account");
-    for url in ["/acme/order/none", "/acme/authorization/none", "/acme/challenge/none", "/acme/certificate/none"] {
+    for url in
+        ["/acme/order/none", "/acme/authorization/none", "/acme/challenge/none/http-01", "/acme/certificate/none"]
+    {
         expect(&owner.read(url).await, StatusCode::NOT_FOUND, "malformed", url);
     }
     //

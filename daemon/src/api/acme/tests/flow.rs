@@ -306,7 +306,7 @@ async fn a_challenge_that_fails_says_why_and_makes_the_order_invalid() {
     let client = Client::new(&world).await;
     let order = client.order(&["a.example.test"]).await;
     let url = order.json()["authorizations"][0].as_str().unwrap().to_owned();
-    let challenge = client.read(&url).await.json()["challenges"][0].clone();
+    let challenge = client.http01(&url).await;
     let token = challenge["token"].as_str().unwrap();
     world.web.put(&format!("/.well-known/acme-challenge/{token}"), "something else");
     client.post(challenge["url"].as_str().unwrap(), json!({})).await;
@@ -330,7 +330,7 @@ async fn a_validation_that_a_crash_interrupted_goes_on_at_the_next_start() {
     let order = client.order(&["a.example.test"]).await;
     let url = order.json()["authorizations"][0].as_str().unwrap().to_owned();
     let id = url.rsplit('/').next().unwrap();
-    let token = client.read(&url).await.json()["challenges"][0]["token"].as_str().unwrap().to_owned();
+    let token = client.http01(&url).await["token"].as_str().unwrap().to_owned();
     world.web.put(&format!("/.well-known/acme-challenge/{token}"), &client.key_authorization(&token));
     crate::service::acme::testing::interrupt(&world.store, id).await;
     assert_eq!(client.read(&url).await.json()["challenges"][0]["status"], "processing");
@@ -345,7 +345,7 @@ async fn an_authorization_that_expired_while_it_was_validated_does_not_become_va
     let client = Client::new(&world).await;
     let order = client.order(&["a.example.test"]).await;
     let url = order.json()["authorizations"][0].as_str().unwrap().to_owned();
-    let challenge = client.read(&url).await.json()["challenges"][0].clone();
+    let challenge = client.http01(&url).await;
     let token = challenge["token"].as_str().unwrap();
     world.web.put(&format!("/.well-known/acme-challenge/{token}"), &client.key_authorization(token));
     // The web server waits for this lock before it answers.

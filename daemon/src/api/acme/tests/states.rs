@@ -95,7 +95,8 @@ async fn run(acts: Vec<Act>) {
 }
 
 async fn respond(world: &World, client: &Client, url: &str, body: Body) {
-    let challenge = client.read(url).await.json()["challenges"][0].clone();
+    let challenges = client.read(url).await.json()["challenges"].clone();
+    let Some(challenge) = challenges.as_array().unwrap().iter().find(|one| one["type"] == "http-01") else { return };
     let token = challenge["token"].as_str().unwrap();
     let right = client.key_authorization(token);
     world.web.put(

@@ -1,4 +1,4 @@
-//! Nonces (RFC 8555 section 6.5): authenticated, used once, in bounded memory.
+//! Nonces of one daemon, without a write for each.
 //!
 //! A nonce is a counter and a MAC over it, so none needs to be remembered; what is remembered is
 //! one bit for each of the last [`WINDOW`] counters: used or not. Older ones are refused.
@@ -12,22 +12,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-/// How many of the youngest nonces can be good. One bit each: 128 KiB.
-pub const WINDOW: u64 = 1 << 20;
+use super::{NonceError, Nonces, Taking};
 
-/// Why a nonce is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NonceError {
-    /// Not base64url (RFC 8555 section 6.5.2).
-    #[error("the nonce is not base64url")]
-    Malformed,
-    /// Not one of ours, too old, or used before.
-    #[error("the nonce is unknown, too old or was used before: repeat the request with the one of this answer")]
-    Stale,
-}
+/// How many of the youngest nonces can be good. One bit each: 128 KiB.
+const WINDOW: u64 = 1 << 20;
 
 /// Makes nonces, and takes each back once.
-pub struct Nonces {
+pub struct Memory {
     secret: [u8; 32],
     key: Key,
     window: Mutex<Window>,
@@ -54,7 +45,7 @@ pub struct Part {
 /// Words of the bitmap in one [`Part`]: 32 KiB, so that a part fits a value of the store.
 const PART_WORDS: usize = 4096;
 
-impl Nonces {
+impl Memory {
     /// No nonce has been made yet. `secret` is random.
     pub fn new(secret: [u8; 32]) -> Self {
         Self::with(secret, 0, vec![0; (WINDOW / 64) as usize])
@@ -64,8 +55,8 @@ impl Nonces {
         Self { secret, key: Key::new(HMAC_SHA256, &secret), window: Mutex::new(Window { next, used }) }
     }
 
-    /// A fresh nonce: 43 characters.
-    pub fn make(&self) -> String {
+    /// A fresh nonce.
+    fn draw(&self) -> String {
         let counter = {
             let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
             let counter = window.next;
@@ -80,7 +71,7 @@ impl Nonces {
     }
 
     /// Takes a nonce back. Of any number of simultaneous uses of one nonce exactly one succeeds.
-    pub fn take(&self, nonce: &str) -> Result<(), NonceError> {
+    fn take_now(&self, nonce: &str) -> Result<(), NonceError> {
         let bytes = URL_SAFE_NO_PAD.decode(nonce).map_err(|_| NonceError::Malformed)?;
         let Ok(bytes) = <[u8; 32]>::try_from(bytes) else { return Err(NonceError::Stale) };
         let (counter, tag) = bytes.split_first_chunk::<8>().expect("32 octets hold 8");
@@ -103,7 +94,7 @@ impl Nonces {
 
     /// The state, in parts. Afterwards nothing is taken, and what is made will never be good: a
     /// request that is still served must not use a nonce that the next start takes for unused.
-    pub fn export(&self) -> Vec<Part> {
+    fn export_now(&self) -> Vec<Part> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let next = std::mem::replace(&mut window.next, u64::MAX / 2);
         let part = |words: &[u64]| Part {
@@ -130,6 +121,20 @@ impl Nonces {
     }
 }
 
+impl Nonces for Memory {
+    fn make(&self) -> Result<String, NonceError> {
+        Ok(self.draw())
+    }
+
+    fn take<'a>(&'a self, nonce: &'a str) -> Taking<'a> {
+        Box::pin(std::future::ready(self.take_now(nonce)))
+    }
+
+    fn export(&self) -> Vec<Part> {
+        self.export_now()
+    }
+}
+
 /// Word and bit of a counter.
 fn place(counter: u64) -> (usize, u64) {
     let slot = counter % WINDOW;
@@ -143,28 +148,28 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    fn nonces() -> Nonces {
-        Nonces::new([7; 32])
+    fn nonces() -> Memory {
+        Memory::new([7; 32])
     }
 
     #[test]
     fn a_nonce_is_good_once() {
         let nonces = nonces();
-        let nonce = nonces.make();
-        assert_eq!(nonces.take(&nonce), Ok(()));
-        assert_eq!(nonces.take(&nonce), Err(NonceError::Stale));
+        let nonce = nonces.draw();
+        assert_eq!(nonces.take_now(&nonce), Ok(()));
+        assert_eq!(nonces.take_now(&nonce), Err(NonceError::Stale));
     }
 
     #[test]
     fn a_million_nonces_differ_and_each_is_good_once() {
         let nonces = nonces();
-        let made: Vec<String> = (0..1_000_000).map(|_| nonces.make()).collect();
+        let made: Vec<String> = (0..1_000_000).map(|_| nonces.draw()).collect();
         assert_eq!(made.iter().collect::<HashSet<_>>().len(), made.len());
         for nonce in &made {
-            assert_eq!(nonces.take(nonce), Ok(()));
+            assert_eq!(nonces.take_now(nonce), Ok(()));
         }
         for nonce in &made {
-            assert_eq!(nonces.take(nonce), Err(NonceError::Stale));
+            assert_eq!(nonces.take_now(nonce), Err(NonceError::Stale));
         }
     }
 
@@ -172,12 +177,12 @@ mod tests {
     fn of_parallel_uses_exactly_one_wins() {
         let nonces = Arc::new(nonces());
         for _ in 0..200 {
-            let nonce = nonces.make();
+            let nonce = nonces.draw();
             let wins = AtomicUsize::new(0);
             std::thread::scope(|scope| {
                 for _ in 0..8 {
                     scope.spawn(|| {
-                        if nonces.take(&nonce).is_ok() {
+                        if nonces.take_now(&nonce).is_ok() {
                             wins.fetch_add(1, Ordering::Relaxed);
                         }
                     });
@@ -190,65 +195,65 @@ mod tests {
     #[test]
     fn a_nonce_that_left_the_window_is_stale_and_memory_does_not_grow() {
         let nonces = nonces();
-        let oldest = nonces.make();
-        let second = nonces.make();
+        let oldest = nonces.draw();
+        let second = nonces.draw();
         for _ in 0..WINDOW - 1 {
-            nonces.make();
+            nonces.draw();
         }
-        assert_eq!(nonces.take(&oldest), Err(NonceError::Stale));
-        assert_eq!(nonces.take(&second), Ok(()));
+        assert_eq!(nonces.take_now(&oldest), Err(NonceError::Stale));
+        assert_eq!(nonces.take_now(&second), Ok(()));
         assert_eq!(nonces.window.lock().unwrap().used.len() as u64, WINDOW / 64);
     }
 
     #[test]
     fn what_is_not_base64url_is_malformed_and_what_is_not_ours_is_stale() {
         let nonces = nonces();
-        let good = nonces.make();
+        let good = nonces.draw();
         for text in ["a b", "abc=", "ab+/", "ü", &format!("{good}=")] {
-            assert_eq!(nonces.take(text), Err(NonceError::Malformed), "{text}");
+            assert_eq!(nonces.take_now(text), Err(NonceError::Malformed), "{text}");
         }
-        let foreign = Nonces::new([8; 32]).make();
+        let foreign = Memory::new([8; 32]).draw();
         for text in ["", "AAAA", &foreign, &good[4..]] {
-            assert_eq!(nonces.take(text), Err(NonceError::Stale), "{text}");
+            assert_eq!(nonces.take_now(text), Err(NonceError::Stale), "{text}");
         }
-        assert_eq!(nonces.take(&good), Ok(()));
+        assert_eq!(nonces.take_now(&good), Ok(()));
     }
 
     #[test]
     fn nonces_stay_good_over_an_orderly_restart_and_used_ones_stay_used() {
         let before = nonces();
-        let (used, unused) = (before.make(), before.make());
-        before.take(&used).unwrap();
+        let (used, unused) = (before.draw(), before.draw());
+        before.take_now(&used).unwrap();
         let parts: Vec<Part> = before
-            .export()
+            .export_now()
             .iter()
             .map(|part| serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap())
             .collect();
         assert!(parts.iter().all(|part| serde_json::to_string(part).unwrap().len() < 64 * 1024));
-        let after = Nonces::import(&parts).unwrap();
-        assert_eq!(after.take(&used), Err(NonceError::Stale));
-        assert_eq!(after.take(&unused), Ok(()));
-        assert_ne!(after.make(), used);
-        assert!(Nonces::import(&parts[1..]).is_none());
-        assert!(Nonces::import(&[]).is_none());
+        let after = Memory::import(&parts).unwrap();
+        assert_eq!(after.take_now(&used), Err(NonceError::Stale));
+        assert_eq!(after.take_now(&unused), Ok(()));
+        assert_ne!(after.draw(), used);
+        assert!(Memory::import(&parts[1..]).is_none());
+        assert!(Memory::import(&[]).is_none());
     }
 
     #[test]
     fn after_the_export_no_nonce_is_taken_and_none_is_made_that_will_be_good() {
         let before = nonces();
-        let unused = before.make();
-        let parts = before.export();
-        assert_eq!(before.take(&unused), Err(NonceError::Stale));
-        let late = before.make();
-        let after = Nonces::import(&parts).unwrap();
-        after.make();
-        assert_eq!(after.take(&late), Err(NonceError::Stale));
-        assert_eq!(after.take(&unused), Ok(()));
+        let unused = before.draw();
+        let parts = before.export_now();
+        assert_eq!(before.take_now(&unused), Err(NonceError::Stale));
+        let late = before.draw();
+        let after = Memory::import(&parts).unwrap();
+        after.draw();
+        assert_eq!(after.take_now(&late), Err(NonceError::Stale));
+        assert_eq!(after.take_now(&unused), Ok(()));
     }
 
     #[test]
     fn after_a_crash_the_nonces_of_before_are_stale() {
-        let nonce = Nonces::new([1; 32]).make();
-        assert_eq!(Nonces::new([2; 32]).take(&nonce), Err(NonceError::Stale));
+        let nonce = Memory::new([1; 32]).draw();
+        assert_eq!(Memory::new([2; 32]).take_now(&nonce), Err(NonceError::Stale));
     }
 }

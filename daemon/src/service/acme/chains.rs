@@ -1,0 +1,40 @@
+//! Handing out certificates (RFC 8555 section 7.4.2).
+
+use policy::tbs::Certificate;
+
+use super::Acme;
+use super::accounts::Account;
+use super::error::AcmeError;
+use super::finalize::actor;
+use crate::issuance::orders::ORDERS;
+use crate::store::tables::{CERTIFICATES, CertificateRecord};
+
+impl Acme {
+    /// The certificate of an order and a chain, the root left out unless the chain holds it, as PEM
+    /// (RFC 8555 section 9.1), for the account that ordered it. Chains are counted from 0, the
+    /// default one; see [`chain_count`](Self::chain_count).
+    pub fn certificate_chain(&self, account: &Account, order: &str, chain: usize) -> Result<String, AcmeError> {
+        let record = self.certificate(account, order)?;
+        let unreadable = |error| AcmeError::Internal(format!("the certificate of {order} cannot be read: {error}"));
+        let mut pem = Certificate::from_der(&record.certificate).map_err(unreadable)?.to_pem();
+        pem.push_str(self.chains.get(chain).ok_or(AcmeError::NotFound("chain"))?);
+        Ok(pem)
+    }
+
+    /// How many chains there are.
+    pub fn chain_count(&self) -> usize {
+        self.chains.len()
+    }
+
+    fn certificate(&self, account: &Account, order: &str) -> Result<CertificateRecord, AcmeError> {
+        let unknown = AcmeError::NotFound("certificate");
+        let Some(serial) = self.services.store.get(&ORDERS, order)?.and_then(|row| row.value.certificate) else {
+            return Err(unknown);
+        };
+        let record = self.services.store.get(&CERTIFICATES, serial.as_bytes())?.ok_or(unknown)?.value;
+        if record.record.actor != actor(&account.id) {
+            return Err(AcmeError::Unauthorized("the certificate was ordered by another account".into()));
+        }
+        Ok(record)
+    }
+}

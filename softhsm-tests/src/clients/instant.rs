@@ -1,0 +1,79 @@
+//! instant-acme, a Rust library, in a program of ours (`interop/instant-acme`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::{External, Said, Zone, interop, run};
+use crate::rig::Rig;
+
+/// An account of instant-acme's, with files of its own.
+pub struct Instant<'a> {
+    rig: &'a Rig,
+    zone: Option<&'a Zone>,
+    directory: PathBuf,
+}
+
+impl<'a> Instant<'a> {
+    /// Without an account.
+    pub fn new(rig: &'a Rig) -> Self {
+        let directory = rig.directory().join("instant");
+        std::fs::create_dir_all(&directory).expect("a folder");
+        Self { rig, zone: None, directory }
+    }
+
+    /// The same, with a zone for the DNS challenges.
+    pub fn with_zone(self, zone: &'a Zone) -> Self {
+        Self { zone: Some(zone), ..self }
+    }
+
+    /// Makes the account; its URL is the last word.
+    pub fn register(&self, external: Option<&External>) -> Said {
+        match external {
+            None => self.run(&["register"]),
+            Some(External { kid, hmac }) => self.run(&["register", "--kid", kid, "--hmac", hmac]),
+        }
+    }
+
+    /// Obtains a certificate; prints the order's URL and the profile that it got.
+    pub fn obtain(&self, proof: &str, arguments: &[&str]) -> Said {
+        self.run(&[&["obtain", "--proof", proof], arguments].concat())
+    }
+
+    /// One of the program's verbs.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        let environment = &self.rig.environment;
+        let mut command = Command::new(program());
+        for (flag, value) in [
+            ("--directory", environment.get("SIGNET_DIRECTORY")),
+            ("--trust", environment.get("SIGNET_CA_FILE")),
+            ("--http-port", environment.get("SIGNET_HTTP01_PORT")),
+            ("--tls-port", environment.get("SIGNET_TLS01_PORT")),
+        ] {
+            command.args([flag, value]);
+        }
+        command.arg("--folder").arg(&self.directory).arg("--dns-hook").arg(interop("hooks/dns"));
+        if let Some(zone) = self.zone {
+            zone.tell(&mut command);
+        }
+        run(command.args(arguments))
+    }
+
+    /// The newest certificate with the chain, for the first name of an order.
+    pub fn certificate(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{}.pem", name.replace('*', "_")))
+    }
+}
+
+/// Built when it is first asked for, into the same directory as everything else.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(interop("instant-acme/Cargo.toml"));
+        let status = build.arg("--target-dir").arg(&target).status().expect("cargo");
+        assert!(status.success(), "the program on instant-acme does not build");
+        target.join("debug/instant")
+    })
+}

@@ -1,0 +1,3 @@
+//! Requests that no client sends.
+
+pub(crate) fn run() {}
