@@ -164,6 +164,7 @@ async fn serve(
             directory: config.store.path.join("crl"),
             issuer: Arc::clone(&material.issuer),
             issuer_key: config.ca.key.clone(),
+            ocsp: config.ocsp,
             profiles: Arc::clone(&material.profiles),
             root: material.root_crl,
             store: store.clone(),

@@ -11,6 +11,7 @@ use policy::profile::{CrlPlace, Profile};
 use policy::tbs::Issuer;
 
 use super::files::Files;
+use super::ocsp::Responder;
 use super::office::Office;
 use super::publish::{List, Publisher};
 use super::root::RootCrl;
@@ -26,6 +27,8 @@ pub struct Desk {
     pub office: Arc<Office>,
     /// CRLs.
     pub publisher: Arc<Publisher>,
+    /// OCSP.
+    pub responder: Arc<Responder>,
     /// The root's CRL, if one is configured.
     pub root: Option<Arc<RootCrl>>,
 }
@@ -44,6 +47,8 @@ pub struct Parts {
     pub issuer: Arc<Issuer>,
     /// Label of the issuing key.
     pub issuer_key: String,
+    /// `[ocsp]`
+    pub ocsp: config::Ocsp,
     /// Whose certificates name CRLs.
     pub profiles: Arc<BTreeMap<String, Profile>>,
     /// The root's CRL, if one is configured.
@@ -55,13 +60,14 @@ pub struct Parts {
 impl Desk {
     /// Puts the parts together; nothing is signed before [`Desk::run`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { ca, clock, crl, directory, issuer, issuer_key, profiles, root, store } = parts;
+        let Parts { ca, clock, crl, directory, issuer, issuer_key, ocsp, profiles, root, store } = parts;
         let places = profiles.values().filter_map(Profile::crl_place).collect::<Vec<_>>();
         let published = published(&store, &issuer_key);
         let lists = lists(&places, &issuer, &published, crl.delta_every.is_some());
         let office = Arc::new(Office::new(ca, clock, issuer, issuer_key.into(), store));
         let publisher = Arc::new(Publisher::new(Arc::clone(&office), crl, Files::new(directory), lists));
-        Self { office, publisher, root }
+        let responder = Responder::new(Arc::clone(&office), ocsp);
+        Self { office, publisher, responder, root }
     }
 
     /// One with the configuration that is shipped, for tests.
@@ -83,6 +89,7 @@ impl Desk {
             directory: directory.join("crl"),
             issuer: Arc::clone(issuer),
             issuer_key: issuer_key.to_owned(),
+            ocsp: config.ocsp,
             profiles: Arc::default(),
             root: None,
             store: store.clone(),
@@ -92,12 +99,14 @@ impl Desk {
     /// Something changed: what is due is looked at now.
     pub fn wake(&self) {
         self.publisher.wake();
+        self.responder.wake();
     }
 
     /// Keeps everything fresh, for ever: boot calls it once.
     pub fn start(&self) {
         let publisher = Arc::clone(&self.publisher);
         tokio::spawn(async move { publisher.run().await });
+        tokio::spawn(Arc::clone(&self.responder).run());
     }
 }
 

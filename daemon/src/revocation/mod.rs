@@ -4,6 +4,7 @@
 mod desk;
 mod files;
 mod list;
+pub mod ocsp;
 mod office;
 mod publish;
 mod root;

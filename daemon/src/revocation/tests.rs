@@ -83,10 +83,9 @@ impl Scene {
         let served = self.publisher.served(&list_key(KEY, "all", kind), Coding::Identity).unwrap()?;
         let Contents::Bytes(bytes) = served.contents else { panic!("it is small") };
         let mut entries = BTreeMap::new();
-        let facts =
-            crl::verify(&bytes[..], &self.signer.issuer, &mut |entry| {
-                entries.insert(entry.serial, *entry);
-            });
+        let facts = crl::verify(&bytes[..], &self.signer.issuer, &mut |entry| {
+            entries.insert(entry.serial, *entry);
+        });
         Some((facts.unwrap(), entries))
     }
 }

@@ -9,6 +9,7 @@ mod failure;
 pub mod health;
 mod issue;
 pub mod metrics;
+pub mod ocsp;
 pub mod peer;
 pub mod profiles;
 pub mod seal;

@@ -4,6 +4,7 @@
 mod artefact;
 mod ca;
 mod crl;
+mod ocsp;
 
 use std::sync::Arc;
 
@@ -13,5 +14,5 @@ use crate::service::Services;
 
 /// Every route of the surface.
 pub fn router(services: Arc<Services>) -> Router {
-    ca::router(&services).merge(crl::router(Arc::clone(&services)))
+    ca::router(&services).merge(crl::router(Arc::clone(&services))).merge(ocsp::router(services))
 }
