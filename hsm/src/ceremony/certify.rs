@@ -11,7 +11,7 @@ use policy::validity::Validity;
 
 use super::record::{ACTOR, Ledger, VERSION};
 use super::{CeremonyError, Init};
-use crate::journal::Event;
+use crate::journal::{Event, OCSP_RESPONDER};
 use crate::pkcs11::{Token, TokenKey};
 
 /// A key in an open token, about to certify.
@@ -130,7 +130,7 @@ fn name(role: &Role) -> &'static str {
     match role {
         Role::Administrator => "administrator",
         Role::IssuingCa => "issuing-ca",
-        Role::OcspResponder => "ocsp-responder",
+        Role::OcspResponder => OCSP_RESPONDER,
         Role::TlsServer => "tls-server",
     }
 }

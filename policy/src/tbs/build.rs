@@ -18,7 +18,7 @@ use x509_cert::ext::pkix::{
 };
 use x509_cert::name::{Name as DistinguishedName, RdnSequence, RelativeDistinguishedName};
 
-use super::{Issuer, Role, TbsCertificate, TbsError, der_error, unusable};
+use super::{Certificate, Issuer, Role, TbsCertificate, TbsError, der_error, unusable};
 use crate::asn1::{self, RawTbs, RawValidity};
 use crate::effects::UnixTime;
 use crate::key::PublicKey;
@@ -131,6 +131,26 @@ pub fn role(
     }
     let validity = Validity::within(issuer.validity(), now, ROLE_BACKDATE, what.seconds)?;
     encode(Some(issuer), subject, key, serial, validity, extensions)
+}
+
+/// Builds the TBS of `before` once more, with another serial number and `seconds` from now: the
+/// subject, the key and the extensions stay. Refused unless `issuer` issued that one.
+pub fn renewed(
+    before: &Certificate,
+    issuer: &Issuer,
+    serial: Serial,
+    now: UnixTime,
+    seconds: u64,
+) -> Result<TbsCertificate, TbsError> {
+    before.verify(issuer.key())?;
+    let mut tbs = super::parse(before.tbs())?;
+    let validity = Validity::within(issuer.validity(), now, ROLE_BACKDATE, seconds)?;
+    tbs.serial = Any::new(Tag::Integer, &serial.as_bytes()[..]).map_err(der_error)?;
+    tbs.validity = RawValidity {
+        not_before: asn1::write_time(validity.not_before()).map_err(der_error)?,
+        not_after: asn1::write_time(validity.not_after()).map_err(der_error)?,
+    };
+    Ok(TbsCertificate(tbs.to_der().map_err(der_error)?))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -27,10 +27,11 @@ pub(super) async fn show(
 /// The same certificate with another chain.
 pub(super) async fn alternate(
     State(acme): State<Arc<Acme>>,
-    Path((id, number)): Path<(String, usize)>,
+    Path((id, number)): Path<(String, String)>,
     headers: HeaderMap,
     by: ByAccount,
 ) -> Result<Response, AcmeError> {
+    let number = number.parse().map_err(|_| AcmeError::NotFound("chain"))?;
     chain(&acme, &id, number, &headers, by)
 }
 

@@ -1,6 +1,10 @@
 //! The surface through its router, with a real store and a signer on a socket.
 
+mod accounts;
 mod client;
 mod contract;
+mod eab;
 mod flow;
+mod orders;
+mod renewal;
 mod states;

@@ -1,3 +1,5 @@
+mod acme_accounts;
+
 use std::collections::BTreeSet;
 
 use axum::body::{Body, to_bytes};

@@ -86,7 +86,7 @@ impl Acme {
             ca_keys,
             chains,
             finalizing: Mutex::new(HashMap::new()),
-            validator: Arc::new(Validator::new(&services.validation)),
+            validator: Arc::new(Validator::new(&services.validation).counting(services.metrics.validations.clone())),
             validations: Validations::default(),
             network: Arc::new(Semaphore::new(PARALLEL_ATTEMPTS)),
             services,
