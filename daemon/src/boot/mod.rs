@@ -18,7 +18,7 @@ use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Transport};
+use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
@@ -205,7 +205,10 @@ async fn serve(
     endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, router: http::local(&services) }));
 
     tokio::spawn(ca.follow());
-    services.revocation.start();
+    let in_plain = |listener: &&Listener| {
+        listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki)
+    };
+    services.revocation.start(config.listeners.iter().find(in_plain).map(|listener| listener.address.clone()));
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer));

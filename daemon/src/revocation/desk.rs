@@ -15,8 +15,10 @@ use super::ocsp::Responder;
 use super::office::Office;
 use super::publish::{List, Publisher};
 use super::root::RootCrl;
+use super::schedule::Freshness;
 use super::tables::CRLS;
-use crate::config;
+use super::watch::Watch;
+use crate::config::{self, Address};
 use crate::issuance::ca::Ca;
 use crate::store::Store;
 use crate::store::status::after_prefix;
@@ -31,6 +33,8 @@ pub struct Desk {
     pub responder: Arc<Responder>,
     /// The root's CRL, if one is configured.
     pub root: Option<Arc<RootCrl>>,
+    /// What is seen of all of it from outside.
+    pub watch: Watch,
 }
 
 /// What a desk is made of.
@@ -59,7 +63,7 @@ pub struct Parts {
 
 impl Desk {
     /// Puts the parts together; nothing is signed before [`Desk::run`].
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { ca, clock, crl, directory, issuer, issuer_key, ocsp, profiles, root, store } = parts;
         let places = profiles.values().filter_map(Profile::crl_place).collect::<Vec<_>>();
         let published = published(&store, &issuer_key);
@@ -67,7 +71,7 @@ impl Desk {
         let office = Arc::new(Office::new(ca, clock, issuer, issuer_key.into(), store));
         let publisher = Arc::new(Publisher::new(Arc::clone(&office), crl, Files::new(directory), lists));
         let responder = Responder::new(Arc::clone(&office), ocsp);
-        Self { office, publisher, responder, root }
+        Arc::new(Self { office, publisher, responder, root, watch: Watch::default() })
     }
 
     /// One with the configuration that is shipped, for tests.
@@ -79,7 +83,7 @@ impl Desk {
         issuer_key: &str,
         store: &Store,
         directory: &std::path::Path,
-    ) -> Self {
+    ) -> Arc<Self> {
         let text = include_str!("../../../packaging/signetd.toml");
         let config = config::Config::from_toml("signetd.toml", text).unwrap();
         Self::new(Parts {
@@ -96,6 +100,20 @@ impl Desk {
         })
     }
 
+    /// What cannot be renewed, and what the watchdog found wrong: a sentence each.
+    pub fn faults(&self) -> Vec<String> {
+        let troubles = self.office.troubles().into_iter().map(|(what, why)| format!("{what} cannot be renewed: {why}"));
+        let seen = self.watch.seen().into_iter().filter_map(|(what, seen)| match (seen.fault, seen.freshness) {
+            (Some(why), _) => Some(format!("{what} is not right as it is served: {why}")),
+            (None, Some(Freshness::Good) | None) => None,
+            (None, Some(Freshness::Early)) => Some(format!("{what} begins later than now: this host's clock is behind")),
+            (None, Some(Freshness::Expired)) => Some(format!("{what} has run out")),
+            (None, Some(Freshness::Critical)) => Some(format!("{what} runs out soon: less than a tenth of its time is left")),
+            (None, Some(Freshness::Late)) => Some(format!("{what} is late: less than a quarter of its time is left")),
+        });
+        troubles.chain(seen).collect()
+    }
+
     /// Something changed: what is due is looked at now.
     pub fn wake(&self) {
         self.publisher.wake();
@@ -103,10 +121,15 @@ impl Desk {
     }
 
     /// Keeps everything fresh, for ever: boot calls it once.
-    pub fn start(&self) {
+    ///
+    /// What is served at `address`, if anything is in plain HTTP, is looked at from there.
+    pub fn start(self: &Arc<Self>, address: Option<Address>) {
         let publisher = Arc::clone(&self.publisher);
         tokio::spawn(async move { publisher.run().await });
         tokio::spawn(Arc::clone(&self.responder).run());
+        if let Some(address) = address {
+            tokio::spawn(Arc::clone(self).watch(address));
+        }
     }
 }
 

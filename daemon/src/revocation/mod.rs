@@ -13,6 +13,7 @@ mod serve;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use desk::{Desk, Parts};
 pub use files::Files;
@@ -20,7 +21,9 @@ pub use office::Office;
 pub use publish::{List, PublishError, Publisher};
 pub use root::{RootCrl, RootList};
 pub use serve::{Coding, Contents, Served};
+pub use schedule::Freshness;
 pub use tables::{Activation, CrlRecord, Kind, list_key};
+pub use watch::{Seen, Watch};
 
 use hsm::wire::{Act, Actor, MAX_SERIALS};
 use policy::effects::UnixTime;
@@ -55,6 +58,15 @@ impl Deed {
             Self::Hold => revoked.is_some(),
             Self::Release => !held,
             Self::Revoke { .. } => revoked.is_some() && !held,
+        }
+    }
+
+    /// What a certificate is afterwards.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hold => "on hold",
+            Self::Release => "not on hold",
+            Self::Revoke { .. } => "revoked",
         }
     }
 

@@ -111,7 +111,7 @@ impl Publisher {
 
     /// Signs what is due; says when to look again.
     async fn publish_due(&self) -> Duration {
-        let mut pause = LONGEST;
+        let mut pause = LONGEST.min(self.config.after_revocation);
         for list in &self.lists {
             for kind in kinds(list) {
                 pause = pause.min(self.publish_if_due(list, kind).await);
@@ -474,7 +474,7 @@ struct Made {
 }
 
 /// Which kinds of a list there are.
-fn kinds(list: &List) -> impl Iterator<Item = Kind> + use<> {
+pub(super) fn kinds(list: &List) -> impl Iterator<Item = Kind> + use<> {
     let delta = list.delta_url.is_some();
     [Kind::Complete, Kind::Delta].into_iter().filter(move |kind| *kind == Kind::Complete || delta)
 }

@@ -7,9 +7,24 @@ use policy::crl::Scope;
 use super::ca::ROOT;
 use super::peer::hex;
 use super::{Failure, Services};
-use crate::revocation::{Kind, RootList, list_key};
+use super::administrators::Permitted;
+use crate::revocation::{CrlRecord, Kind, PublishError, Seen, list_key};
+use crate::store::StoreError;
 
-pub use crate::revocation::{Coding, Contents, Served};
+pub use crate::revocation::{Coding, Contents, Freshness, RootList, Served};
+
+/// A CRL that is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Label of the issuing key.
+    pub issuer: String,
+    /// `all`, `3-of-16`, with `-delta` behind it.
+    pub list: String,
+    /// What was recorded of it.
+    pub record: CrlRecord,
+    /// What the watchdog saw of it.
+    pub seen: Option<Seen>,
+}
 
 impl Services {
     /// The CRL of an issuer, by the issuer's name in URLs (`root`, the label of its key, or a key
@@ -32,6 +47,53 @@ impl Services {
         let served = tokio::task::spawn_blocking(move || publisher.served(&key, coding)).await;
         let served = served.map_err(|_| Failure::Internal("the CRL could not be read".to_owned()))?;
         served.map_err(|error| Failure::Internal(error.to_string()))
+    }
+
+    /// Every CRL that is published, and what the watchdog sees of it.
+    pub fn crls(&self, _permitted: &Permitted) -> Result<Vec<Listed>, StoreError> {
+        let desk = &self.revocation;
+        let seen = desk.watch.seen();
+        let mut listed = Vec::new();
+        for list in desk.publisher.lists() {
+            for kind in [Kind::Complete, Kind::Delta] {
+                let key = list_key(&self.issuer_key, &list.scope.to_string(), kind);
+                let name = match kind {
+                    Kind::Complete => list.scope.to_string(),
+                    Kind::Delta => format!("{}-delta", list.scope),
+                };
+                if let Some(record) = desk.publisher.record(&key)? {
+                    let seen = seen.get(&format!("CRL {name} of {}", self.issuer_key)).cloned();
+                    listed.push(Listed { issuer: self.issuer_key.clone(), list: name, record, seen });
+                }
+            }
+        }
+        Ok(listed)
+    }
+
+    /// The root's CRL, if one is configured, or why it cannot be served.
+    pub fn root_list(&self, _permitted: &Permitted) -> Option<Result<RootList, String>> {
+        self.revocation.root.as_ref().map(|root| root.current())
+    }
+
+    /// What cannot be renewed at the moment, and why; and what the watchdog found wrong.
+    pub fn status_faults(&self, _permitted: &Permitted) -> Vec<String> {
+        self.revocation.faults()
+    }
+
+    /// Signs every complete CRL now, whatever the schedule says. Says which numbers they have.
+    pub async fn publish_crls(&self, permitted: &Permitted) -> Result<Vec<(String, u64)>, Failure> {
+        let desk = &self.revocation;
+        let mut published = Vec::new();
+        for list in desk.publisher.lists() {
+            let outcome = desk.publisher.publish(list, Kind::Complete).await;
+            let record = outcome.map_err(|error| match error {
+                PublishError::Ca(error) => error.into(),
+                other => Failure::Unavailable(other.to_string()),
+            })?;
+            published.push((list.scope.to_string(), record.number));
+        }
+        tracing::info!(who = permitted.actor().who, count = published.len(), "CRLs were published on request");
+        Ok(published)
     }
 
     fn is_root(&self, name: &str) -> bool {

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod ocsp;
 pub mod peer;
 pub mod profiles;
+pub mod revocation;
 pub mod seal;
 
 use std::collections::BTreeMap;
@@ -55,7 +56,7 @@ pub struct Services {
     /// Labels of issuing keys whose certificates are to be replaced at once.
     pub retiring: Vec<String>,
     /// What relying parties are told of certificates: CRLs and OCSP.
-    pub revocation: Desk,
+    pub revocation: Arc<Desk>,
     /// The root certificate, DER.
     pub root: Vec<u8>,
     /// The records.

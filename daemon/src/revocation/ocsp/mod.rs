@@ -62,6 +62,21 @@ pub struct Answer {
     pub fresh: Option<(UnixTime, UnixTime)>,
 }
 
+/// How signing ahead goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Signatures that the token was seen to make in a second; 0 if none was seen.
+    pub per_second: f64,
+    /// For how many seconds the oldest answer has been due.
+    pub lag: u64,
+    /// Answers signed ahead since the start.
+    pub signed: u64,
+    /// The snapshot, if one was asked for.
+    pub snapshot: Option<Snapshot>,
+    /// Label of the key that signs, and the last second of its certificate.
+    pub responder: Option<(String, UnixTime)>,
+}
+
 /// Why an answer could not be signed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AnswerError {
@@ -296,6 +311,19 @@ impl Responder {
         crate::store::status::serial_key(&self.office.issuer_key, serial.as_bytes())
     }
 
+    /// How signing ahead goes.
+    pub fn report(&self) -> Report {
+        let progress = self.progress();
+        let certificate = self.certificate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Report {
+            per_second: progress.rate.per_second(),
+            lag: progress.lag,
+            signed: progress.signed,
+            snapshot: progress.snapshot.clone(),
+            responder: certificate.map(|certificate| (certificate.key.to_string(), certificate.not_after)),
+        }
+    }
+
     fn progress(&self) -> MutexGuard<'_, Progress> {
         // Each change of it is complete.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
@@ -310,6 +338,17 @@ fn status(revoked: Option<&Revocation>) -> Status {
             reason: revoked.reason.and_then(|code| policy::crl::Reason::try_from(code).ok()),
         },
     }
+}
+
+/// What stands behind `/ocsp/` in a GET for one certificate.
+pub(super) fn request_path(id: &CertId) -> String {
+    use der::asn1::Any;
+    use der::{Encode, Tag};
+    let sequence = |contents: Vec<u8>| -> Vec<u8> {
+        Any::new(Tag::Sequence, contents).and_then(|any| any.to_der()).expect("a request is short")
+    };
+    let request = sequence(sequence(sequence(sequence(id.as_der().to_vec()))));
+    base64::engine::general_purpose::STANDARD.encode(request).replace('+', "%2B").replace('=', "%3D")
 }
 
 /// A request as it stands in a path: base64, of which `+`, `/` and `=` may be percent-encoded.

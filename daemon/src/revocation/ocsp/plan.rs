@@ -39,11 +39,6 @@ impl Rate {
         self.per_second
     }
 
-    /// How long `count` signatures take at this rate; `None` if it is not known.
-    pub(super) fn time_for(&self, count: u64) -> Option<Duration> {
-        (self.per_second > 0.0).then(|| Duration::from_secs_f64((count as f64 / self.per_second).min(1e9)))
-    }
-
     /// The next turn, when the oldest answer that is due has been so for `lag` seconds of a
     /// `lifetime`, with a signer that makes `sessions` signatures at once.
     pub(super) fn turn(&self, load: u8, lag: u64, lifetime: u64, sessions: u16, most: usize) -> Turn {
