@@ -8,10 +8,10 @@ use super::ca::ROOT;
 use super::peer::hex;
 use super::{Failure, Services};
 use super::administrators::Permitted;
-use crate::revocation::{CrlRecord, Kind, PublishError, Seen, list_key};
+use crate::revocation::{CrlRecord, Kind, PublishError, list_key};
 use crate::store::StoreError;
 
-pub use crate::revocation::{Coding, Contents, Freshness, RootList, Served};
+pub use crate::revocation::{Coding, Contents, Freshness, RootList, Seen, Served};
 
 /// A CRL that is published.
 #[derive(Clone, Debug, PartialEq, Eq)]

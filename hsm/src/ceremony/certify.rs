@@ -135,7 +135,7 @@ fn name(role: &Role) -> &'static str {
     }
 }
 
-const DAY: u64 = 86_400;
+pub(super) const DAY: u64 = 86_400;
 
 /// Clocks of relying parties differ by so much.
 const BACKDATE: u64 = 3600;
