@@ -18,10 +18,11 @@ use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Transport};
+use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
+use crate::revocation::{self, Desk};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
@@ -158,6 +159,18 @@ async fn serve(
         alternate_chains: material.alternate_chains,
         ca: ca.clone(),
         clock: Arc::clone(&clock),
+        revocation: Desk::new(revocation::Parts {
+            ca: ca.clone(),
+            clock: Arc::clone(&clock),
+            crl: config.crl,
+            directory: config.store.path.join("crl"),
+            issuer: Arc::clone(&material.issuer),
+            issuer_key: config.ca.key.clone(),
+            ocsp: config.ocsp,
+            profiles: Arc::clone(&material.profiles),
+            root: material.root_crl,
+            store: store.clone(),
+        }),
         issuer: material.issuer,
         issuer_key: config.ca.key,
         limits: Arc::clone(&limits),
@@ -197,6 +210,9 @@ async fn serve(
     tokio::spawn(ca.follow());
     tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
     tokio::spawn(Arc::clone(&acme).keep_clean());
+    let in_plain =
+        |listener: &&Listener| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki);
+    services.revocation.start(config.listeners.iter().find(in_plain).map(|listener| listener.address.clone()));
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer));
@@ -223,7 +239,8 @@ fn rules(config: &Config, file: &Path) -> Rules {
         Address::Ip(_) => None,
         Address::Unix(path) => directory(path),
     });
-    let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root].into_iter().filter_map(directory);
+    let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root];
+    let read = read.into_iter().chain(config.ca.root_crl.as_deref()).filter_map(directory);
     let system = ["/etc/hosts", "/etc/resolv.conf", "/run/systemd/journal"].map(PathBuf::from);
     Rules {
         user: config.user.clone(),

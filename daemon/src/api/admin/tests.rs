@@ -198,7 +198,7 @@ async fn every_route_refuses_every_wrong_identity_before_it_reads_a_body() {
     let revoked = surface.enrolled(1, None).await;
     let mut record = surface.certificate(&[]).await;
     record.serial = revoked.certificate.as_ref().unwrap().serial.unwrap();
-    record.revoked = Some(Revocation { at: NOW, reason: None, actor: "console".to_owned() });
+    record.revoked = Some(Revocation { at: NOW, reason: None, invalidity: None, actor: "console".to_owned() });
     let mut change = Change::new();
     change.insert(&CERTIFICATES, record.serial.as_bytes(), &record);
     surface.services.store.commit(change).await.unwrap();
