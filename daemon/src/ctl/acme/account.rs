@@ -40,6 +40,7 @@ pub(in super::super) enum Verb {
         #[arg(allow_hyphen_values = true)]
         account: String,
         /// The id of the key
+        #[arg(id = "eab_key", value_name = "KEY")]
         key: String,
     },
 }
