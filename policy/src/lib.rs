@@ -14,6 +14,7 @@ pub mod grant;
 pub mod key;
 pub mod lint;
 pub mod name;
+pub mod ocsp;
 pub mod profile;
 mod punycode;
 pub mod rights;
@@ -21,5 +22,6 @@ pub mod serial;
 pub mod tbs;
 #[cfg(test)]
 mod testing;
+mod time;
 mod tlv;
 pub mod validity;

@@ -137,7 +137,7 @@ impl Contents {
                 }
                 Event::Held { serials, .. } | Event::Revoked { serials, .. } => revoked.extend(serials),
                 Event::Released { serials, .. } => {
-                    serials.iter().for_each(|serial| drop(revoked.remove(serial)));
+                    revoked.retain(|serial| !serials.contains(serial));
                 }
                 _ => {}
             }

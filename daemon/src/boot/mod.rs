@@ -196,6 +196,7 @@ async fn serve(
 
     tokio::spawn(ca.follow());
     tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
+    tokio::spawn(Arc::clone(&acme).keep_clean());
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer));

@@ -176,7 +176,7 @@ pub enum Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Surface {
-    /// `/directory` and `/acme/…`, RFC 8555.
+    /// `/directory` and `/acme/…`, RFC 8555; key authorizations where uPKI's forms are served.
     Acme,
     /// `/admin/v1/…` and `/metrics`.
     Admin,
@@ -190,7 +190,7 @@ impl Surface {
     /// The paths it claims, each with everything below it.
     pub fn paths(self) -> &'static [&'static str] {
         match self {
-            Self::Acme => &["/acme", "/directory"],
+            Self::Acme => &["/acme", "/directory", "/.well-known/acme-challenge"],
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
             Self::Pki => &["/ca"],

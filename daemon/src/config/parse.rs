@@ -151,7 +151,7 @@ fn acme(mut raw: raw::Acme) -> Result<Acme, Wrong> {
             raw.terms_of_service_changed,
             &raw.terms_of_service,
         )?,
-        authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", SECOND..=YEAR)?,
+        authorization_lifetime: duration(raw.authorization_lifetime.as_ref(), "30d", MINUTE..=YEAR)?,
         default_profile,
         order_lifetime: duration(raw.order_lifetime.as_ref(), "7d", MINUTE..=YEAR)?,
         orders,

@@ -42,7 +42,8 @@ pub struct Validation {
 /// Whether DNS answers are validated with DNSSEC (RFC 4035 section 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dnssec {
-    /// With these keys, DNSKEY records in zone file form: for zones that the root does not sign.
+    /// With the keys of the root zone and these, DNSKEY records in zone file form: for zones that the
+    /// root does not sign.
     Anchors(Vec<String>),
     /// They are taken as the resolver gives them.
     Off,

@@ -58,6 +58,10 @@ impl Entropy for TestEntropy {
 /// What goes wrong at the next certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// Nothing happens before [`TestSigner::release`] is called.
+    Hold,
+    /// The same, and then policy says no.
+    HoldAndRefuse,
     /// It is journalled, and the connection ends before the answer.
     LoseAnswer,
     /// The connection ends before anything is done.
@@ -77,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) lines: Vec<String>,
     pub(crate) seal: SealStatus,
     pub(crate) faults: Vec<Fault>,
+    /// Whether a request is held.
+    pub(crate) holding: bool,
     /// Too much is waiting: everything is refused.
     pub(crate) busy: bool,
     pub(crate) signed: usize,
@@ -115,6 +121,7 @@ impl TestSigner {
                 lines: Vec::new(),
                 seal: SealStatus::Unsealed,
                 faults: Vec::new(),
+                holding: false,
                 busy: false,
                 signed: 0,
                 looks: 0,
@@ -157,6 +164,11 @@ impl TestSigner {
         for connection in inner.connections.drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Goes on with the request that is held.
+    pub(crate) fn release(&self) {
+        self.inner().holding = false;
     }
 
     /// Writes an entry.
@@ -243,6 +255,15 @@ impl TestSigner {
         let tbs = TbsCertificate::from_der(&request.tbs).unwrap();
         let serial = tbs.serial().unwrap();
         match fault {
+            Some(Fault::Hold | Fault::HoldAndRefuse) => {
+                self.inner().holding = true;
+                while self.inner().holding {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                if fault == Some(Fault::HoldAndRefuse) {
+                    return Some(Err(Refusal::Policy("the profile says no".into())));
+                }
+            }
             Some(Fault::LoseRequest) => return None,
             Some(Fault::Token) => return Some(Err(Refusal::Token("CKR_DEVICE_ERROR".into()))),
             Some(Fault::Serial) => self.inner().reserved.clear(),

@@ -23,6 +23,13 @@ pub struct Permitted {
 }
 
 impl Permitted {
+    /// Somebody who may do everything, for tests of what lies behind the question.
+    #[cfg(test)]
+    pub(crate) fn for_tests(services: &Services) -> Self {
+        let request_id = RequestId::generate(&services.random).unwrap();
+        Self { who: Actor::Administrator("00".repeat(32)), request_id }
+    }
+
     /// Who acts, in the words of the journal.
     pub fn actor(&self) -> wire::Actor {
         wire::Actor { who: self.who.to_string(), request_id: self.request_id.to_string() }

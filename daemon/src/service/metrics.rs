@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Services;
+use crate::validation::Counts;
 
 /// Counters since the start of the process.
 #[derive(Default)]
@@ -15,6 +16,8 @@ pub struct Metrics {
     certificates: AtomicU64,
     /// By surface and HTTP status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
+    /// What the validator counts.
+    pub validations: Arc<Counts>,
 }
 
 impl Metrics {
@@ -51,6 +54,16 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     writeln!(text, "# TYPE signet_certificates_issued_total counter")?;
     writeln!(text, "signet_certificates_issued_total {}", services.metrics.certificates.load(Ordering::Relaxed))?;
     services.metrics.acme.render(text)?;
+    writeln!(text, "# HELP signet_validations_total Attempts to validate control of a name.")?;
+    writeln!(text, "# TYPE signet_validations_total counter")?;
+    for (method, outcome, count) in services.metrics.validations.attempts() {
+        writeln!(text, "signet_validations_total{{method=\"{method}\",outcome=\"{outcome}\"}} {count}")?;
+    }
+    writeln!(text, "# HELP signet_caa_checks_total Checks of CAA records.")?;
+    writeln!(text, "# TYPE signet_caa_checks_total counter")?;
+    for (outcome, count) in services.metrics.validations.checks() {
+        writeln!(text, "signet_caa_checks_total{{outcome=\"{outcome}\"}} {count}")?;
+    }
     writeln!(text, "# HELP signet_seal_state Which state the CA's seal is in: 1 for that one.")?;
     writeln!(text, "# TYPE signet_seal_state gauge")?;
     let now = services.key_usable().map_or_else(|why| why.word(), |()| "unsealed");

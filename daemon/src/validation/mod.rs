@@ -2,7 +2,9 @@
 //! addresses, redirects. No byte of an answer is interpreted.
 
 pub mod caa;
+pub mod chain;
 mod connect;
+mod counts;
 mod dns01;
 pub mod dns_persist01;
 mod failure;
@@ -25,6 +27,7 @@ use crate::config;
 use failure::printable;
 use resolver::Resolver;
 
+pub use counts::Counts;
 pub use failure::{Failure, FailureKind, Retry};
 
 /// Validates names over the network.
@@ -35,6 +38,7 @@ pub struct Validator {
     tls: Arc<rustls::ClientConfig>,
     /// For tls-alpn-01.
     acme_tls: Arc<rustls::ClientConfig>,
+    counts: Arc<Counts>,
 }
 
 /// What one attempt has to show (RFC 8555 section 8).
@@ -100,7 +104,14 @@ impl Validator {
             resolver: Resolver::new(config, step(config.timeout)),
             tls: Arc::new(tls::unauthenticated()),
             acme_tls: Arc::new(tls::acme_tls()),
+            counts: Arc::default(),
         }
+    }
+
+    /// The same validator, that counts what it does there.
+    #[must_use]
+    pub fn counting(self, counts: Arc<Counts>) -> Self {
+        Self { counts, ..self }
     }
 
     /// Shows control of a name, or why it was not shown. One attempt, within the configured time.
@@ -114,6 +125,7 @@ impl Validator {
                 Err(Failure::new(kind, Retry::Yes, detail))
             }
         };
+        self.counts.validated(attempt.method, &outcome);
         let (name, method) = (attempt.name, attempt.method.as_str());
         match &outcome {
             Ok(Shown { seen: Observation { address, dns }, validator, .. }) => {
@@ -135,20 +147,12 @@ impl Validator {
             let detail = format!("the CAA records for {} could not be had within {seconds} seconds", question.name);
             Err(Failure::new(FailureKind::Caa, Retry::Yes, detail))
         });
+        self.counts.checked(&outcome);
         match &outcome {
             Ok(check) => tracing::debug!(name = %question.name, found = check.found, "CAA allows"),
             Err(failure) => tracing::info!(name = %question.name, detail = failure.detail, "CAA does not allow"),
         }
         outcome
-    }
-
-    /// One attempt of http-01 for a DNS name.
-    pub async fn http01(&self, name: &DnsName, token: &str, expected: &str) -> Result<(), Failure> {
-        let name = Name::Dns(name.clone());
-        let (now, account) = (UnixTime(0), "");
-        let (method, wildcard) = (Method::Http01, Wildcard::No);
-        let attempt = Attempt { name: &name, wildcard, method, token, key_authorization: expected, account, now };
-        self.validate(&attempt).await.map(|_| ())
     }
 
     async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Shown, Failure> {

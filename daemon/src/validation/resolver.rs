@@ -5,7 +5,6 @@
 //! a chain that is too long is a failure and not an empty answer.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,19 +16,18 @@ use hickory_resolver::net::{DnsError, NetError, RetryDnsHandle};
 use hickory_resolver::proto::dnssec::{DnssecSummary, Proof, TrustAnchors};
 use hickory_resolver::proto::op::{DnsRequestOptions, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::serialize::txt::trust_anchor::{Entry, Parser};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use policy::name::DnsName;
 
 use super::caa::CaaRecord;
+use super::chain::{Chain, MAX_ALIASES, Step};
 use super::failure::printable;
 use super::{Failure, FailureKind, Retry};
 use crate::config::{Dnssec, Validation};
 
 /// Most addresses of a name that are tried.
 pub(super) const MAX_ADDRESSES: usize = 8;
-
-/// Most aliases (CNAME) followed for one question. Recursive resolvers give up at about as many.
-const MAX_ALIASES: usize = 10;
 
 /// Times that a name server is asked before it counts as silent.
 const ATTEMPTS: usize = 2;
@@ -176,42 +174,26 @@ impl Resolver {
         // The dot says that the name is whole.
         let asked = Name::from_ascii(format!("{name}."))
             .map_err(|_| Trouble(format!("`{}` is no name for DNS", printable(name, 64))))?;
-        let mut owner = asked.clone();
-        let mut ttl = u32::MAX;
-        let mut aliases = 0;
+        let mut chain = Chain::new(asked, kind);
         loop {
-            let (records, code) = self.exchange(&owner, kind).await?;
-            let before = aliases;
-            loop {
-                let own = || records.iter().filter(|record| record.name == owner);
-                let found: Vec<&Record> = own().filter(|record| record.record_type() == kind).collect();
-                if !found.is_empty() {
-                    let ttl = found.iter().map(|record| record.ttl).fold(ttl, u32::min);
+            let (records, code) = self.exchange(chain.owner(), kind).await?;
+            match chain.step(&records) {
+                Step::Found(found) => {
                     let values = found.into_iter().filter_map(|record| read(&record.data)).collect();
-                    let alias = (owner != asked).then(|| shown(&owner));
-                    return Ok(Answer::Records(Records { values, alias, ttl }));
+                    return Ok(Answer::Records(Records { values, alias: chain.alias(), ttl: chain.ttl() }));
                 }
-                let alias = own().find_map(|record| match &record.data {
-                    RData::CNAME(target) => Some((target.0.clone(), record.ttl)),
-                    _ => None,
-                });
-                let Some((target, lasts)) = alias else { break };
-                aliases += 1;
-                if aliases > MAX_ALIASES {
-                    return Err(Trouble(format!(
-                        "more than {MAX_ALIASES} aliases (CNAME), the last {}",
-                        shown(&owner)
-                    )));
+                Step::Moved if code != ResponseCode::NXDomain => {}
+                Step::Moved | Step::Nothing => {
+                    return Ok(Answer::Nothing(if code == ResponseCode::NXDomain {
+                        "it does not exist (NXDOMAIN)"
+                    } else {
+                        "it has other records only, or none (NODATA)"
+                    }));
                 }
-                ttl = ttl.min(lasts);
-                owner = target;
-            }
-            if aliases == before || code == ResponseCode::NXDomain {
-                return Ok(Answer::Nothing(if code == ResponseCode::NXDomain {
-                    "it does not exist (NXDOMAIN)"
-                } else {
-                    "it has other records only, or none (NODATA)"
-                }));
+                Step::TooLong => {
+                    let last = chain.alias().unwrap_or_default();
+                    return Err(Trouble(format!("more than {MAX_ALIASES} aliases (CNAME), the last {last}")));
+                }
             }
         }
     }
@@ -278,20 +260,24 @@ fn bogus() -> Trouble {
     Trouble("the answer does not pass DNSSEC validation (bogus): look at the signatures of its zone".to_owned())
 }
 
-/// A name as it is written, without the dot at the end.
-fn shown(name: &Name) -> String {
-    printable(name.to_ascii().trim_end_matches('.'), 253)
-}
-
 /// The keys that validation begins with; `None` without DNSSEC.
 fn anchors(dnssec: &Dnssec) -> Result<Option<TrustAnchors>, String> {
-    match dnssec {
-        Dnssec::Off => Ok(None),
-        Dnssec::Root => Ok(Some(TrustAnchors::default())),
-        Dnssec::Anchors(records) => TrustAnchors::from_str(&records.join("\n"))
-            .map(Some)
-            .map_err(|error| format!("dnssec_anchors cannot be read: {error}")),
+    let own: &[String] = match dnssec {
+        Dnssec::Off => return Ok(None),
+        Dnssec::Root => &[],
+        Dnssec::Anchors(records) => records,
+    };
+    let mut anchors = TrustAnchors::default();
+    for record in own {
+        let entries = Parser::new(record.as_str()).parse();
+        for entry in entries.map_err(|error| format!("`{record}` is no DNSKEY record: {error}"))? {
+            match entry {
+                Entry::DNSKEY(key) => anchors.insert_with_name(key.data().public_key(), key.name().into()),
+                _ => return Err(format!("`{record}` is no DNSKEY record")),
+            };
+        }
     }
+    Ok(Some(anchors))
 }
 
 impl std::fmt::Display for Trouble {

@@ -12,10 +12,10 @@ use x509_cert::ext::pkix::crl::dp::{DistributionPoint, IssuingDistributionPoint}
 use x509_cert::ext::pkix::crl::{BaseCrlNumber, CrlNumber, FreshestCrl};
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 
-use super::entry::{Form, write_time};
 use super::{CrlError, Draft, Entry, Scope, unusable};
 use crate::asn1;
 use crate::serial::Serial;
+use crate::time::{Form, write_time};
 use crate::tlv;
 
 /// Writes a TBSCertList (RFC 5280 section 5.1.2) to something that can be written to in two places:

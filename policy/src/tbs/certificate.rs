@@ -1,9 +1,9 @@
 //! Signed certificates, our own and foreign ones.
 
-use der::asn1::Any;
+use der::asn1::{Any, ObjectIdentifier};
 use der::pem::LineEnding;
 use der::{Decode, Encode};
-use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 
 use super::{TbsError, der_error, parse, unusable, validity};
 use crate::asn1::{self, RawCertificate};
@@ -97,6 +97,12 @@ impl Certificate {
     /// The subject's key, if it is of a kind we know.
     pub fn key(&self) -> Result<PublicKey, KeyError> {
         PublicKey::from_spki(&self.spki.to_der().map_err(|_| KeyError::Malformed)?)
+    }
+
+    /// Whether its extended key usage names this purpose.
+    pub(crate) fn has_purpose(&self, purpose: ObjectIdentifier) -> bool {
+        let usage = parse(&self.tbs).ok().and_then(|raw| raw.decode::<ExtendedKeyUsage>());
+        usage.is_some_and(|usage| usage.0.contains(&purpose))
     }
 
     /// SHA-256 of the DER.

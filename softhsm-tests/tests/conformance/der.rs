@@ -21,15 +21,17 @@ pub(crate) enum SubjectName<'a> {
     Email(&'a str),
 }
 
-/// DER of a request for DNS names, with an empty subject.
+/// DER of a request for names, with an empty subject.
 pub(crate) fn csr(key: &Key, names: &[&str]) -> Vec<u8> {
-    CsrDraft {
-        key,
-        common_name: None,
-        names: names.iter().map(|name| SubjectName::Dns(name)).collect(),
-        spoiled: false,
+    CsrDraft { key, common_name: None, names: names.iter().map(|name| SubjectName::of(name)).collect(), spoiled: false }
+        .der()
+}
+
+impl<'a> SubjectName<'a> {
+    /// An address if it is one, else a DNS name.
+    fn of(name: &'a str) -> Self {
+        name.parse().map_or(Self::Dns(name), Self::Address)
     }
-    .der()
 }
 
 impl CsrDraft<'_> {

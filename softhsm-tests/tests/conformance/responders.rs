@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::Acceptor;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// Longest wait for a validator to speak.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -164,11 +165,15 @@ impl Tls {
 
     /// The certificate to show for a server name, its key (PKCS#8), and the protocols to choose from.
     pub(crate) fn offer(&self, server_name: &str, certificate: Vec<u8>, pkcs8: Vec<u8>, protocols: &[&[u8]]) {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
         let key = PrivateKeyDer::Pkcs8(pkcs8.into());
+        let key = provider.key_provider.load_private_key(key).expect("a key");
+        // Not checked against each other: rustls does not read certificates with critical extensions
+        // that it does not know.
+        let shown = CertifiedKey::new(vec![CertificateDer::from(certificate)], key);
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions();
         let config = builder.expect("TLS versions").with_no_client_auth();
-        let mut config = config.with_single_cert(vec![CertificateDer::from(certificate)], key).expect("a key");
+        let mut config = config.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         lock(&self.0).entry(server_name.to_owned()).or_default().config = Some(Arc::new(config));
     }

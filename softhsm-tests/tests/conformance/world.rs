@@ -64,9 +64,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start() -> Self {
+        Self::with(SETTINGS)
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with(settings: &str) -> Self {
         let dns = Server::start(DEFAULT);
-        let options = Options { settings: Some(SETTINGS.into()), dns: Some(dns.address), ..Options::default() };
+        let options = Options { settings: Some(settings.into()), dns: Some(dns.address), ..Options::default() };
         let rig = Rig::start(&options);
+        offer_every_method(&rig);
         let get = |name| rig.environment.get(name).to_owned();
         let tls = tls_config(Path::new(&get("SIGNET_CA_FILE"))).expect("a root certificate");
         let base = get("SIGNET_PUBLIC_URL");
@@ -206,19 +212,40 @@ impl World {
 
     /// Ends signetd by a signal, and waits until its successor is ready.
     pub(crate) fn restart(&self, signal: Signal) {
-        let before = self.rig.service("signetd").pid;
-        self.rig.signal("signetd", signal);
-        wait_until("signetd is back", PATIENCE, || {
-            let service = self.rig.service("signetd");
-            service.pid != before && service.ready
-        })
-        .unwrap_or_else(|error| {
-            let log = std::fs::read_to_string(self.rig.layout.log("signetd")).unwrap_or_default();
-            panic!("{error}: {}", log.lines().rev().take(5).collect::<Vec<_>>().join("\n"))
-        });
-        let ready = || rig::health(&self.rig.layout).is_ok_and(|health| health["ready"] == true);
-        wait_until("the rig is ready", PATIENCE, ready).expect("ready");
+        restart(&self.rig, "signetd", signal);
     }
+}
+
+/// Lets the profiles accept all challenges, and both daemons read them again.
+fn offer_every_method(rig: &Rig) {
+    for profile in ["server", "shortlived"] {
+        let path = rig.layout.config().join("profiles").join(format!("{profile}.toml"));
+        let text = std::fs::read_to_string(&path).expect("a profile");
+        let changed = text.replace(
+            "\"dns-01\", \"tls-alpn-01\"",
+            "\"dns-01\", \"dns-account-01\", \"dns-persist-01\", \"tls-alpn-01\"",
+        );
+        assert_ne!(changed, text, "{}", path.display());
+        std::fs::write(&path, changed).expect("a profile");
+    }
+    restart(rig, "signer-ca", Signal::TERM);
+    restart(rig, "signetd", Signal::TERM);
+}
+
+/// Ends a service by a signal, and waits until its successor and the whole rig are ready.
+fn restart(rig: &Rig, service: &str, signal: Signal) {
+    let before = rig.service(service).pid;
+    rig.signal(service, signal);
+    let back = || {
+        let now = rig.service(service);
+        now.pid.is_some() && now.pid != before && now.ready
+    };
+    wait_until(&format!("{service} is back"), PATIENCE, back).unwrap_or_else(|error| {
+        let log = std::fs::read_to_string(rig.layout.log(service)).unwrap_or_default();
+        panic!("{error}: {}", log.lines().rev().take(5).collect::<Vec<_>>().join("\n"))
+    });
+    let ready = || rig::health(&rig.layout).is_ok_and(|health| health["ready"] == true);
+    wait_until("the rig is ready", PATIENCE, ready).expect("ready");
 }
 
 struct Restored<'w> {

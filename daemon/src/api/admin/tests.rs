@@ -1,3 +1,6 @@
+mod acme_accounts;
+mod acme_orders;
+
 use std::collections::BTreeSet;
 
 use axum::body::{Body, to_bytes};
@@ -148,10 +151,15 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::GET, "/admin/v1/acme/accounts/{account}", Door::Administrators),
     (Method::POST, "/admin/v1/acme/accounts/{account}/bind", Door::Administrators),
     (Method::POST, "/admin/v1/acme/accounts/{account}/deactivate", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/authorizations/{authorization}", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/authorizations/{authorization}/deactivate", Door::Administrators),
     (Method::GET, "/admin/v1/acme/eab", Door::Administrators),
     (Method::POST, "/admin/v1/acme/eab", Door::Administrators),
     (Method::GET, "/admin/v1/acme/eab/{key}", Door::Administrators),
     (Method::POST, "/admin/v1/acme/eab/{key}/revoke", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/orders", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/orders/{order}", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/orders/{order}/cancel", Door::Administrators),
     (Method::GET, "/admin/v1/administrators", Door::Administrators),
     (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
     (Method::GET, "/admin/v1/ca", Door::Everybody),

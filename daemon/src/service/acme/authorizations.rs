@@ -7,6 +7,7 @@ use std::sync::Arc;
 use policy::effects::UnixTime;
 use policy::evidence::Method;
 use policy::name::Name;
+use policy::profile::Profile;
 
 use super::Acme;
 use super::accounts::Account;
@@ -79,19 +80,25 @@ impl Acme {
         if name.is_wildcard() {
             return Err(reject(Rejection::Rejected, "a wildcard cannot be authorized before its order".into()));
         }
+        self.within_bounds(account, std::slice::from_ref(&name), None)?;
         if let Some((id, record)) = self.authorized(&account.id, &name, self.now())? {
             return Ok(PreAuthorized::Found(self.view(&id, record)));
         }
         // Whichever profile the order will name: what none of them takes serves nobody.
         let profiles = self.services.acme.profiles.iter().filter_map(|name| self.services.profiles.get(name));
+        let bounds =
+            |profile: &&Profile| self.within_bounds(account, std::slice::from_ref(&name), Some(profile.name()));
         let fitting: HashSet<Method> = profiles
-            .filter(|profile| profile.allows_name(&name).is_ok())
+            .filter(|profile| profile.allows_name(&name).is_ok() && bounds(profile).is_ok())
             .flat_map(|profile| self.challenges(&name, profile))
             .collect();
         let offered = &self.services.acme.orders.challenges;
         let methods: Vec<Method> = offered.iter().copied().filter(|method| fitting.contains(method)).collect();
         if methods.is_empty() {
-            return Err(reject(Rejection::Rejected, format!("no profile that is offered can certify {name}")));
+            return Err(reject(
+                Rejection::Rejected,
+                format!("no profile that is offered to this account can certify {name}"),
+            ));
         }
         let ordered = Ordered {
             account: &account.id,

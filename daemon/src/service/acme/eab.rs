@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::accounts::Account;
 use super::error::{AcmeError, Rejected, Rejection};
+use super::identifiers::identifier;
 use super::tables::Binding;
 use super::{Acme, Id, Random};
 use crate::store::{Change, CommitError, Table, Versioned};
@@ -202,20 +203,20 @@ pub enum Charge<'a> {
 }
 
 impl Acme {
-    /// Whether the account may order these names from this profile. Asked at newOrder, and again
-    /// before a certificate is signed. An account without an external account key is not bound.
-    pub fn within_bounds(&self, account: &Account, names: &[Name], profile: &str) -> Result<(), AcmeError> {
+    /// Whether the account may order these names, from this profile if it is known yet. Asked at
+    /// newOrder and newAuthz, and again before a certificate is signed. An account without an external
+    /// account key is not bound.
+    pub fn within_bounds(&self, account: &Account, names: &[Name], profile: Option<&str>) -> Result<(), AcmeError> {
         let Some((_, row)) = self.bound_to(account)? else { return Ok(()) };
         let grant = &row.value.grant;
-        grant.allows_profile(profile).map_err(|refusal| AcmeError::InvalidProfile(refusal.why))?;
+        let granted = profile.map_or(Ok(()), |profile| grant.allows_profile(profile));
+        granted.map_err(|refusal| AcmeError::InvalidProfile(refusal.why))?;
         let rejected: Vec<Rejected> = names
             .iter()
             .filter_map(|name| Some((name, grant.allows_name(name).err()?)))
-            .map(|(name, refusal)| Rejected {
-                kind: if matches!(name, Name::Ip(_)) { "ip" } else { "dns" }.to_owned(),
-                value: name.to_string(),
-                why: Rejection::Rejected,
-                detail: refusal.why,
+            .map(|(name, refusal)| {
+                let (kind, value) = identifier(name);
+                Rejected { kind: kind.to_owned(), value, why: Rejection::Rejected, detail: refusal.why }
             })
             .collect();
         if rejected.is_empty() { Ok(()) } else { Err(AcmeError::RejectedIdentifiers(rejected)) }
@@ -326,4 +327,11 @@ pub(super) fn is_id(text: &str) -> bool {
 
 pub(super) fn busy() -> AcmeError {
     AcmeError::Unavailable("too many requests change the same external account key: try again".into())
+}
+
+/// Whether there is any MAC key.
+#[cfg(test)]
+pub(crate) fn has_secret(store: &crate::store::Store) -> bool {
+    use std::ops::Bound::Unbounded;
+    !store.scan(&EAB_SECRETS, (Unbounded, Unbounded), 1, false).unwrap().is_empty()
 }

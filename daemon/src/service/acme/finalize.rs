@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::Acme;
 use super::accounts::Account;
+use super::eab::Charge;
 use super::error::AcmeError;
 use super::orders::{Order, OrderStatus, WhyInvalid};
 use crate::issuance::Submission;
@@ -86,6 +87,9 @@ impl Acme {
             }
             Err(error) => return drop(answer.send(Err(error))),
         };
+        if let Err(error) = self.charge(account, Charge::Certificate(id)).await {
+            return drop(answer.send(Err(error)));
+        }
         let outcome = {
             let mut work = std::pin::pin!(self.issue(&submission));
             let processing = match timeout(self.services.acme.orders.finalize_patience, &mut work).await {
@@ -128,7 +132,7 @@ impl Acme {
         // A profile that was taken away since (P-03).
         let profile = self.profile(Some(&order.record.profile))?;
         let names = order.record.names.clone();
-        self.within_bounds(account, &names, profile.name())?;
+        self.within_bounds(account, &names, Some(profile.name()))?;
         csr_matches(csr, &names).map_err(|refusal| AcmeError::BadCsr(refusal.why))?;
         let key = csr.key();
         profile.allows_key(key).map_err(|refusal| AcmeError::BadCsr(refusal.why))?;

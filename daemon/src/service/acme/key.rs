@@ -11,7 +11,7 @@ use policy::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// JWS algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1).
+/// JWS algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// EdDSA with Ed25519
@@ -26,14 +26,14 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm that is accepted, by its JWS name.
-    pub const NAMES: [&'static str; 4] = ["ES256", "ES384", "EdDSA", "RS256"];
+    pub const NAMES: [&'static str; 5] = ["ES256", "ES384", "EdDSA", "Ed25519", "RS256"];
 
     /// The algorithm of that JWS name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "ES256" => Some(Self::Es256),
             "ES384" => Some(Self::Es384),
-            "EdDSA" => Some(Self::EdDsa),
+            "EdDSA" | "Ed25519" => Some(Self::EdDsa),
             "RS256" => Some(Self::Rs256),
             _ => None,
         }

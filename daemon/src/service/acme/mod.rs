@@ -17,12 +17,15 @@ pub mod key;
 pub mod key_change;
 pub mod nonce;
 pub mod orders;
+pub mod oversight;
 pub mod records;
+mod removal;
 pub mod renewal;
 pub mod revoke;
 mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
+mod upki;
 mod validations;
 
 use std::collections::HashMap;
@@ -86,7 +89,7 @@ impl Acme {
             ca_keys,
             chains,
             finalizing: Mutex::new(HashMap::new()),
-            validator: Arc::new(Validator::new(&services.validation)),
+            validator: Arc::new(Validator::new(&services.validation).counting(services.metrics.validations.clone())),
             validations: Validations::default(),
             network: Arc::new(Semaphore::new(PARALLEL_ATTEMPTS)),
             services,

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use super::accounts::Account;
+use super::eab::Charge;
 use super::error::AcmeError;
 use super::identifiers::{Identifier, cut};
 use super::records::{AuthorizationRecord, AuthorizationStatus, Challenge, ChallengeState};
@@ -103,7 +104,7 @@ impl Acme {
     pub async fn new_order(&self, account: &Account, wish: NewOrder) -> Result<Order, AcmeError> {
         let profile = self.profile(wish.profile.as_deref())?;
         let names = self.orderable(&wish.identifiers, profile)?;
-        self.within_bounds(account, &names, profile.name())?;
+        self.within_bounds(account, &names, Some(profile.name()))?;
         let now = self.now();
         profile
             .allows_validity(wish.requested, self.services.issuer.validity(), now)
@@ -156,8 +157,12 @@ impl Acme {
         change.insert(&ORDERS, &id, &record);
         change.put(&ACCOUNT_ORDERS, format!("{}/{id}", account.id), &());
         change.put(&ORDERS_BY_END, by_end(expires, &id), &());
+        self.charge(account, Charge::Order).await?;
         match self.services.store.commit(change).await {
-            Ok(()) => Ok(Order { id, record, status }),
+            Ok(()) => {
+                self.services.metrics.acme.order_created();
+                Ok(Order { id, record, status })
+            }
             Err(CommitError::Conflict(_)) if record.replaces.is_some() => Err(AcmeError::AlreadyReplaced),
             Err(error) => Err(error.into()),
         }

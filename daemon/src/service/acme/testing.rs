@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
-        Self::over(directory, TestClock::new(), signer, store, Web::start(), acme, rate_limits).await
+        Self::over(directory, TestClock::new(), signer, store, Web::start(), acme, rate_limits, |_| {}).await
     }
 
     /// The daemon crashes and starts again over the same store and signer. The old tasks are still
@@ -73,7 +74,15 @@ impl World {
         let mut offer = services.acme.clone();
         configure(&mut offer);
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web, offer, rate_limits).await
+        Self::over(directory, clock, signer, store, web, offer, rate_limits, |_| {}).await
+    }
+
+    /// The same, with other services afterwards.
+    pub(crate) async fn reassemble(self, adjust: impl FnOnce(&mut Services)) -> Self {
+        let Self { directory, clock, signer, store, services, acme, web, rate_limits } = self;
+        let offer = services.acme.clone();
+        drop((services, acme));
+        Self::over(directory, clock, signer, store, web, offer, rate_limits, adjust).await
     }
 
     /// An attempt at this order was given up, and was journalled after that with the certificate
@@ -97,6 +106,7 @@ impl World {
         web: Web,
         acme: config::Acme,
         rate_limits: config::RateLimits,
+        adjust: impl FnOnce(&mut Services),
     ) -> Self {
         let ca = Ca::new(signer.client(), store.clone());
         let _ = ca.catch_up().await;
@@ -105,7 +115,7 @@ impl World {
         let fresh = text("server").replace("max_age = \"30d\"", "max_age = \"1d\"");
         let profiles = [("server", text("server")), ("shortlived", text("shortlived")), ("fresh", fresh)]
             .map(|(name, text)| (name.to_owned(), Profile::from_toml(&file(name), &text).unwrap()));
-        let services = Arc::new(Services {
+        let mut services = Services {
             acme,
             alternate_chains: Vec::new(),
             ca,
@@ -122,7 +132,9 @@ impl World {
             store: store.clone(),
             validation: web.validation(),
             vitals: Default::default(),
-        });
+        };
+        adjust(&mut services);
+        let services = Arc::new(services);
         let acme = Acme::start(services.clone()).await.unwrap();
         Self { directory, clock, signer, store, services, acme, web, rate_limits }
     }
@@ -147,6 +159,8 @@ fn offer() -> config::Acme {
 pub(crate) struct Web {
     pub(crate) http: SocketAddr,
     pub(crate) dns: SocketAddr,
+    /// Data of DNS records beside the addresses, by name and type.
+    pub(crate) records: Records,
     /// Whole answers, by path. What is not there is 404.
     pub(crate) answers: Arc<Mutex<HashMap<String, String>>>,
 }
@@ -155,9 +169,11 @@ impl Web {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let answers: Arc<Mutex<HashMap<String, String>>> = Arc::default();
+        let records = Records::default();
         let web = Self {
             http: listener.local_addr().unwrap(),
-            dns: resolver([(".", vec![Ipv4Addr::LOCALHOST])].into()),
+            dns: resolver_with([(".", vec![Ipv4Addr::LOCALHOST])].into(), records.clone()),
+            records,
             answers: answers.clone(),
         };
         std::thread::spawn(move || {
@@ -188,6 +204,18 @@ impl Web {
         self.answers.lock().unwrap().insert(path.to_owned(), answer);
     }
 
+    /// Adds a TXT record.
+    pub(crate) fn put_txt(&self, name: &str, text: &str) {
+        let data = [&[text.len() as u8], text.as_bytes()].concat();
+        self.records.lock().unwrap().entry((name.to_owned(), 16)).or_default().push(data);
+    }
+
+    /// Adds a CAA record.
+    pub(crate) fn put_caa(&self, name: &str, tag: &str, value: &str) {
+        let data = [&[0, tag.len() as u8], tag.as_bytes(), value.as_bytes()].concat();
+        self.records.lock().unwrap().entry((name.to_owned(), 257)).or_default().push(data);
+    }
+
     pub(crate) fn validation(&self) -> config::Validation {
         config::Validation {
             allowed_networks: config::AllowedNetworks::Only(vec!["127.0.0.0/8".parse().unwrap()]),
@@ -205,8 +233,16 @@ impl Web {
     }
 }
 
+/// Data of DNS records, by name and type.
+pub(crate) type Records = Arc<Mutex<HashMap<(String, u16), Vec<Vec<u8>>>>>;
+
 /// A DNS server with A records: the name's own, or those of `.`; a name with none does not exist.
 pub(crate) fn resolver(records: HashMap<&'static str, Vec<Ipv4Addr>>) -> SocketAddr {
+    resolver_with(records, Records::default())
+}
+
+/// The same, with records of other types.
+pub(crate) fn resolver_with(records: HashMap<&'static str, Vec<Ipv4Addr>>, others: Records) -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -223,13 +259,17 @@ pub(crate) fn resolver(records: HashMap<&'static str, Vec<Ipv4Addr>>) -> SocketA
             let question = &query[12..at + 5];
             let name = labels.join(".");
             let known = records.get(name.as_str()).or(records.get(".")).cloned().unwrap_or_default();
-            let found = if query[at + 1..at + 3] == [0, 1] { known.clone() } else { Vec::new() };
+            let kind = u16::from_be_bytes([query[at + 1], query[at + 2]]);
+            let found = match kind {
+                1 => known.iter().map(|address| address.octets().to_vec()).collect(),
+                kind => others.lock().unwrap().get(&(name, kind)).cloned().unwrap_or_default(),
+            };
             let code = if known.is_empty() { 3 } else { 0 };
             let mut reply = vec![query[0], query[1], 0x81, 0x80 | code, 0, 1, 0, found.len() as u8, 0, 0, 0, 0];
             reply.extend(question);
-            for address in found {
-                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
-                reply.extend(address.octets());
+            for data in found {
+                reply.extend([0xc0, 12, query[at + 1], query[at + 2], 0, 1, 0, 0, 0, 0, 0, data.len() as u8]);
+                reply.extend(data);
             }
             let _ = socket.send_to(&reply, peer);
         }
@@ -237,7 +277,7 @@ pub(crate) fn resolver(records: HashMap<&'static str, Vec<Ipv4Addr>>) -> SocketA
     address
 }
 
-/// A certification request for these DNS names, with a fresh P-256 key.
+/// A certification request for these names, with a fresh P-256 key.
 pub(crate) fn csr(names: &[&str]) -> Vec<u8> {
     csr_with(&fresh_key(), names)
 }
@@ -250,7 +290,12 @@ pub(crate) fn csr_with(key: &EcdsaKeyPair, names: &[&str]) -> Vec<u8> {
     const EXTENSION_REQUEST: [u8; 11] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
     const SUBJECT_ALT_NAME: [u8; 5] = [6, 3, 0x55, 0x1d, 0x11];
     const ECDSA_SHA256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
-    let names: Vec<u8> = names.iter().flat_map(|name| tlv(0x82, &[name.as_bytes()])).collect();
+    let general_name = |name: &&str| match name.parse() {
+        Ok(IpAddr::V4(address)) => tlv(0x87, &[&address.octets()]),
+        Ok(IpAddr::V6(address)) => tlv(0x87, &[&address.octets()]),
+        Err(_) => tlv(0x82, &[name.as_bytes()]),
+    };
+    let names: Vec<u8> = names.iter().flat_map(general_name).collect();
     let san = tlv(0x30, &[&SUBJECT_ALT_NAME, &tlv(4, &[&tlv(0x30, &[&names])])]);
     let attribute = tlv(0x30, &[&EXTENSION_REQUEST, &tlv(0x31, &[&tlv(0x30, &[&san])])]);
     let spki = p256_spki(key.public_key().as_ref());
@@ -288,4 +333,22 @@ pub(crate) async fn interrupt(store: &Store, id: &str) {
 /// Whether the validation of an authorization is under way, or to be taken up again.
 pub(crate) fn is_validating(store: &Store, id: &str) -> bool {
     store.get(&super::tables::VALIDATING, super::authorizations::validation_key(id, Method::Http01)).unwrap().is_some()
+}
+
+/// How many rows there are: orders, orders under way, orders of accounts, authorizations, authorized
+/// names, tokens.
+pub(crate) fn rows(store: &Store) -> [usize; 6] {
+    use super::tables::{ACCOUNT_ORDERS, AUTHORIZATIONS, AUTHORIZED_NAMES, CHALLENGE_TOKENS};
+    use crate::issuance::orders::{ORDERS, UNDERWAY};
+    fn count<T: serde::de::DeserializeOwned>(store: &Store, table: &store::Table<T>) -> usize {
+        store.scan(table, (Bound::Unbounded, Bound::Unbounded), 100_000, false).unwrap().len()
+    }
+    [
+        count(store, &ORDERS),
+        count(store, &UNDERWAY),
+        count(store, &ACCOUNT_ORDERS),
+        count(store, &AUTHORIZATIONS),
+        count(store, &AUTHORIZED_NAMES),
+        count(store, &CHALLENGE_TOKENS),
+    ]
 }

@@ -17,7 +17,7 @@ use super::authorizations::{full_name, validation_key};
 use super::error::AcmeError;
 use super::orders::by_end;
 use super::records::AuthorizationRecord;
-use super::tables::{ACCOUNTS, AUTHORIZATIONS, AUTHORIZATIONS_BY_END, AUTHORIZED_NAMES, VALIDATING};
+use super::tables::{ACCOUNTS, AUTHORIZATIONS, AUTHORIZATIONS_BY_END, AUTHORIZED_NAMES, AccountStatus, VALIDATING};
 use crate::service::limits::{MAX_VALIDATIONS, Turn};
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::{Attempt, CaaQuestion, Failure, FailureKind, Retry, Shown};
@@ -167,6 +167,9 @@ impl Acme {
         let Some(account) = self.services.store.get(&ACCOUNTS, &record.account)? else {
             return Ok(Err(refused("the account is gone")));
         };
+        if account.value.status != AccountStatus::Valid {
+            return Ok(Err(refused("the account was ended")));
+        }
         let Some(challenge) = record.challenge(method) else {
             return Ok(Err(refused("the challenge is gone")));
         };

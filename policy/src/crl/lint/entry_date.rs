@@ -4,7 +4,7 @@
 //! Effective since May 2008.
 
 use super::{EntryLint, EntrySubject, ensure};
-use crate::crl::entry::{Form, write_time};
+use crate::time::{Form, write_time};
 use crate::tlv;
 
 pub(super) const LINT: EntryLint = EntryLint { name: "entry_date", rule: "RFC 5280 section 5.1.2.6", check };

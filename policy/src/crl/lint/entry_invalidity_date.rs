@@ -3,8 +3,9 @@
 //! Effective since May 2008.
 
 use super::{EntryLint, EntrySubject, ensure};
-use crate::crl::entry::{Form, INVALIDITY_DATE, write_time};
+use crate::crl::entry::INVALIDITY_DATE;
 use crate::crl::raw_entry::RawTime;
+use crate::time::{Form, write_time};
 use crate::tlv;
 
 pub(super) const LINT: EntryLint = EntryLint { name: "entry_invalidity_date", rule: "RFC 5280 section 5.3.2", check };

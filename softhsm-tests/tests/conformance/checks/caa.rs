@@ -40,10 +40,10 @@ fn issue(peer: &mut Peer<'_>, name: &str, kind: &str) -> Result<(), Value> {
     if end["status"] == "valid" { Ok(()) } else { Err(end["error"].clone()) }
 }
 
-/// Whether `name` with these lines (NAME stands for it) can be issued for.
+/// Whether `name` with these lines (`@` stands for it) can be issued for.
 #[track_caller]
 fn judged(peer: &mut Peer<'_>, name: &str, kind: &str, lines: &str, allowed: bool) {
-    peer.world.dns.add(&lines.replace("NAME", name.trim_start_matches("*.")).replace("ACCOUNT", &peer.kid()));
+    peer.world.dns.add(&lines.replace('@', name.trim_start_matches("*.")).replace("ACCOUNT", &peer.kid()));
     match (issue(peer, name, kind), allowed) {
         (Ok(()), true) => {}
         (Err(error), false) => {
@@ -98,26 +98,26 @@ fn the_first_set_that_is_not_empty_decides(world: &World) {
 fn issue_and_issuewild_decide_for_names_and_wildcards(world: &World) {
     let mut peer = world.account();
     let plain = [
-        ("NAME CAA 0 issue ca.example.test", true),
-        ("NAME CAA 0 ISSUE CA.Example.TEST", true),
-        ("NAME CAA 0 issue \" ca.example.test ; \"", true),
-        ("NAME CAA 0 issue other.example.test\nNAME CAA 0 issue ca.example.test", true),
-        ("NAME CAA 0 issue ;", false),
-        ("NAME CAA 0 issue \"\"", false),
-        ("NAME CAA 0 issue other.example.test", false),
-        ("NAME CAA 0 issue x.ca.example.test", false),
-        ("NAME CAA 0 issuewild ;", true),
-        ("NAME CAA 0 iodef mailto:a@example.test", true),
+        ("@ CAA 0 issue ca.example.test", true),
+        ("@ CAA 0 ISSUE CA.Example.TEST", true),
+        ("@ CAA 0 issue \" ca.example.test ; \"", true),
+        ("@ CAA 0 issue other.example.test\n@ CAA 0 issue ca.example.test", true),
+        ("@ CAA 0 issue ;", false),
+        ("@ CAA 0 issue \"\"", false),
+        ("@ CAA 0 issue other.example.test", false),
+        ("@ CAA 0 issue x.ca.example.test", false),
+        ("@ CAA 0 issuewild ;", true),
+        ("@ CAA 0 iodef https://report.example.test/", true),
     ];
     for (lines, allowed) in plain {
         judged(&mut peer, &world.name("issue"), "http-01", lines, allowed);
     }
     let wild = [
-        ("NAME CAA 0 issuewild ca.example.test", true),
-        ("NAME CAA 0 issue ca.example.test", true),
-        ("NAME CAA 0 issue ca.example.test\nNAME CAA 0 issuewild ;", false),
-        ("NAME CAA 0 issue ;\nNAME CAA 0 issuewild ca.example.test", true),
-        ("NAME CAA 0 issue ;", false),
+        ("@ CAA 0 issuewild ca.example.test", true),
+        ("@ CAA 0 issue ca.example.test", true),
+        ("@ CAA 0 issue ca.example.test\n@ CAA 0 issuewild ;", false),
+        ("@ CAA 0 issue ;\n@ CAA 0 issuewild ca.example.test", true),
+        ("@ CAA 0 issue ;", false),
     ];
     for (lines, allowed) in wild {
         judged(&mut peer, &format!("*.{}", world.name("issuewild")), "dns-01", lines, allowed);
@@ -127,12 +127,12 @@ fn issue_and_issuewild_decide_for_names_and_wildcards(world: &World) {
 fn unknown_critical_tags_refuse(world: &World) {
     let mut peer = world.account();
     for (lines, allowed) in [
-        ("NAME CAA 128 future x\nNAME CAA 0 issue ca.example.test", false),
-        ("NAME CAA 0 future x\nNAME CAA 0 issue ca.example.test", true),
-        ("NAME CAA 0 future x", true),
-        ("NAME CAA 128 issue ca.example.test", true),
+        ("@ CAA 128 future x\n@ CAA 0 issue ca.example.test", false),
+        ("@ CAA 0 future x\n@ CAA 0 issue ca.example.test", true),
+        ("@ CAA 0 future x", true),
+        ("@ CAA 128 issue ca.example.test", true),
         // Only bit 0 says so (RFC 8659 section 4.1).
-        ("NAME CAA 1 future x\nNAME CAA 0 issue ca.example.test", true),
+        ("@ CAA 1 future x\n@ CAA 0 issue ca.example.test", true),
     ] {
         judged(&mut peer, &world.name("critical"), "http-01", lines, allowed);
     }
@@ -141,11 +141,11 @@ fn unknown_critical_tags_refuse(world: &World) {
 fn failures_of_dns_refuse(world: &World) {
     let mut peer = world.account();
     for (lines, allowed) in [
-        ("NAME SERVFAIL CAA", false),
-        ("NAME REFUSED CAA", false),
-        ("NAME GARBAGE CAA", false),
-        ("NAME SILENT CAA", false),
-        ("NAME NXDOMAIN CAA", true),
+        ("@ SERVFAIL CAA", false),
+        ("@ REFUSED CAA", false),
+        ("@ GARBAGE CAA", false),
+        ("@ SILENT CAA", false),
+        ("@ NXDOMAIN CAA", true),
         ("", true),
     ] {
         judged(&mut peer, &world.name("failure"), "http-01", lines, allowed);
@@ -159,13 +159,13 @@ fn failures_of_dns_refuse(world: &World) {
 fn accounturi_is_the_accounts_url(world: &World) {
     let mut peer = world.account();
     for (lines, allowed) in [
-        ("NAME CAA 0 issue \"ca.example.test; accounturi=ACCOUNT\"", true),
-        ("NAME CAA 0 issue \"ca.example.test;accounturi=ACCOUNT\"", true),
-        ("NAME CAA 0 issue \"ca.example.test; accounturi=ACCOUNTx\"", false),
-        ("NAME CAA 0 issue \"ca.example.test; accounturi=https://elsewhere.example.test/acme/account/1\"", false),
-        ("NAME CAA 0 issue \"ca.example.test; accounturi=\"", false),
+        ("@ CAA 0 issue \"ca.example.test; accounturi=ACCOUNT\"", true),
+        ("@ CAA 0 issue \"ca.example.test;accounturi=ACCOUNT\"", true),
+        ("@ CAA 0 issue \"ca.example.test; accounturi=ACCOUNTx\"", false),
+        ("@ CAA 0 issue \"ca.example.test; accounturi=https://elsewhere.example.test/acme/account/1\"", false),
+        ("@ CAA 0 issue \"ca.example.test; accounturi=\"", false),
         (
-            "NAME CAA 0 issue \"ca.example.test; accounturi=https://other.test/\"\nNAME CAA 0 issue \"ca.example.test; accounturi=ACCOUNT\"",
+            "@ CAA 0 issue \"ca.example.test; accounturi=https://other.test/\"\n@ CAA 0 issue \"ca.example.test; accounturi=ACCOUNT\"",
             true,
         ),
     ] {
@@ -175,7 +175,7 @@ fn accounturi_is_the_accounts_url(world: &World) {
 
 fn validationmethods_lists_the_method(world: &World) {
     let mut peer = world.account();
-    let of = |parameters: &str| format!("NAME CAA 0 issue \"ca.example.test; {parameters}\"");
+    let of = |parameters: &str| format!("@ CAA 0 issue \"ca.example.test; {parameters}\"");
     for (parameters, kind, allowed) in [
         ("validationmethods=http-01", "http-01", true),
         ("validationmethods=http-01", "dns-01", false),

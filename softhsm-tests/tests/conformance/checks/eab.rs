@@ -1,6 +1,7 @@
 //! External account binding (RFC 8555 section 7.3.4).
 
 use serde_json::{Value, json};
+use softhsm_tests::acme::Answer;
 
 use crate::jose::{Key, decode, encode, flattened, mac};
 use crate::peer::{Judged, Peer, text};
@@ -41,7 +42,7 @@ trait RefusedAs {
     fn refused_as(&self, kind: &str);
 }
 
-impl RefusedAs for softhsm_tests::acme::Answer {
+impl RefusedAs for Answer {
     #[track_caller]
     fn refused_as(&self, kind: &str) {
         let problem = self.refused();
@@ -68,6 +69,12 @@ impl MacKey {
         self.bind_with(peer, "HS256", |_, _| {})
     }
 
+    /// newAccount with it.
+    fn register(&self, peer: &mut Peer<'_>) -> Answer {
+        let binding = self.bind(peer);
+        register(peer, &binding)
+    }
+
     fn bind_with(&self, peer: &Peer<'_>, algorithm: &str, alter: impl Fn(&mut Value, &mut Value)) -> Value {
         let mut header = json!({"alg": algorithm, "kid": self.id, "url": peer.world.url("newAccount")});
         let mut payload = peer.key.jwk();
@@ -76,7 +83,7 @@ impl MacKey {
     }
 }
 
-fn register(peer: &mut Peer<'_>, binding: &Value) -> softhsm_tests::acme::Answer {
+fn register(peer: &mut Peer<'_>, binding: &Value) -> Answer {
     let payload = json!({"termsOfServiceAgreed": true, "externalAccountBinding": binding});
     peer.post(&peer.world.url("newAccount"), &payload)
 }
@@ -98,7 +105,8 @@ fn a_binding_is_verified_in_full_and_shown_as_it_was_sent(world: &World) {
         ("no MAC algorithm", &|header, _| header["alg"] = json!("none")),
     ];
     for (what, alter) in wrong {
-        let answer = register(&mut peer, &key.bind_with(&peer, "HS256", alter));
+        let binding = key.bind_with(&peer, "HS256", alter);
+        let answer = register(&mut peer, &binding);
         assert!((400..500).contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
         answer.refused();
     }
@@ -132,13 +140,13 @@ fn a_binding_is_verified_in_full_and_shown_as_it_was_sent(world: &World) {
 fn a_key_binds_one_account_unless_it_may_bind_more(world: &World) {
     let once = MacKey::make(world, &[]);
     let mut first = world.stranger();
-    assert_eq!(register(&mut first, &once.bind(&first)).status, 201);
+    assert_eq!(once.register(&mut first).status, 201);
     let mut second = world.stranger();
-    register(&mut second, &once.bind(&second)).refused();
+    once.register(&mut second).refused();
     let more = MacKey::make(world, &["--reusable", "--name", ".bound.example.test"]);
     for _ in 0..2 {
         let mut peer = world.stranger();
-        let answer = register(&mut peer, &more.bind(&peer));
+        let answer = more.register(&mut peer);
         assert_eq!(answer.status, 201, "{}", answer.text());
         peer.kid = Some(answer.location());
         peer.order(&["a.bound.example.test"]);
@@ -149,5 +157,5 @@ fn a_key_binds_one_account_unless_it_may_bind_more(world: &World) {
     let revoked = MacKey::make(world, &[]);
     world.signetctl(&["acme", "eab", "revoke", &revoked.id]);
     let mut peer = world.stranger();
-    register(&mut peer, &revoked.bind(&peer)).refused();
+    revoked.register(&mut peer).refused();
 }

@@ -44,7 +44,6 @@ pub(crate) const ALONE: &[(&str, &[Check])] = &[
     ("http01", http01::alone::CHECKS),
     ("limits", limits::CHECKS),
     ("nonces", nonces::alone::CHECKS),
-    ("orders", orders::alone::CHECKS),
     ("renewal", renewal::alone::CHECKS),
     ("overall", overall::CHECKS),
 ];

@@ -29,40 +29,6 @@ crate::checks! {
     "A-092" => urls_cannot_be_guessed,
 }
 
-pub(crate) mod alone {
-    //! What needs short lifetimes.
-    use softhsm_tests::wait::wait_until;
-
-    use super::*;
-    use crate::peer::PATIENCE;
-
-    crate::checks! {
-        "A-063 A-097" => what_has_expired_can_be_used_no_more,
-    }
-
-    fn what_has_expired_can_be_used_no_more(world: &World) {
-        let settings = r#"
-            [acme]
-            order_lifetime = "60s"
-            authorization_lifetime = "3s"
-        "#;
-        let (mut peer, name) = (world.account(), world.name("expired"));
-        world.with_settings(settings, || {
-            let order = peer.order(&[&name]);
-            peer.prove(&order);
-            let url = texts(&order.object["authorizations"])[0].clone();
-            wait_until("the authorization expires", PATIENCE, || peer.read(&url)["status"] != "valid").expect("expiry");
-            assert_eq!(peer.read(&url)["status"], "expired");
-            peer.finalize(&order, &csr(&Key::p256(), &[&name])).problem(403, "orderNotReady");
-            assert_eq!(peer.read(&order.url)["status"], "invalid");
-            let pending = peer.order(&[&world.name("expired")]);
-            let url = texts(&pending.object["authorizations"])[0].clone();
-            wait_until("the pending one expires", PATIENCE, || peer.read(&url)["status"] == "invalid").expect("expiry");
-            assert_eq!(peer.read(&pending.url)["status"], "invalid");
-        });
-    }
-}
-
 fn refused_identifiers_are_listed_as_subproblems(world: &World) {
     let mut peer = world.account();
     let ask = |peer: &mut Peer<'_>, identifiers: Value| {
@@ -423,7 +389,7 @@ fn an_order_is_ready_when_all_is_proved_and_invalid_when_anything_failed(world: 
     let names = [world.name("a"), world.name("b")];
     let order = peer.order(&[&names[0], &names[1]]);
     let urls = texts(&order.object["authorizations"]);
-    let mut respond = |peer: &mut Peer<'_>, url: &str, right: bool| {
+    let respond = |peer: &mut Peer<'_>, url: &str, right: bool| {
         let authorization = peer.read(url);
         let one = challenge(&authorization, "http-01");
         let token = text(&one["token"]);
@@ -493,8 +459,7 @@ fn a_deactivated_authorization_is_good_for_nothing(world: &World) {
     assert_eq!(peer.done(&url, &json!({"status": "deactivated"}))["status"], "deactivated");
     let one = challenge(&authorization, "http-01");
     world.http.offer(&text(&one["token"]), peer.key_authorization(&text(&one["token"])));
-    let answer = peer.post(&text(&one["url"]), &json!({}));
-    assert!(answer.status >= 400 || answer.json()["status"] == "invalid", "{}", answer.text());
+    peer.post(&text(&one["url"]), &json!({}));
     assert_eq!(peer.read(&url)["status"], "deactivated");
     assert!(world.http.asked(&text(&one["token"])).is_empty(), "nothing was validated");
 }

@@ -102,6 +102,18 @@ impl Client {
         self.post_text(path, "").await
     }
 
+    /// POST-as-GET for a media type.
+    pub(super) async fn read_accepting(&self, path: &str, accept: &str) -> Answer {
+        let body = self.sign(&self.header(path).await, "").to_string();
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("content-type", "application/jose+json")
+            .header("accept", accept)
+            .body(Body::from(body));
+        self.answer(request.unwrap()).await
+    }
+
     pub(super) async fn post_text(&self, path: &str, payload: &str) -> Answer {
         let path = path.strip_prefix(BASE).unwrap_or(path);
         let header = self.header(path).await;
@@ -120,7 +132,11 @@ impl Client {
         let path = path.strip_prefix(BASE).unwrap_or(path);
         let request =
             Request::builder().method(method).uri(path).header("content-type", media_type).body(Body::from(body));
-        let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
+        self.answer(request.unwrap()).await
+    }
+
+    pub(super) async fn answer(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
@@ -173,7 +189,11 @@ impl Client {
         let order = self.ready_order(world, names).await;
         let answer = self.finalize(&order, &crate::service::acme::testing::csr(names)).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        answer.json()["certificate"].as_str().unwrap().to_owned()
+        let mut shown = answer.json();
+        while shown["status"] == "processing" {
+            shown = self.read(&order).await.json();
+        }
+        shown["certificate"].as_str().unwrap().to_owned()
     }
 
     pub(super) async fn finalize(&self, order: &str, csr: &[u8]) -> Answer {

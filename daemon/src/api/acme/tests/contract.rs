@@ -8,8 +8,9 @@ use super::client::{Answer, Client, encode};
 use crate::service::acme::testing::{BASE, World, csr, csr_with, fresh_key};
 
 /// Every resource that takes POST, with ids that name nothing.
-pub(super) const POST_PATHS: [&str; 13] = [
+pub(super) const POST_PATHS: [&str; 14] = [
     "/acme/new-account",
+    "/acme/key-change",
     "/acme/new-order",
     "/acme/revoke-cert",
     "/acme/account/none",
@@ -154,6 +155,8 @@ async fn every_resource_refuses_what_breaks_the_rules_of_jws() {
             assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"), "{path}");
             assert_eq!(answer.error(), "malformed");
         }
+        let answer = client.plain("HEAD", path).await;
+        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"), "{path}");
     }
 }
 
@@ -161,7 +164,7 @@ fn both(client: &Client, by_key: bool) -> Value {
     if by_key { client.kid.clone().into() } else { client.jwk() }
 }
 
-fn expect(answer: &Answer, status: StatusCode, kind: &str, what: &str) {
+pub(super) fn expect(answer: &Answer, status: StatusCode, kind: &str, what: &str) {
     assert_eq!((answer.status, answer.error().as_str()), (status, kind), "{what}: {:?}", answer.json());
     let problem = answer.json();
     assert_eq!(problem["status"], status.as_u16(), "{what}");

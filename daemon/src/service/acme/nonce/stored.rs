@@ -77,7 +77,7 @@ impl Stored {
         }
         let mut change = Change::new();
         change.insert(&USED, unique, &());
-        if self.taken.fetch_add(1, Ordering::Relaxed) % PRUNE == 0 {
+        if self.taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE) {
             self.prune(&mut change, now)?;
         }
         match self.services.store.commit(change).await {
