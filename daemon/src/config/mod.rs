@@ -4,6 +4,7 @@ mod accounts;
 mod networks;
 mod orders;
 mod parse;
+mod rate_limits;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use orders::Orders;
 pub use parse::ConfigError;
+pub use rate_limits::{Rate, RateError, RateLimits, Renewals};
 pub use validation::{Dnssec, Validation};
 
 /// Version of the file's format; the file says `version = 1`.
@@ -41,6 +43,8 @@ pub struct Config {
     pub log: String,
     /// Base URL under which clients reach the daemon, without a slash at the end.
     pub public_url: String,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimits,
     /// `[signers]`
     pub signers: Signers,
     /// `[store]`

@@ -24,6 +24,8 @@ pub(super) struct File {
     pub(super) listeners: Vec<Spanned<Listener>>,
     pub(super) log: Option<Spanned<String>>,
     pub(super) public_url: Spanned<String>,
+    #[serde(default)]
+    pub(super) rate_limits: super::rate_limits::Raw,
     pub(super) signers: Signers,
     pub(super) store: Store,
     pub(super) tls: Tls,

@@ -47,6 +47,9 @@ surfaces = ["pki", "health"]
 [limits]
 body = 4096
 
+[rate_limits]
+orders = "300 per 3h"
+
 [validation]
 allowed_networks = ["10.0.0.0/8"]
 resolvers = ["192.0.2.53", "[2001:db8::1]:5353"]
@@ -62,6 +65,8 @@ fn a_good_file_is_read_with_its_defaults() {
     assert_eq!(config.ca.root, Path::new("/etc/ca/root.pem"));
     assert_eq!(config.limits.body, 4096);
     assert_eq!(config.limits.connections, 1024);
+    assert_eq!(config.rate_limits.orders.map(Rate::burst), Some(300));
+    assert_eq!(config.rate_limits.ipv6_prefix, 64);
     assert_eq!(config.tls.oldest, TlsVersion::Tls13);
     assert_eq!(config.listeners[0].client_certificates, ClientCertificates::Optional);
     assert_eq!(config.listeners[1].address, Address::Unix("/run/signet/pki.sock".into()));
@@ -156,6 +161,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ("body = 4096", "body = \"4k\""),
     ("body = 4096", "header_timeout = \"soon\""),
     ("body = 4096", "idle_timeout = \"5s\""),
+    ("300 per 3h", "300"),
+    ("300 per 3h", "0 per 1h"),
+    ("orders = \"300 per 3h\"", "orders_per_day = \"off\""),
+    ("orders = \"300 per 3h\"", "exempt_networks = [\"10.0.0.1\"]"),
+    ("orders = \"300 per 3h\"", "ipv6_prefix = 129"),
     ("[\"10.0.0.0/8\"]", "[\"10.0.0.0\"]"),
     ("[\"10.0.0.0/8\"]", "[]"),
     ("\"192.0.2.53\"", "\"dns.example.com\""),

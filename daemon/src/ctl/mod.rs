@@ -7,6 +7,7 @@ mod ca;
 mod certificates;
 mod client;
 mod identity;
+mod limits;
 mod pin;
 mod profiles;
 mod seal;
@@ -79,6 +80,9 @@ enum Verb {
         /// The shell
         shell: Shell,
     },
+    /// Limits: list, explain, failing, release
+    #[command(subcommand)]
+    Limits(limits::Verb),
     /// Profiles: list, check
     #[command(subcommand)]
     Profile(profiles::Verb),
@@ -171,6 +175,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Admin(verb) => administrators::run(&session, &verb),
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
+        Verb::Limits(verb) => limits::run(&session, &verb),
         Verb::Profile(_) => profiles::list(&session),
         Verb::Seal => seal::seal(&session),
         Verb::Status => status::run(&session),

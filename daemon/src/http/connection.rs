@@ -1,7 +1,7 @@
 //! One connection: TLS, the limits of HTTP, and who is on the other end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -22,6 +22,16 @@ use crate::service::administrators::{Peer, PeerCertificate};
 pub(super) enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
+}
+
+impl Accepted {
+    /// The IP address at the other end, if there is one.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(_, from) => Some(from.ip()),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 /// Serves one connection to its end. What goes wrong on it concerns nobody else.

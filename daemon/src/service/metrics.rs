@@ -75,5 +75,5 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     for (signer, vital) in services.vitals.all() {
         writeln!(text, "signet_signer_up{{signer=\"{signer}\"}} {}", u8::from(vital.is_ok()))?;
     }
-    Ok(())
+    services.limits.render_metrics(text)
 }

@@ -56,6 +56,7 @@ pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByKey) -> Result<R
     let binding = body.external_account_binding.map(|jws| jws::parse_binding(&jws, &by.key, &url)).transpose()?;
     let wish = NewAccount {
         contact: body.contact,
+        from: by.from,
         terms_agreed: body.terms_of_service_agreed,
         missing: if body.only_return_existing { OnMissing::Refuse } else { OnMissing::Create },
         binding,

@@ -36,6 +36,7 @@ use crate::config::Switch;
 use crate::service::acme::Acme;
 use crate::service::acme::accounts::HOW_TO_AGREE;
 use crate::service::acme::error::AcmeError;
+use crate::service::peer::Peer;
 
 /// Every route of the surface: `/directory` and `/acme/…`.
 pub fn router(acme: Arc<Acme>) -> Router {
@@ -77,13 +78,16 @@ async fn frame(State(acme): State<Arc<Acme>>, request: Request, next: Next) -> R
     let method = request.method().clone();
     let path = request.uri().path();
     let (is_directory, is_nonce) = (path.ends_with("/directory"), path == urls::NEW_NONCE);
+    let services = acme.services();
+    let from = request.extensions().get::<Arc<Peer>>().and_then(|peer| peer.address());
+    let admitted = || Ok(services.limits.request(from, services.clock.now())?);
     // Decided before authentication: nothing could come of the request.
-    let mut response = match acme.available() {
+    let mut response = match acme.available().and_then(|()| admitted()) {
         _ if method == Method::OPTIONS => preflight(),
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
-    let base = &acme.services().public_url;
+    let base = &services.public_url;
     let headers = response.headers_mut();
     if method == Method::POST || (is_nonce && matches!(method, Method::GET | Method::HEAD)) {
         match acme.make_nonce() {

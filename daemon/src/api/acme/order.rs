@@ -78,7 +78,7 @@ pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByAccount) -> Resu
         not_after: moment("notAfter", body.not_after.as_deref())?,
     };
     let identifiers = body.identifiers.into_iter().map(Identifier::from).collect();
-    let wish = NewOrder { identifiers, profile: body.profile, replaces: body.replaces, requested };
+    let wish = NewOrder { identifiers, from: by.from, profile: body.profile, replaces: body.replaces, requested };
     let order = acme.new_order(&by.account, wish).await?;
     Ok((StatusCode::CREATED, view(&acme, &order)).into_response())
 }

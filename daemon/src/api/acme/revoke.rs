@@ -20,8 +20,10 @@ struct RevokeBody {
 
 pub(super) async fn revoke(State(acme): State<Arc<Acme>>, by: ByEither) -> Result<StatusCode, AcmeError> {
     let (requester, payload, request) = match by {
-        ByEither::Account(ByAccount { account, payload, request }) => (Requester::Account(account), payload, request),
-        ByEither::Key(ByKey { key, payload }, request) => (Requester::CertificateKey(key), payload, request),
+        ByEither::Account(ByAccount { account, payload, request, .. }) => {
+            (Requester::Account(account), payload, request)
+        }
+        ByEither::Key(ByKey { key, payload, .. }, request) => (Requester::CertificateKey(key), payload, request),
     };
     let body: RevokeBody = payload.json()?;
     let certificate = jws::decode("certificate", &body.certificate)?;

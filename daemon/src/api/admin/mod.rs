@@ -6,6 +6,7 @@ pub mod acme;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
+pub mod limits;
 pub mod metrics;
 pub mod profiles;
 pub mod revoke;
@@ -38,6 +39,10 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/certificates", get(certificates::list))
         .route("/admin/v1/certificates/{serial}", get(certificates::show))
         .route("/admin/v1/certificates/{serial}/revoke", post(revoke::revoke))
+        .route("/admin/v1/limits", get(limits::list))
+        .route("/admin/v1/limits/explain", get(limits::explain))
+        .route("/admin/v1/limits/failing", get(limits::failing))
+        .route("/admin/v1/limits/release", post(limits::release))
         .route("/admin/v1/profiles", get(profiles::list))
         .route("/admin/v1/profiles/check", post(profiles::check))
         .route("/admin/v1/seal", post(seal::seal))
