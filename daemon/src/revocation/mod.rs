@@ -3,6 +3,7 @@
 
 mod desk;
 mod files;
+mod import;
 mod list;
 pub mod ocsp;
 mod office;
@@ -17,12 +18,13 @@ mod watch;
 
 pub use desk::{Desk, Parts};
 pub use files::Files;
+pub use import::{ImportError, Imports, import};
 pub use office::Office;
 pub use publish::{List, PublishError, Publisher};
 pub use root::{RootCrl, RootList};
 pub use schedule::Freshness;
 pub use serve::{Coding, Contents, Served};
-pub use tables::{Activation, CrlRecord, Kind, list_key};
+pub use tables::{CrlRecord, Kind, list_key};
 pub use watch::{Seen, Watch};
 
 use hsm::wire::{Act, Actor, MAX_SERIALS};
@@ -96,6 +98,8 @@ pub async fn act(
     at: UnixTime,
     actor: &Actor,
 ) -> Result<usize, CaError> {
+    // One that was journalled a moment ago is known.
+    ca.catch_up().await?;
     let mut due = Vec::new();
     for serial in serials {
         if !is_done(store, *serial, deed)? {

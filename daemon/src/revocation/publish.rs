@@ -165,13 +165,13 @@ impl Publisher {
             // A complete one is newer: what the delta adds to is out of date.
             return Ok(Due::Now);
         }
-        if self.config.delta_every.is_some() && kind == Kind::Complete {
-            // The delta has what is new.
-            return Ok(by_time);
-        }
         let (journal, _) = office.ca.position().await?;
         if record.journal != journal {
             return Ok(Due::Now);
+        }
+        if self.config.delta_every.is_some() && kind == Kind::Complete {
+            // The delta has what is new.
+            return Ok(by_time);
         }
         let source = self.source(&scope, None);
         let Some(changed) = source.changed_since(&journal, record.mark)? else { return Ok(by_time) };

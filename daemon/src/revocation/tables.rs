@@ -12,9 +12,6 @@ pub(super) const CRLS: Table<CrlRecord> = Table::new("crls");
 /// Every CRL that is kept. Key: [`list_key`], 0x00, its number (u64, big-endian).
 pub(super) const CRL_HISTORY: Table<CrlRecord> = Table::new("crl_history");
 
-/// Since when a CA issues. Key: label of the issuing key.
-pub(super) const ACTIVATIONS: Table<Activation> = Table::new("activations");
-
 /// How the token has been, so that it outlives a restart. Key: label of the issuing key.
 pub(super) const TOKEN_OUTAGES: Table<u64> = Table::new("token_outages");
 
@@ -68,16 +65,4 @@ pub fn list_key(issuer: &str, scope: &str, kind: Kind) -> Vec<u8> {
         Kind::Delta => "-delta",
     };
     [issuer.as_bytes(), &[0], scope.as_bytes(), delta.as_bytes()].concat()
-}
-
-/// That a CA has become active.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Activation {
-    /// Since when.
-    pub at: UnixTime,
-    /// Who did it, in the words of the journal.
-    pub actor: String,
-    /// What did not answer at that time, if it was forced.
-    #[serde(default)]
-    pub forced: Option<String>,
 }

@@ -74,6 +74,8 @@ impl Services {
     /// to relying parties at once. Says to how many it was new. Nothing is done if one of them is not
     /// ours, or may not be put on hold. Works while sealed.
     pub async fn act(&self, permitted: &Permitted, serials: &[Serial], deed: Deed) -> Result<usize, RevokeError> {
+        // One that was journalled a moment ago is known.
+        self.ca.catch_up().await.map(drop)?;
         for serial in serials {
             self.may(*serial, deed)?;
         }
@@ -99,8 +101,8 @@ impl Services {
             };
         };
         let record = row.value;
-        if *record.issuer != *self.issuer_key {
-            let certificate = tbs::Certificate::from_der(&record.certificate);
+        let certificate = tbs::Certificate::from_der(&record.certificate);
+        if !certificate.as_ref().is_ok_and(|certificate| certificate.verify(self.issuer.key()).is_ok()) {
             return Err(RevokeError::NotOurs(certificate.map_or(record.issuer, |certificate| certificate.issuer())));
         }
         let may_be_held = || self.profiles.get(&record.profile).is_some_and(policy::profile::Profile::allows_hold);
