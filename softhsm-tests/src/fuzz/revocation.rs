@@ -69,8 +69,12 @@ pub(super) fn crl_seeds() -> Vec<Vec<u8>> {
     let removed = [entry(3, Mark::Removed, None)];
     let shard = Scope::Shard(Shard::of(serial(1), NonZeroU16::MIN));
     let urls = ["http://pki.example.test/crl/1-of-1.crl".to_owned()];
-    let lists: [(Scope, Option<u64>, &[Entry]); 4] =
-        [(Scope::All, None, &revoked), (Scope::All, None, &[]), (Scope::All, Some(1), &removed), (shard, None, &revoked)];
+    let lists: [(Scope, Option<u64>, &[Entry]); 4] = [
+        (Scope::All, None, &revoked),
+        (Scope::All, None, &[]),
+        (Scope::All, Some(1), &removed),
+        (shard, None, &revoked),
+    ];
     let signed = |(scope, base, entries): (Scope, Option<u64>, &[Entry])| {
         let (this_update, next_update) = (NOW, NOW.plus(7 * DAY));
         let draft = Draft {
