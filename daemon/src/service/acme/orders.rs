@@ -159,7 +159,10 @@ impl Acme {
         change.put(&ORDERS_BY_END, by_end(expires, &id), &());
         self.charge(account, Charge::Order).await?;
         match self.services.store.commit(change).await {
-            Ok(()) => Ok(Order { id, record, status }),
+            Ok(()) => {
+                self.services.metrics.acme.order_created();
+                Ok(Order { id, record, status })
+            }
             Err(CommitError::Conflict(_)) if record.replaces.is_some() => Err(AcmeError::AlreadyReplaced),
             Err(error) => Err(error.into()),
         }

@@ -67,7 +67,11 @@ impl Acme {
         }
         match self.services.store.commit(change).await {
             // Something changed meanwhile: the next round looks again.
-            Ok(()) | Err(CommitError::Conflict(_)) => Ok(count),
+            Err(CommitError::Conflict(_)) => Ok(count),
+            Ok(()) => {
+                self.services.metrics.acme.orders_removed(count);
+                Ok(count)
+            }
             Err(error) => Err(error.into()),
         }
     }
