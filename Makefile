@@ -12,7 +12,7 @@ help:
 	@echo 'make test     formatting, lints, every test, a short torture: what everyone runs before a change is sent'
 	@echo 'make lint     formatting, lints and dependency rules only'
 	@echo 'make bench    measure against the budgets of docs/adr/0009-budgets.md (release build)'
-	@echo 'make torture  200 rounds of kill -9, 20 power cuts an engine (root; about an hour)'
+	@echo 'make torture  200 rounds of kill -9, 20 power cuts an engine, 10,000 orders (root; about an hour)'
 	@echo 'make interop  clients that come from elsewhere than Debian'
 	@echo 'make fuzz     every fuzz target for FUZZ_SECONDS (60) seconds'
 

@@ -34,6 +34,7 @@ use crate::config;
 use crate::issuance::ca::Ca;
 use crate::revocation::Desk;
 use crate::service::health::Vitals;
+use crate::service::limits::Limits;
 use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store};
@@ -276,11 +277,22 @@ impl Signer {
 
 /// Services over a new store in `directory` and the signer at `socket`, which need not be there.
 pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf) -> Arc<Services> {
+    limited_services(directory, authority, socket, None)
+}
+
+/// The same, with a limit of connections from one address.
+pub(crate) fn limited_services(
+    directory: &Path,
+    authority: &Authority,
+    socket: PathBuf,
+    connections_per_address: Option<u32>,
+) -> Arc<Services> {
     let store = Store::new(store::open(EngineKind::Sqlite, &directory.join("store")).unwrap());
     let profile = include_str!("../../packaging/profiles/server.toml");
     let profile = Profile::from_toml("server.toml", profile).unwrap();
     let text = include_str!("../../packaging/signetd.toml");
     let config = config::Config::from_toml("signetd.toml", text).unwrap();
+    let rate_limits = config::RateLimits { connections_per_address, ..config.rate_limits };
     let ca = Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone());
     Arc::new(Services {
         acme: config.acme,
@@ -290,6 +302,7 @@ pub(crate) fn services(directory: &Path, authority: &Authority, socket: PathBuf)
         ca,
         issuer: Arc::clone(&authority.issuer),
         issuer_key: "issuing-1".to_owned(),
+        limits: Arc::new(Limits::new(rate_limits, None, store.clone())),
         metrics: Metrics::default(),
         profiles: Arc::new(BTreeMap::from([("server".to_owned(), profile)])),
         public_url: config.public_url,

@@ -2,6 +2,8 @@
 //!
 //! `signetd` writes it, the signer demands it, checks it against the bytes, and journals it.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::effects::UnixTime;
@@ -89,11 +91,30 @@ pub enum Method {
     TlsAlpn01,
 }
 
+/// The methods that are ACME challenges.
+const CHALLENGES: [Method; 5] =
+    [Method::DnsAccount01, Method::Dns01, Method::DnsPersist01, Method::Http01, Method::TlsAlpn01];
+
 /// Oldest CAA check with which a certificate may be issued, in seconds: eight hours, BR 4.2.2.1.
 pub const MAX_CAA_AGE: u64 = 8 * 3600;
 
 /// Oldest proof that the signer accepts, in seconds: 398 days, BR 4.2.1.
 pub const MAX_EVIDENCE_AGE: u64 = 398 * 86_400;
+
+/// The text names no method.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a method is administrator, console, dns-01, dns-account-01, dns-persist-01, http-01 or tls-alpn-01")]
+pub struct MethodError;
+
+impl FromStr for Method {
+    type Err = MethodError;
+
+    fn from_str(text: &str) -> Result<Self, MethodError> {
+        use Method::*;
+        let mut all = [Administrator, Console, DnsAccount01, Dns01, DnsPersist01, Http01, TlsAlpn01].into_iter();
+        all.find(|method| method.as_str() == text).ok_or(MethodError)
+    }
+}
 
 impl Method {
     /// The method's name as it stands in profiles, records and ACME objects.
@@ -111,9 +132,12 @@ impl Method {
 
     /// The ACME challenge of that name.
     pub fn of_challenge(name: &str) -> Option<Self> {
-        const CHALLENGES: [Method; 5] =
-            [Method::DnsAccount01, Method::Dns01, Method::DnsPersist01, Method::Http01, Method::TlsAlpn01];
         CHALLENGES.into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// Whether it is an ACME challenge, and no person's word.
+    pub fn is_challenge(self) -> bool {
+        CHALLENGES.contains(&self)
     }
 
     /// Whether it asks DNS for a record of the name itself: an address has none.

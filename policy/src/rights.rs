@@ -33,8 +33,12 @@ pub enum Permission {
     ManageAcme,
     /// Lists of administrators, and their removal.
     ManageAdministrators,
+    /// Releasing whoever a limit holds back.
+    ManageLimits,
     /// A new ACME account.
     OpenAcmeAccount,
+    /// Where somebody stands with each limit.
+    ReadLimits,
     /// Names and contents of profiles.
     ReadProfiles,
     /// CA certificates, CRLs, OCSP answers, directories, health.
@@ -73,8 +77,8 @@ pub enum Verdict {
 /// The table. Whatever it does not grant is refused.
 pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
     use Permission::{
-        ActInAcme, Certify, EnrolAdministrator, ListCertificates, ManageAcme, ManageAdministrators, OpenAcmeAccount,
-        ReadProfiles, ReadPublic, ReadStatus, Revoke, Seal, Unseal,
+        ActInAcme, Certify, EnrolAdministrator, ListCertificates, ManageAcme, ManageAdministrators, ManageLimits,
+        OpenAcmeAccount, ReadLimits, ReadProfiles, ReadPublic, ReadStatus, Revoke, Seal, Unseal,
     };
     match (actor, permission) {
         (_, ReadPublic) => Verdict::Granted(Scope::Everything),
@@ -85,8 +89,8 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 
         (
             Actor::Administrator(_) | Actor::Console,
-            Certify | ListCertificates | ManageAcme | ManageAdministrators | ReadProfiles | ReadStatus | Revoke | Seal
-            | Unseal,
+            Certify | ListCertificates | ManageAcme | ManageAdministrators | ManageLimits | ReadLimits | ReadProfiles
+            | ReadStatus | Revoke | Seal | Unseal,
         ) => Verdict::Granted(Scope::Everything),
         // Break-glass: whoever enrols administrators must stand at the host.
         (Actor::Console, EnrolAdministrator) => Verdict::Granted(Scope::Everything),
@@ -115,14 +119,16 @@ mod tests {
 
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, administrator, console.
-    const TABLE: [(Permission, &str); 13] = [
+    const TABLE: [(Permission, &str); 15] = [
         (Permission::ActInAcme, "?o---"),
         (Permission::Certify, "?--**"),
         (Permission::EnrolAdministrator, "?---*"),
         (Permission::ListCertificates, "?-o**"),
         (Permission::ManageAcme, "?--**"),
         (Permission::ManageAdministrators, "?--**"),
+        (Permission::ManageLimits, "?--**"),
         (Permission::OpenAcmeAccount, "oo---"),
+        (Permission::ReadLimits, "?--**"),
         (Permission::ReadProfiles, "?--**"),
         (Permission::ReadPublic, "*****"),
         (Permission::ReadStatus, "?--**"),

@@ -6,6 +6,7 @@ pub mod acme;
 pub mod admin;
 
 pub mod bench;
+pub mod chaos;
 pub mod clients;
 pub mod dns;
 pub mod files;

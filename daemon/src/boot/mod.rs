@@ -26,6 +26,7 @@ use crate::revocation::{self, Desk, Imports};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
+use crate::service::limits::{Limits, Save};
 use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store, StoreError};
@@ -179,6 +180,7 @@ async fn serve(
     let tls_client = Client::new(config.signers.tls.clone(), config.signers.deadline);
     let signer = TlsSigner::new(tls_client, config.tls.key.clone(), &material.chain[0])?;
     let key = signer.key(material.chain);
+    let limits = Arc::new(Limits::new(config.rate_limits, config.acme.website.clone(), store.clone()));
     let services = Arc::new(Services {
         acme: config.acme,
         alternate_chains: material.alternate_chains,
@@ -198,6 +200,7 @@ async fn serve(
         }),
         issuer: material.issuer,
         issuer_key: config.ca.key,
+        limits: Arc::clone(&limits),
         metrics: Metrics::default(),
         profiles: material.profiles,
         public_url: config.public_url,
@@ -232,9 +235,10 @@ async fn serve(
     endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, router: http::local(&services) }));
 
     tokio::spawn(ca.follow());
-    let in_plain = |listener: &&Listener| {
-        listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki)
-    };
+    tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
+    tokio::spawn(Arc::clone(&acme).keep_clean());
+    let in_plain =
+        |listener: &&Listener| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki);
     services.revocation.start(config.listeners.iter().find(in_plain).map(|listener| listener.address.clone()));
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
@@ -250,6 +254,7 @@ async fn serve(
     if let Err(error) = acme.stop().await {
         tracing::warn!(%error, "the nonces could not be kept: clients will be told to take new ones");
     }
+    limits.save(Save::All, clock.now()).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -6,6 +6,7 @@ mod networks;
 mod ocsp;
 mod orders;
 mod parse;
+mod rate_limits;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use ocsp::{NeverIssued, Nonce, Ocsp};
 pub use orders::Orders;
 pub use parse::ConfigError;
+pub use rate_limits::{Rate, RateError, RateLimits, Renewals};
 pub use validation::{Dnssec, Validation};
 
 /// Version of the file's format; the file says `version = 1`.
@@ -49,6 +51,8 @@ pub struct Config {
     pub ocsp: Ocsp,
     /// Base URL under which clients reach the daemon, without a slash at the end.
     pub public_url: String,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimits,
     /// `[signers]`
     pub signers: Signers,
     /// `[store]`
@@ -182,7 +186,7 @@ pub enum Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Surface {
-    /// `/directory` and `/acme/…`, RFC 8555.
+    /// `/directory` and `/acme/…`, RFC 8555; key authorizations where uPKI's forms are served.
     Acme,
     /// `/admin/v1/…` and `/metrics`.
     Admin,
@@ -196,7 +200,7 @@ impl Surface {
     /// The paths it claims, each with everything below it.
     pub fn paths(self) -> &'static [&'static str] {
         match self {
-            Self::Acme => &["/acme", "/directory"],
+            Self::Acme => &["/acme", "/directory", "/.well-known/acme-challenge"],
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
             Self::Pki => &["/ca", "/crl", "/ocsp"],

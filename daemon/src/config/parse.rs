@@ -91,6 +91,7 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
         ocsp: super::ocsp::parse(&raw.ocsp)?,
         validation: validation::check(raw.validation, &public_url)?,
         public_url,
+        rate_limits: super::rate_limits::parse(raw.rate_limits)?,
         signers: Signers {
             ca: base.join(raw.signers.ca),
             deadline: duration(raw.signers.deadline.as_ref(), "15s", SECOND..=HOUR)?,

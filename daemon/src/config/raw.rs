@@ -28,6 +28,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) ocsp: super::ocsp::Raw,
     pub(super) public_url: Spanned<String>,
+    #[serde(default)]
+    pub(super) rate_limits: super::rate_limits::Raw,
     pub(super) signers: Signers,
     pub(super) store: Store,
     pub(super) tls: Tls,

@@ -47,6 +47,9 @@ surfaces = ["pki", "health"]
 [limits]
 body = 4096
 
+[rate_limits]
+orders = "300 per 3h"
+
 [validation]
 allowed_networks = ["10.0.0.0/8"]
 resolvers = ["192.0.2.53", "[2001:db8::1]:5353"]
@@ -62,6 +65,8 @@ fn a_good_file_is_read_with_its_defaults() {
     assert_eq!(config.ca.root, Path::new("/etc/ca/root.pem"));
     assert_eq!(config.limits.body, 4096);
     assert_eq!(config.limits.connections, 1024);
+    assert_eq!(config.rate_limits.orders.map(Rate::burst), Some(300));
+    assert_eq!(config.rate_limits.ipv6_prefix, 64);
     assert_eq!(config.tls.oldest, TlsVersion::Tls13);
     assert_eq!(config.listeners[0].client_certificates, ClientCertificates::Optional);
     assert_eq!(config.listeners[1].address, Address::Unix("/run/signet/pki.sock".into()));
@@ -70,6 +75,47 @@ fn a_good_file_is_read_with_its_defaults() {
     assert_eq!(config.validation.resolvers[1], "[2001:db8::1]:5353".parse().unwrap());
     assert_eq!(config.validation.timeout, Duration::from_secs(5));
     assert_eq!(config.validation.http01_port, 80);
+}
+
+#[test]
+fn accounts_are_open_to_all_and_nonces_in_memory_unless_the_file_says_otherwise() {
+    let config = Config::from_toml("signetd.toml", GOOD).unwrap();
+    assert_eq!(config.acme.accounts, Accounts::default());
+    let strict = "default_profile = \"shortlived\"\nexternal_accounts = \"required\"\nnonces = \"store\"\n\
+                  terms_of_service = \"https://ca.example.com/terms\"\nterms_of_service_changed = \"require\"";
+    let config = Config::from_toml("signetd.toml", &GOOD.replace("default_profile = \"shortlived\"", strict)).unwrap();
+    let expected = Accounts {
+        external: ExternalAccounts::Required,
+        nonces: NonceKeeper::Store,
+        terms_changed: TermsChanged::Require,
+    };
+    assert_eq!(config.acme.accounts, expected);
+}
+
+#[test]
+fn the_ca_is_called_by_the_host_of_its_url_unless_the_file_says_otherwise() {
+    let identities = |text: &str| Config::from_toml("signetd.toml", text).unwrap().validation.caa_identities;
+    assert_eq!(identities(GOOD), ["ca.example.com"]);
+    assert_eq!(identities(&GOOD.replace("ca.example.com", "CA.example.com:8443")), ["ca.example.com"]);
+    assert_eq!(identities(&GOOD.replace("ca.example.com", "192.0.2.1")), Vec::<String>::new());
+    assert_eq!(identities(&GOOD.replace("ca.example.com", "[2001:db8::1]:443")), Vec::<String>::new());
+    let said = GOOD.replace("timeout = \"5s\"", "caa_identities = [\"a.test\", \"b.test\"]");
+    assert_eq!(identities(&said), ["a.test", "b.test"]);
+}
+
+#[test]
+fn the_keys_that_dnssec_begins_with_are_read() {
+    let dnssec = |said: &str| {
+        let text = GOOD.replace("timeout = \"5s\"", said);
+        Config::from_toml("signetd.toml", &text).unwrap().validation.dnssec
+    };
+    assert_eq!(dnssec(""), Dnssec::Off);
+    assert_eq!(dnssec("dnssec = false"), Dnssec::Off);
+    assert_eq!(dnssec("dnssec = true"), Dnssec::Root);
+    // The example of RFC 6605 section 6.1.
+    let key = "example.net. 3600 IN DNSKEY 257 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==";
+    let said = format!("dnssec = true\ndnssec_anchors = [\"{key}\"]");
+    assert_eq!(dnssec(&said), Dnssec::Anchors(vec![key.to_owned()]));
 }
 
 #[test]
@@ -85,6 +131,7 @@ fn the_documented_file_is_good_and_shows_the_defaults() {
         "website",
         "allowed_networks",
         "resolvers",
+        "dnssec_anchors",
         "client_certificates",
     ];
     let written: String = EXAMPLE
@@ -121,6 +168,14 @@ const MISTAKES: &[(&str, &str)] = &[
     ("profiles = [\"server\", \"shortlived\"]", "profiles = []"),
     ("default_profile = \"shortlived\"", "website = \"here\""),
     ("default_profile = \"shortlived\"", "order_lifetime = \"1s\""),
+    ("default_profile = \"shortlived\"", "external_accounts = \"never\""),
+    ("default_profile = \"shortlived\"", "nonces = \"disk\""),
+    ("default_profile = \"shortlived\"", "terms_of_service_changed = \"require\""),
+    ("default_profile = \"shortlived\"", "challenges = []"),
+    ("default_profile = \"shortlived\"", "challenges = [\"http-01\", \"http-01\"]"),
+    ("default_profile = \"shortlived\"", "challenges = [\"console\"]"),
+    ("default_profile = \"shortlived\"", "reuse_authorizations = false\npre_authorization = true"),
+    ("key = \"issuing-1\"", "key = \"issuing-1\"\nretiring = [\"issuing-1\"]"),
     ("key = \"issuing-1\"", "key = \"\""),
     ("root = \"/etc/ca/root.pem\"\n", ""),
     ("engine = \"sqlite\"", "engine = \"postgres\""),
@@ -143,11 +198,25 @@ const MISTAKES: &[(&str, &str)] = &[
     ("body = 4096", "body = \"4k\""),
     ("body = 4096", "header_timeout = \"soon\""),
     ("body = 4096", "idle_timeout = \"5s\""),
+    ("300 per 3h", "300"),
+    ("300 per 3h", "0 per 1h"),
+    ("orders = \"300 per 3h\"", "orders_per_day = \"off\""),
+    ("orders = \"300 per 3h\"", "exempt_networks = [\"10.0.0.1\"]"),
+    ("orders = \"300 per 3h\"", "ipv6_prefix = 129"),
     ("[\"10.0.0.0/8\"]", "[\"10.0.0.0\"]"),
     ("[\"10.0.0.0/8\"]", "[]"),
     ("\"192.0.2.53\"", "\"dns.example.com\""),
     ("timeout = \"5s\"", "timeout = \"5d\""),
     ("timeout = \"5s\"", "http01_port = 0"),
+    ("timeout = \"5s\"", "tls_alpn01_port = 65536"),
+    ("timeout = \"5s\"", "dnssec = \"yes\""),
+    ("timeout = \"5s\"", "dnssec_anchors = [\"example. 3600 IN DNSKEY 257 3 13 AAAA\"]"),
+    ("timeout = \"5s\"", "dnssec = true\ndnssec_anchors = []"),
+    ("timeout = \"5s\"", "dnssec = true\ndnssec_anchors = [\"corp.example\"]"),
+    ("timeout = \"5s\"", "caa_identities = []"),
+    ("timeout = \"5s\"", "caa_identities = [\"CA.example.com\"]"),
+    ("timeout = \"5s\"", "caa_identities = [\"*.example.com\"]"),
+    ("timeout = \"5s\"", "caa_identities = [\"192.0.2.1\"]"),
     ("[validation]", "[crl]\nevery = \"4d\"\n[validation]"),
     ("[validation]", "[crl]\nlifetime = \"2h\"\n[validation]"),
     ("[validation]", "[crl]\ndelta_every = \"13h\"\n[validation]"),

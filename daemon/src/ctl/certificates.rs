@@ -1,6 +1,9 @@
 //! `signetctl cert list | show`, and where the other verbs on certificates stand.
 
-use clap::Subcommand;
+use std::net::IpAddr;
+
+use clap::{Args, Subcommand};
+use policy::evidence::Method;
 use policy::name::Name;
 use policy::serial::Serial;
 use policy::tbs;
@@ -10,13 +13,54 @@ use super::table::{fields, table, time};
 use super::{CtlError, Session, revoke};
 use crate::api::admin::certificates::{Listed, Page, Shown};
 
+/// Which certificates: those that carry a name, or rest on something.
+#[derive(Args)]
+#[group(multiple = false)]
+pub(super) struct Which {
+    /// Only those that carry exactly this name
+    #[arg(long, value_parser = Name::parse)]
+    name: Option<Name>,
+    /// Only those that this ACME account ordered (its id)
+    #[arg(long)]
+    account: Option<String>,
+    /// Only those for which this address showed control of a name
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// Only those of which a name was proved this way: dns-01, http-01, administrator...
+    #[arg(long)]
+    method: Option<Method>,
+    /// Only those of which a name was proved by this version of a validator, such as http-01/1
+    #[arg(long)]
+    validator: Option<String>,
+}
+
+impl Which {
+    /// The parameter that says so.
+    fn parameter(&self) -> Result<Option<String>, CtlError> {
+        let Self { name, account, address, method, validator } = self;
+        let one = [
+            name.as_ref().map(|name| ("name", name.to_string())),
+            account.as_ref().map(|account| ("account", account.clone())),
+            address.map(|address| ("address", address.to_string())),
+            method.map(|method| ("method", method.as_str().to_owned())),
+            validator.as_ref().map(|version| ("validator", version.clone())),
+        ];
+        let Some((field, value)) = one.into_iter().flatten().next() else { return Ok(None) };
+        // Nothing that can be looked for holds anything else.
+        let sound = |octet: u8| octet.is_ascii_alphanumeric() || b"-_./:*".contains(&octet);
+        match value.bytes().all(sound) {
+            true => Ok(Some(format!("&{field}={value}"))),
+            false => Err(CtlError::Failed(format!("no certificate has the {field} `{value}`"))),
+        }
+    }
+}
+
 #[derive(Subcommand)]
 pub(super) enum Verb {
     /// List certificates by serial number
     List {
-        /// Only those that carry exactly this name
-        #[arg(long)]
-        name: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: usize,
@@ -39,7 +83,7 @@ pub(super) enum Verb {
 
 pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
     match verb {
-        Verb::List { name, limit } => list(session, name.as_deref(), *limit),
+        Verb::List { which, limit } => list(session, which, *limit),
         Verb::Show { serial, pem } => show(session, *serial, *pem),
         Verb::Hold(asked) => revoke::hold(session, asked),
         Verb::Release(asked) => revoke::release(session, asked),
@@ -47,15 +91,14 @@ pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
     }
 }
 
-fn list(session: &Session, name: Option<&str>, limit: usize) -> Result<(), CtlError> {
-    // Checked here, because what is no name may be no URL either.
-    let name = name.map(Name::parse).transpose().map_err(|error| CtlError::Failed(error.to_string()))?;
+fn list(session: &Session, which: &Which, limit: usize) -> Result<(), CtlError> {
+    let which = which.parameter()?;
     let mut found: Vec<Listed> = Vec::new();
     let mut cursor: Option<Serial> = None;
     while found.len() < limit {
         let mut path = format!("/admin/v1/certificates?limit={}", (limit - found.len()).min(PAGE));
-        if let Some(name) = &name {
-            path.push_str(&format!("&name={name}"));
+        if let Some(which) = &which {
+            path.push_str(which);
         }
         if let Some(cursor) = cursor {
             path.push_str(&format!("&cursor={cursor}"));
@@ -106,10 +149,14 @@ fn text(shown: &Shown) -> String {
         pairs.push(("order", order.clone()));
     }
     for evidence in &shown.record.names {
-        let method = serde_json::to_value(evidence.method).ok();
-        let method = method.as_ref().and_then(|method| method.as_str()).unwrap_or_default().to_owned();
+        let method = evidence.method.as_str();
         let proved = format!("{} by {method} at {} ({})", evidence.name, time(evidence.at.0), evidence.validator);
         pairs.push(("name", proved));
+        if let Some(seen) = &evidence.seen {
+            pairs.extend(seen.address.iter().map(|address| ("  answered", address.clone())));
+            pairs.extend(seen.dns.iter().map(|dns| ("  dns", dns.clone())));
+        }
+        pairs.extend(evidence.caa.iter().map(|caa| ("  caa", format!("{} at {}", caa.found, time(caa.at.0)))));
     }
     pairs.push(match &listed.revoked {
         None => ("state", "good".to_owned()),

@@ -86,9 +86,7 @@ impl Client {
         body: &impl Serialize,
         on_expired: OnExpired,
     ) -> Result<T, CtlError> {
-        let body = serde_json::to_vec(body);
-        let body = body.map_err(|error| CtlError::Failed(format!("the request cannot be written: {error}")))?;
-        parse(&self.send(Method::POST, path, Some(body), on_expired)?)
+        parse(&self.send(Method::POST, path, Some(written(body)?), on_expired)?)
     }
 
     /// Does something that has no answer but that it is done.
@@ -99,9 +97,7 @@ impl Client {
         body: Option<&impl Serialize>,
         on_expired: OnExpired,
     ) -> Result<(), CtlError> {
-        let body = body.map(serde_json::to_vec).transpose();
-        let body = body.map_err(|error| CtlError::Failed(format!("the request cannot be written: {error}")))?;
-        self.send(method, path, body, on_expired).map(drop)
+        self.send(method, path, body.map(written).transpose()?, on_expired).map(drop)
     }
 
     fn send(
@@ -183,6 +179,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CtlError> {
     serde_json::from_slice(body).map_err(|error| {
         CtlError::Failed(format!("the answer is not understood ({error}): install the version that the appliance has"))
     })
+}
+
+fn written(body: &impl Serialize) -> Result<Vec<u8>, CtlError> {
+    serde_json::to_vec(body).map_err(|error| CtlError::Failed(format!("the request cannot be written: {error}")))
 }
 
 /// A problem document as an error.

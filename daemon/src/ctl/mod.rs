@@ -8,6 +8,7 @@ mod certificates;
 mod client;
 mod crl;
 mod identity;
+mod limits;
 mod ocsp;
 mod pin;
 mod profiles;
@@ -85,6 +86,9 @@ enum Verb {
     /// Certificate revocation lists: status, publish
     #[command(subcommand)]
     Crl(crl::Verb),
+    /// Limits: list, explain, failing, release
+    #[command(subcommand)]
+    Limits(limits::Verb),
     /// Answers about the status of certificates: status, presign
     #[command(subcommand)]
     Ocsp(ocsp::Verb),
@@ -181,6 +185,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),
+        Verb::Limits(verb) => limits::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(_) => profiles::list(&session),
         Verb::Seal => seal::seal(&session),

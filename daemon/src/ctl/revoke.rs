@@ -166,8 +166,7 @@ impl Which {
                     validator: self.validator.clone(),
                     method: self.method,
                 };
-                let found: Found =
-                    session.client.post("/admin/v1/certificates/find", &question, OnExpired::Refuse)?;
+                let found: Found = session.client.post("/admin/v1/certificates/find", &question, OnExpired::Refuse)?;
                 serials.extend(found.serials);
                 cursor = found.next;
                 if cursor.is_none() {

@@ -1,7 +1,7 @@
 //! One connection: TLS, the limits of HTTP, and who is on the other end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::linger::Linger;
 use super::write_timeout::WriteTimeout;
 use super::{Shared, request};
 use crate::service::administrators::{Peer, PeerCertificate};
@@ -22,6 +23,16 @@ use crate::service::administrators::{Peer, PeerCertificate};
 pub(super) enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
+}
+
+impl Accepted {
+    /// The IP address at the other end, if there is one.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(_, from) => Some(from.ip()),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 /// Serves one connection to its end. What goes wrong on it concerns nobody else.
@@ -45,7 +56,7 @@ async fn secure<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let stream = WriteTimeout::new(stream, shared.limits.write_timeout);
+    let stream = Linger::new(WriteTimeout::new(stream, shared.limits.write_timeout));
     let Some(config) = tls else {
         return speak(stream, Peer { from, certificate: None }, router, shared).await;
     };

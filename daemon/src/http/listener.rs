@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::connection::{self, Accepted};
 use super::{Endpoint, Shared};
 use crate::config::Address;
+use crate::service::limits::Tally;
 
 /// A bound socket, not yet part of a runtime.
 pub enum Socket {
@@ -72,6 +73,7 @@ pub(super) async fn accept(endpoint: Endpoint, permits: Arc<Semaphore>, shared: 
         Err(error) => return tracing::error!(%error, "a listener cannot be used"),
     };
     let mut stop = shared.stop.clone();
+    let addresses = Tally::default();
     loop {
         let next = async {
             let permit = Arc::clone(&permits).acquire_owned().await;
@@ -84,10 +86,13 @@ pub(super) async fn accept(endpoint: Endpoint, permits: Arc<Semaphore>, shared: 
         let Ok(permit) = permit else { return };
         match accepted {
             Ok(accepted) => {
+                // Closed without a word: whoever has that many open can wait for one of them.
+                let turn = shared.services.limits.connection(&addresses, accepted.address());
+                let Ok(turn) = turn else { continue };
                 let connection = connection::serve(accepted, tls.clone(), router.clone(), Arc::clone(&shared));
                 tokio::spawn(async move {
                     connection.await;
-                    drop(permit);
+                    drop((permit, turn));
                 });
             }
             // Out of descriptors, or the client was gone already: neither ends the listener.

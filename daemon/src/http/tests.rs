@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::routing::{get, post};
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::Address;
-use crate::testing::{Authority, services};
+use crate::testing::{Authority, limited_services};
 
 /// Longer than anything here may take, machine under load included.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,10 +35,14 @@ struct Server {
     _directory: tempfile::TempDir,
 }
 
+/// Connections that one address may have open.
+const PER_ADDRESS: u32 = 32;
+
 /// A plain listener on loopback that serves a few paths of its own.
 fn server(limits: Limits) -> Server {
     let directory = tempfile::tempdir().unwrap();
-    let services = services(directory.path(), &Authority::new(), directory.path().join("nobody"));
+    let nobody = directory.path().join("nobody");
+    let services = limited_services(directory.path(), &Authority::new(), nobody, Some(PER_ADDRESS));
     let router = axum::Router::new()
         .route("/echo", post(|body: Bytes| async move { body }))
         .route("/panic", get(|| async { panic!("a defect") as &'static str }))
@@ -219,4 +223,24 @@ fn a_socket_file_is_replaced_only_when_nobody_listens_there() {
     std::fs::write(&file, "").unwrap();
     assert!(bind(&Address::Unix(file.clone())).is_err());
     assert!(file.exists());
+}
+
+#[tokio::test]
+async fn an_address_that_has_too_many_connections_is_shut_out_until_it_closes_one() {
+    let server = server(Limits { connections: 64, header_timeout: PATIENCE, ..limits() });
+    let mut held = Vec::new();
+    for _ in 0..PER_ADDRESS {
+        let mut stream = connect(&server).await;
+        stream.write_all(b"GET /slow HT").await.unwrap();
+        held.push(stream);
+    }
+    assert_eq!(ask(&server, &get_and_close("/slow")).await, "");
+    let mut other = TcpStream::connect(server.other).await.unwrap();
+    other.write_all(get_and_close("/slow").as_bytes()).await.unwrap();
+    assert!(rest(&mut other).await.starts_with("HTTP/1.1 200 "));
+    held.pop();
+    let deadline = Instant::now() + PATIENCE;
+    while !ask(&server, &get_and_close("/slow")).await.starts_with("HTTP/1.1 200 ") {
+        assert!(Instant::now() < deadline, "the place of a connection that is gone stays taken");
+    }
 }

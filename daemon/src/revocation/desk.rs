@@ -106,9 +106,13 @@ impl Desk {
         let seen = self.watch.seen().into_iter().filter_map(|(what, seen)| match (seen.fault, seen.freshness) {
             (Some(why), _) => Some(format!("{what} is not right as it is served: {why}")),
             (None, Some(Freshness::Good) | None) => None,
-            (None, Some(Freshness::Early)) => Some(format!("{what} begins later than now: this host's clock is behind")),
+            (None, Some(Freshness::Early)) => {
+                Some(format!("{what} begins later than now: this host's clock is behind"))
+            }
             (None, Some(Freshness::Expired)) => Some(format!("{what} has run out")),
-            (None, Some(Freshness::Critical)) => Some(format!("{what} runs out soon: less than a tenth of its time is left")),
+            (None, Some(Freshness::Critical)) => {
+                Some(format!("{what} runs out soon: less than a tenth of its time is left"))
+            }
             (None, Some(Freshness::Late)) => Some(format!("{what} is late: less than a quarter of its time is left")),
         });
         troubles.chain(seen).collect()

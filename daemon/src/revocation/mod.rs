@@ -22,8 +22,8 @@ pub use import::{ImportError, Imports, import};
 pub use office::Office;
 pub use publish::{List, PublishError, Publisher};
 pub use root::{RootCrl, RootList};
-pub use serve::{Coding, Contents, Served};
 pub use schedule::Freshness;
+pub use serve::{Coding, Contents, Served};
 pub use tables::{CrlRecord, Kind, list_key};
 pub use watch::{Seen, Watch};
 

@@ -11,8 +11,10 @@ use policy::tbs;
 use super::Services;
 use super::administrators::Permitted;
 use crate::issuance::ca::CaError;
-use crate::store::StoreError;
-use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_NAME, CertificateRecord};
+use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_GROUND, CERTIFICATES_BY_NAME, CertificateRecord};
+use crate::store::{StoreError, Table};
+
+pub use crate::store::tables::Ground;
 
 /// A certificate that was signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +50,17 @@ pub struct Query {
     pub after: Option<Serial>,
     /// At most so many, and never more than [`MOST`].
     pub limit: usize,
+    /// Those that carry exactly this name, or rest on this ground; all, if there is none.
+    pub which: Option<Which>,
+}
+
+/// Which certificates: one index answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that rest on this.
+    Ground(Ground),
     /// Those that carry exactly this name.
-    pub name: Option<Name>,
+    Name(Name),
 }
 
 /// One page of a list.
@@ -94,14 +105,19 @@ impl Services {
     pub fn certificates(&self, _permitted: &Permitted, query: &Query) -> Result<Page, StoreError> {
         let limit = query.limit.clamp(1, MOST);
         // One more than asked for tells whether there is a next page.
-        let mut records = match &query.name {
+        let mut records = match &query.which {
             None => {
                 let after =
                     query.after.as_ref().map_or(Bound::Unbounded, |serial| Bound::Excluded(&serial.as_bytes()[..]));
                 let rows = self.store.scan(&CERTIFICATES, (after, Bound::Unbounded), limit + 1, false)?;
                 rows.into_iter().map(|(_, record)| record.value).collect()
             }
-            Some(name) => self.with_name(name, query.after, limit + 1)?,
+            Some(Which::Ground(ground)) => {
+                self.indexed(&CERTIFICATES_BY_GROUND, &ground.to_string(), query.after, limit + 1)?
+            }
+            Some(Which::Name(name)) => {
+                self.indexed(&CERTIFICATES_BY_NAME, &name.to_string(), query.after, limit + 1)?
+            }
         };
         let more = records.len() > limit;
         records.truncate(limit);
@@ -115,19 +131,21 @@ impl Services {
         self.store.get(&CERTIFICATES, serial.as_bytes())?.map(|record| read(record.value)).transpose()
     }
 
-    fn with_name(
+    /// Those that an index has under a text, by serial number.
+    fn indexed(
         &self,
-        name: &Name,
+        index: &Table<()>,
+        text: &str,
         after: Option<Serial>,
         limit: usize,
     ) -> Result<Vec<CertificateRecord>, StoreError> {
-        let key = |separator: u8, serial: &[u8]| [name.to_string().as_bytes(), &[separator], serial].concat();
+        let key = |separator: u8, serial: &[u8]| [text.as_bytes(), &[separator], serial].concat();
         let first = key(0, after.as_ref().map_or(&[], |serial| serial.as_bytes()));
         let first = if after.is_some() { Bound::Excluded(&first[..]) } else { Bound::Included(&first[..]) };
         let end = key(1, &[]);
         let mut records = Vec::new();
-        for (key, _) in self.store.scan(&CERTIFICATES_BY_NAME, (first, Bound::Excluded(&end)), limit, false)? {
-            let serial = &key[name.to_string().len() + 1..];
+        for (key, _) in self.store.scan(index, (first, Bound::Excluded(&end)), limit, false)? {
+            let serial = &key[text.len() + 1..];
             if let Some(record) = self.store.get(&CERTIFICATES, serial)? {
                 records.push(record.value);
             }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use policy::crl::Scope;
 
+use super::administrators::Permitted;
 use super::ca::ROOT;
 use super::peer::hex;
 use super::{Failure, Services};
-use super::administrators::Permitted;
 use crate::revocation::{CrlRecord, Kind, PublishError, list_key};
 use crate::store::StoreError;
 

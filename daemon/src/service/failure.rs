@@ -5,6 +5,7 @@ use hsm::wire::Refusal;
 use super::acme::error::AcmeError;
 use super::administrators::RemoveError;
 use super::certificates::RevokeError;
+use super::limits::ReleaseError;
 use crate::issuance::ca::{CaError, ClientError};
 use crate::store::{CommitError, StoreError};
 
@@ -93,6 +94,17 @@ impl From<RemoveError> for Failure {
             RemoveError::Ca(error) => error.into(),
             RemoveError::Last => Self::Conflict(words),
             RemoveError::Unknown => Self::Missing(words),
+        }
+    }
+}
+
+impl From<ReleaseError> for Failure {
+    fn from(error: ReleaseError) -> Self {
+        let words = error.to_string();
+        match error {
+            ReleaseError::Commit(CommitError::Conflict(_)) => Self::Conflict(words),
+            ReleaseError::Commit(CommitError::Store(error)) | ReleaseError::Store(error) => error.into(),
+            ReleaseError::Nothing(_) => Self::Missing(words),
         }
     }
 }

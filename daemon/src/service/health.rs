@@ -118,7 +118,10 @@ mod tests {
         signer.state.lock().unwrap().seal = SealStatus::Unsealed;
         services.ca.status().await.unwrap();
         services.vitals.note(TLS, Ok(sealed.clone()));
-        assert_eq!(services.health(), Health { live: true, ready: true, seal: "unsealed", reasons: Vec::new(), revocation: Vec::new() });
+        assert_eq!(
+            services.health(),
+            Health { live: true, ready: true, seal: "unsealed", reasons: Vec::new(), revocation: Vec::new() }
+        );
 
         services.vitals.note(CA, Ok(Status { journal_fault: Some("disk full".to_owned()), ..sealed }));
         let health = services.health();

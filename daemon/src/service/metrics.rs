@@ -75,6 +75,7 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     for (signer, vital) in services.vitals.all() {
         writeln!(text, "signet_signer_up{{signer=\"{signer}\"}} {}", u8::from(vital.is_ok()))?;
     }
+    services.limits.render_metrics(text)?;
     render_revocation(services, text)
 }
 

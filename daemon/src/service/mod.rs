@@ -8,6 +8,7 @@ pub mod crl;
 mod failure;
 pub mod health;
 mod issue;
+pub mod limits;
 pub mod metrics;
 pub mod ocsp;
 pub mod peer;
@@ -45,6 +46,8 @@ pub struct Services {
     pub issuer: Arc<Issuer>,
     /// Label of the issuing key in the CA signer.
     pub issuer_key: String,
+    /// How often anybody may ask for something.
+    pub limits: Arc<limits::Limits>,
     /// What the daemon counts.
     pub metrics: metrics::Metrics,
     /// Every profile of the profile directory, by name.

@@ -1,6 +1,7 @@
 //! Who is on the other end of a connection, as TLS proved it.
 
 use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
 
 use policy::serial::Serial;
 use policy::tbs::{Certificate, TbsError};
@@ -14,6 +15,13 @@ pub struct Peer {
     pub from: String,
     /// The certificate it showed; its chain was verified, its end of life was not.
     pub certificate: Option<PeerCertificate>,
+}
+
+impl Peer {
+    /// Its IP address, if it came over a network.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.from.parse::<SocketAddr>().ok().map(|from| from.ip())
+    }
 }
 
 /// What we need of a client certificate.

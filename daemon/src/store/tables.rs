@@ -1,9 +1,13 @@
 //! The tables that several rooms share. A room's own tables stand with the room.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
 use aws_lc_rs::digest::{SHA256, digest};
 use der::{Decode, Encode};
 use policy::effects::UnixTime;
-use policy::evidence::AuthorizationRecord;
+use policy::evidence::{AuthorizationRecord, Method};
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 use x509_cert::Certificate;
@@ -18,6 +22,9 @@ pub const CERTIFICATES_BY_NAME: Table<()> = Table::new("certificates_by_name");
 
 /// Certificates by public key. Key: SHA-256 of the SubjectPublicKeyInfo (32 octets), serial.
 pub const CERTIFICATES_BY_SPKI: Table<()> = Table::new("certificates_by_spki");
+
+/// Certificates by what they rest on. Key: a [`Ground`] as text, 0x00, serial.
+pub const CERTIFICATES_BY_GROUND: Table<()> = Table::new("certificates_by_ground");
 
 /// Certificates in the order in which they expire. Key: notAfter (u64, big-endian), serial.
 pub const CERTIFICATES_BY_EXPIRY: Table<()> = Table::new("certificates_by_expiry");
@@ -88,7 +95,45 @@ pub struct JournalPosition {
     pub hash: String,
 }
 
-/// Adds the record's rows in the indexes by name, public key and expiry. They are the same however
+/// What a certificate rests on: who asked for it, and how its names were proved.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ground {
+    /// Who asked, in the words of the authorization record.
+    Actor(String),
+    /// The address that showed control of a name.
+    Address(IpAddr),
+    /// How control of a name was shown.
+    Method(Method),
+    /// By which version of a validator.
+    Validator(String),
+}
+
+impl Ground {
+    /// Every ground of a certificate, each once.
+    fn of(record: &AuthorizationRecord) -> BTreeSet<Self> {
+        let mut grounds = BTreeSet::from([Self::Actor(record.actor.clone())]);
+        for evidence in &record.names {
+            grounds.insert(Self::Method(evidence.method));
+            grounds.insert(Self::Validator(evidence.validator.clone()));
+            let address = evidence.seen.as_ref().and_then(|seen| seen.address.as_ref());
+            grounds.extend(address.and_then(|text| text.parse::<SocketAddr>().ok()).map(|one| Self::Address(one.ip())));
+        }
+        grounds
+    }
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Actor(actor) => write!(f, "actor={actor:.256}"),
+            Self::Address(address) => write!(f, "address={address}"),
+            Self::Method(method) => write!(f, "method={}", method.as_str()),
+            Self::Validator(version) => write!(f, "validator={version:.256}"),
+        }
+    }
+}
+
+/// Adds the record's rows in the indexes by name, ground, public key and expiry. They are the same however
 /// often written, so a record that is taken over twice does no harm. A record whose certificate is
 /// not DER makes the commit fail.
 pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
@@ -105,6 +150,9 @@ pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
     for evidence in &record.record.names {
         let name = evidence.name.to_string();
         change.put(&CERTIFICATES_BY_NAME, [name.as_bytes(), &[0], serial].concat(), &());
+    }
+    for ground in Ground::of(&record.record) {
+        change.put(&CERTIFICATES_BY_GROUND, [ground.to_string().as_bytes(), &[0], serial].concat(), &());
     }
     change.put(&CERTIFICATES_BY_SPKI, [digest(&SHA256, &spki).as_ref(), serial].concat(), &());
     change.put(&CERTIFICATES_BY_EXPIRY, [not_after.to_be_bytes().as_slice(), serial].concat(), &());
@@ -130,7 +178,7 @@ pub(crate) mod base64_bytes {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    use policy::evidence::{Method, NameEvidence};
+    use policy::evidence::NameEvidence;
     use policy::name::Name;
 
     use super::super::{EngineKind, Store, StoreError, open};

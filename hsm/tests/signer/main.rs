@@ -13,10 +13,11 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use hsm::journal::Event;
-use hsm::wire::{self, Act, Call, MAX_FRAME, Refusal, Reply, Request, Response, SealStatus};
+use hsm::wire::{self, Act, BoundAccounts, Call, MAX_FRAME, Refusal, Reply, Request, Response, SealStatus};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, socket};
 use policy::effects::UnixTime;
+use policy::grant::{Grant, Pattern, RateLimits, Reuse};
 use policy::key::SignatureScheme;
 
 use rig::{Appliance, PIN, actor, patiently, refusal, sealed, status};
@@ -56,6 +57,44 @@ fn a_sealed_signer_refuses_to_sign_and_goes_on_with_the_rest() {
         other => panic!("{other:?}"),
     }
     assert!(sealed(&status(&client)), "a refusal changed the state");
+}
+
+#[test]
+fn what_administrators_do_in_acme_is_journalled_sealed_or_not() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let _ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    let before = status(&client).last;
+    let grant = Grant {
+        label: "web team".to_owned(),
+        names: vec![Pattern::parse(".example.test").unwrap()],
+        profiles: Vec::new(),
+        orders: Some(7),
+        certificates: None,
+        expires: None,
+        reuse: Reuse::Once,
+        limits: RateLimits::Apply,
+    };
+    let (account, key) = (|| "0a".repeat(16), || "0b".repeat(16));
+    for act in [
+        Act::CreateEabKey { key: key(), grant },
+        Act::BindAccount { account: account(), key: key() },
+        Act::EndAccount { account: account() },
+        Act::RevokeEabKey { key: key(), accounts: BoundAccounts::End },
+    ] {
+        client.call(None, Request::Record { act, actor: actor() }).unwrap();
+    }
+    let Response::Journal { lines, .. } = client.call(None, Request::Journal { after: before }).unwrap() else {
+        panic!("no journal")
+    };
+    let kinds = ["eab_key_created", "account_bound", "account_ended", "eab_key_revoked"];
+    assert_eq!(lines.len(), kinds.len());
+    for (line, kind) in lines.iter().zip(kinds) {
+        assert!(line.contains(&format!(r#""type":"{kind}""#)) && line.contains("admin:alice"), "{line}");
+    }
+    assert!(lines[0].contains(r#""names":[".example.test"]"#) && lines[0].contains(r#""orders":7"#), "{}", lines[0]);
+    assert!(sealed(&status(&client)));
 }
 
 #[test]

@@ -267,7 +267,10 @@ mod tests {
 
     fn terms(profile: &str, names: &[Name], now: UnixTime) -> Terms {
         let mut record = evidence(names, Method::Console);
-        record.names.iter_mut().for_each(|proof| proof.at = now);
+        for proof in &mut record.names {
+            proof.at = now;
+            proof.caa.iter_mut().for_each(|caa| caa.at = now);
+        }
         match testing::profile(profile).decide(&KEY, names, None, &record, now) {
             Decision::Issue(terms) => terms,
             Decision::Refuse(refusal) => panic!("refused: {refusal}"),

@@ -35,6 +35,11 @@ impl Answer {
         self.headers.iter().filter(move |(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every header, names in lower case.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -162,8 +167,10 @@ fn read_more(stream: &mut impl BufRead, body: &mut Vec<u8>, length: usize) -> st
 
 fn read_line(stream: &mut impl BufRead) -> std::io::Result<String> {
     let mut line = String::new();
-    if stream.by_ref().take(16 * 1024).read_line(&mut line)? == 0 {
-        return Err(ErrorKind::UnexpectedEof.into());
+    stream.by_ref().take(16 * 1024).read_line(&mut line)?;
+    // Half a line is no line: the answer was cut.
+    match line.ends_with('\n') {
+        true => Ok(line.trim_end().to_owned()),
+        false => Err(ErrorKind::UnexpectedEof.into()),
     }
-    Ok(line.trim_end().to_owned())
 }

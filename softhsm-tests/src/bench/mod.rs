@@ -2,6 +2,7 @@
 //! shared machine is noise.
 
 mod handshake;
+mod nonce;
 mod order;
 mod process;
 mod sign;
@@ -9,6 +10,7 @@ mod start;
 
 use crate::rig::{Failure, Options, Rig};
 
+pub use process::{ALL, cpu, resident};
 pub use sign::{Each, own_rate};
 
 /// One line of the report.
@@ -33,8 +35,18 @@ pub fn run() -> Result<(), Failure> {
     lines.extend(sign::lines(&rig)?);
     lines.extend(handshake::lines(&rig)?);
     lines.extend(order::lines(&rig)?);
+    lines.extend(nonce::lines()?);
     drop(rig);
     lines.extend(start::lines()?);
+    print(&lines);
+    Ok(())
+}
+
+/// Measures full orders and nonces, and prints a table.
+pub fn orders() -> Result<(), Failure> {
+    let rig = Rig::start(&Options::default());
+    let mut lines = order::lines(&rig)?;
+    lines.extend(nonce::lines()?);
     print(&lines);
     Ok(())
 }

@@ -11,12 +11,12 @@ use crate::rig::{Failure, Rig};
 use crate::wait::wait_until;
 
 /// Every daemon of a rig.
-pub(super) const ALL: [&str; 3] = ["signetd", "signer-ca", "signer-tls"];
+pub const ALL: [&str; 3] = ["signetd", "signer-ca", "signer-tls"];
 /// Clock ticks a second that /proc counts in; fixed on Linux.
 const TICKS: u64 = 100;
 
 /// CPU that the services have used since they started, threads that ended included.
-pub(super) fn cpu(rig: &Rig, services: &[&str]) -> Duration {
+pub fn cpu(rig: &Rig, services: &[&str]) -> Duration {
     let ticks: u64 = services.iter().map(|service| cpu_ticks(rig.pid(service))).sum();
     Duration::from_millis(ticks * 1000 / TICKS)
 }
@@ -26,6 +26,16 @@ fn cpu_ticks(pid: i32) -> u64 {
     // The name in parentheses may hold anything; utime and stime are fields 14 and 15.
     let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
     fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// Memory that the services have for themselves at this moment, in bytes: not what of a file is mapped.
+pub fn resident(rig: &Rig, services: &[&str]) -> u64 {
+    let anonymous = |service: &&str| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", rig.pid(service))).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default().trim();
+        line.split(' ').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
+    };
+    services.iter().map(anonymous).sum()
 }
 
 pub(super) fn idle_memory(rig: &Rig) -> Line {

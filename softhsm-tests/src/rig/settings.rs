@@ -63,6 +63,18 @@ fn own(layout: &Layout, record: &Record) -> String {
          root = {root}\n\
          {root_crl}\
          \n\
+         # Every limit is counted, and none is met: a rig's clients share one address.\n\
+         [rate_limits]\n\
+         accounts = \"1000000 per 1s\"\n\
+         accounts_per_address = \"1000000 per 1s\"\n\
+         connections_per_address = 1000\n\
+         orders = \"1000000 per 1s\"\n\
+         orders_per_account = \"1000000 per 1s\"\n\
+         orders_per_address = \"1000000 per 1s\"\n\
+         orders_per_name = \"1000000 per 1s\"\n\
+         requests_per_address = \"1000000 per 1s\"\n\
+         validations_per_account = 4000\n\
+         \n\
          [signers]\n\
          ca = {ca}\n\
          tls = {tls}\n\

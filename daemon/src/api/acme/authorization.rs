@@ -23,13 +23,13 @@ use crate::service::acme::records::{AuthorizationStatus, ChallengeState};
 use crate::validation::Wildcard;
 
 #[derive(Deserialize)]
-struct UpdateBody {
+pub(super) struct UpdateBody {
     status: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct NewAuthorizationBody {
-    identifier: IdentifierBody,
+pub(super) struct NewAuthorizationBody {
+    pub(super) identifier: IdentifierBody,
 }
 
 #[derive(Serialize)]
@@ -78,7 +78,7 @@ pub(super) async fn update(
 /// Makes an authorization before there is an order.
 pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByAccount) -> Result<Response, AcmeError> {
     let body: NewAuthorizationBody = by.payload.json()?;
-    let (status, authorization) = match acme.new_authorization(&by.account, &body.identifier.into()).await? {
+    let (status, authorization) = match acme.new_authorization(&by.account, &body.identifier.into(), by.from).await? {
         PreAuthorized::Created(authorization) => (StatusCode::CREATED, authorization),
         PreAuthorized::Found(authorization) => (StatusCode::OK, authorization),
     };

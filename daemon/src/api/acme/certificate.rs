@@ -13,7 +13,7 @@ use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 
 /// The default format, and the only one.
-const PEM_CHAIN: &str = "application/pem-certificate-chain";
+pub(super) const PEM_CHAIN: &str = "application/pem-certificate-chain";
 
 pub(super) async fn show(
     State(acme): State<Arc<Acme>>,
@@ -53,6 +53,12 @@ fn chain(acme: &Acme, id: &str, number: usize, headers: &HeaderMap, by: ByAccoun
         link(urls::chain(base, id, other), "alternate");
     }
     Ok(response)
+}
+
+/// Whether the client names the format.
+pub(super) fn asks_for_pem(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split([',', ';'])).any(|range| range.trim().eq_ignore_ascii_case(PEM_CHAIN))
 }
 
 /// Whether the client takes the format: it does unless it names others only (RFC 9110 section 12.5.1).

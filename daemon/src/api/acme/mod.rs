@@ -3,6 +3,7 @@
 
 mod account;
 mod authorization;
+pub mod bodies;
 mod certificate;
 mod challenge;
 mod directory;
@@ -15,6 +16,7 @@ mod request;
 mod revoke;
 mod terms;
 mod time;
+mod upki;
 mod urls;
 
 use std::sync::Arc;
@@ -31,13 +33,16 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::config::Switch;
 use crate::service::acme::Acme;
 use crate::service::acme::accounts::HOW_TO_AGREE;
 use crate::service::acme::error::AcmeError;
+use crate::service::peer::Peer;
 
 /// Every route of the surface: `/directory` and `/acme/…`.
 pub fn router(acme: Arc<Acme>) -> Router {
-    Router::new()
+    let plain = acme.services().acme.orders.upki_forms;
+    let router = Router::new()
         .route("/directory", get_only(directory::show))
         .route(urls::DIRECTORY, get_only(directory::show))
         .route(
@@ -50,20 +55,23 @@ pub fn router(acme: Arc<Acme>) -> Router {
         .route(urls::KEY_CHANGE, post_only(key_change::change))
         .route(HOW_TO_AGREE, get_only(terms::show))
         .route(urls::NEW_ORDER, post_only(order::create))
-        .route("/acme/order/{id}", post_only(order::show))
+        .route("/acme/order/{id}", or_get(plain, post_only(order::show), upki::show_order))
         .route("/acme/order/{id}/finalize", post_only(order::finalize))
         .route(urls::NEW_AUTHORIZATION, post_only(authorization::create))
-        .route("/acme/authorization/{id}", post_only(authorization::update))
+        .route("/acme/authorization/{id}", or_get(plain, post_only(authorization::update), upki::show_authorization))
         .route("/acme/challenge/{id}/{method}", post_only(challenge::respond))
         .route("/acme/chall/{id}", post_only(challenge::respond_by_id))
-        .route("/acme/certificate/{id}", post_only(certificate::show))
+        .route("/acme/certificate/{id}", or_get(plain, post_only(certificate::show), upki::show_certificate))
         .route("/acme/certificate/{id}/{chain}", post_only(certificate::alternate))
-        .route("/acme/cert/{id}", post_only(certificate::show))
+        .route("/acme/cert/{id}", or_get(plain, post_only(certificate::show), upki::show_certificate))
         .route(&format!("{}/{{id}}", urls::RENEWAL_INFO), get_only(renewal_info::show))
         .route(urls::REVOKE, post_only(revoke::revoke))
-        .route("/acme/{*rest}", any(async || AcmeError::NotFound("resource")))
-        .layer(from_fn_with_state(acme.clone(), frame))
-        .with_state(acme)
+        .route("/acme/{*rest}", any(async || AcmeError::NotFound("resource")));
+    let router = match plain {
+        Switch::Off => router,
+        Switch::On => router.route("/.well-known/acme-challenge/{token}", get_only(upki::show_key_authorization)),
+    };
+    router.layer(from_fn_with_state(acme.clone(), frame)).with_state(acme)
 }
 
 /// What every request and answer has in common.
@@ -71,13 +79,16 @@ async fn frame(State(acme): State<Arc<Acme>>, request: Request, next: Next) -> R
     let method = request.method().clone();
     let path = request.uri().path();
     let (is_directory, is_nonce) = (path.ends_with("/directory"), path == urls::NEW_NONCE);
+    let services = acme.services();
+    let from = request.extensions().get::<Arc<Peer>>().and_then(|peer| peer.address());
+    let admitted = || Ok(services.limits.request(from, services.clock.now())?);
     // Decided before authentication: nothing could come of the request.
-    let mut response = match acme.available() {
+    let mut response = match acme.available().and_then(|()| admitted()) {
         _ if method == Method::OPTIONS => preflight(),
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
-    let base = &acme.services().public_url;
+    let base = &services.public_url;
     let headers = response.headers_mut();
     if method == Method::POST || (is_nonce && matches!(method, Method::GET | Method::HEAD)) {
         match acme.make_nonce() {
@@ -115,6 +126,18 @@ const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 
 fn post_only<H: Handler<T, Arc<Acme>>, T: 'static>(handler: H) -> MethodRouter<Arc<Acme>> {
     post(handler).fallback(refuse("POST"))
+}
+
+/// Adds a form that is read without a signature, where that is switched on.
+fn or_get<H: Handler<T, Arc<Acme>>, T: 'static>(
+    plain: Switch,
+    router: MethodRouter<Arc<Acme>>,
+    handler: H,
+) -> MethodRouter<Arc<Acme>> {
+    match plain {
+        Switch::Off => router,
+        Switch::On => router.get(handler),
+    }
 }
 
 fn get_only<H: Handler<T, Arc<Acme>>, T: 'static>(handler: H) -> MethodRouter<Arc<Acme>> {

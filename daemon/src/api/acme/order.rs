@@ -23,11 +23,11 @@ use crate::service::acme::orders::{NewOrder, Order, OrderStatus, WhyInvalid};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct NewOrderBody {
+pub(super) struct NewOrderBody {
     #[serde(default)]
-    identifiers: Vec<IdentifierBody>,
-    not_before: Option<String>,
-    not_after: Option<String>,
+    pub(super) identifiers: Vec<IdentifierBody>,
+    pub(super) not_before: Option<String>,
+    pub(super) not_after: Option<String>,
     profile: Option<String>,
     replaces: Option<String>,
 }
@@ -46,8 +46,8 @@ impl From<IdentifierBody> for Identifier {
 }
 
 #[derive(Deserialize)]
-struct FinalizeBody {
-    csr: String,
+pub(super) struct FinalizeBody {
+    pub(super) csr: String,
 }
 
 #[derive(Serialize)]
@@ -78,7 +78,7 @@ pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByAccount) -> Resu
         not_after: moment("notAfter", body.not_after.as_deref())?,
     };
     let identifiers = body.identifiers.into_iter().map(Identifier::from).collect();
-    let wish = NewOrder { identifiers, profile: body.profile, replaces: body.replaces, requested };
+    let wish = NewOrder { identifiers, from: by.from, profile: body.profile, replaces: body.replaces, requested };
     let order = acme.new_order(&by.account, wish).await?;
     Ok((StatusCode::CREATED, view(&acme, &order)).into_response())
 }
@@ -102,7 +102,19 @@ pub(super) async fn finalize(
     Ok(view(&acme, &acme.finalize(&by.account, &id, &csr, by.request).await?))
 }
 
-pub(super) fn view(acme: &Acme, order: &Order) -> Response {
+fn view(acme: &Acme, order: &Order) -> Response {
+    let mut response = Json(body(acme, order)).into_response();
+    let headers = response.headers_mut();
+    if let Ok(location) = HeaderValue::try_from(urls::order(&acme.services().public_url, &order.id)) {
+        headers.insert(LOCATION, location);
+    }
+    if matches!(order.status, OrderStatus::Pending | OrderStatus::Processing) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+pub(super) fn body<'a>(acme: &Acme, order: &'a Order) -> impl Serialize + use<'a> {
     let base = &acme.services().public_url;
     let record = &order.record;
     let (status, error) = match &order.status {
@@ -116,7 +128,7 @@ pub(super) fn view(acme: &Acme, order: &Order) -> Response {
         }
         OrderStatus::Invalid(why) => ("invalid", Some(problem::ended("malformed", &why_invalid(why)))),
     };
-    let mut response = Json(OrderView {
+    OrderView {
         status,
         expires: rfc3339(record.expires),
         identifiers: record.names.iter().map(IdentifierView::from).collect(),
@@ -128,14 +140,5 @@ pub(super) fn view(acme: &Acme, order: &Order) -> Response {
         replaces: record.replaces.as_deref(),
         certificate: record.certificate.map(|_| urls::certificate(base, &order.id)),
         error,
-    })
-    .into_response();
-    let headers = response.headers_mut();
-    if let Ok(location) = HeaderValue::try_from(urls::order(base, &order.id)) {
-        headers.insert(LOCATION, location);
     }
-    if matches!(order.status, OrderStatus::Pending | OrderStatus::Processing) {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
 }

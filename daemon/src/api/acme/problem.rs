@@ -13,10 +13,8 @@ use crate::problem::{Problem, RETRY, SEALED};
 use crate::service::acme::error::{AcmeError, Rejected, Rejection};
 use crate::service::acme::identifiers::identifier;
 use crate::service::acme::key::Algorithm;
+use crate::service::limits::TooMuch;
 use crate::validation::{Failure, FailureKind};
-
-/// When to come back after too much at a time.
-const SOON: Duration = Duration::from_secs(5);
 
 /// When to come back after a signer that restarts or a store that is busy.
 const SHORTLY: Duration = Duration::from_secs(2);
@@ -61,7 +59,7 @@ pub(super) fn problem(error: &AcmeError) -> Problem {
             problem.member("subproblems", failures.iter().map(failed_name).collect::<Vec<_>>())
         }
         AcmeError::Internal(_) => Problem::new(urn(kind), status, Problem::internal().detail),
-        AcmeError::RateLimited(_) => problem.retry_after(SOON),
+        AcmeError::RateLimited(refusal) => problem.retry_after(refusal.retry_after),
         AcmeError::RejectedIdentifiers(rejected) => {
             problem.member("subproblems", rejected.iter().map(subproblem).collect::<Vec<_>>())
         }
@@ -80,6 +78,9 @@ impl IntoResponse for AcmeError {
         let mut response = problem(&self).into_response();
         let header = match &self {
             Self::MethodNotAllowed(methods) => Some((ALLOW, HeaderValue::from_static(methods))),
+            Self::RateLimited(TooMuch { help: Some(help), .. }) => {
+                HeaderValue::try_from(format!("<{help}>;rel=\"help\"")).ok().map(|link| (LINK, link))
+            }
             Self::UserActionRequired(required) => {
                 let link = HeaderValue::try_from(format!("<{}>;rel=\"terms-of-service\"", required.terms));
                 link.ok().map(|link| (LINK, link))

@@ -1,6 +1,7 @@
 //! Authentication of requests (RFC 8555 sections 6.2 to 6.5): what a handler receives is signed,
 //! meant for its URL, and fresh.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -15,10 +16,12 @@ use crate::service::acme::Acme;
 use crate::service::acme::accounts::Account;
 use crate::service::acme::error::AcmeError;
 use crate::service::acme::key::AccountKey;
+use crate::service::peer::Peer;
 
 /// A request signed by an account that can be used, and whose owner agreed to the terms of service.
 pub(super) struct ByAccount {
     pub(super) account: Account,
+    pub(super) from: Option<IpAddr>,
     pub(super) payload: Payload,
     pub(super) request: RequestId,
 }
@@ -29,6 +32,7 @@ pub(super) struct ByOwner(pub(super) ByAccount);
 
 /// A request signed by the holder of a key, whoever that is: newAccount.
 pub(super) struct ByKey {
+    pub(super) from: Option<IpAddr>,
     pub(super) key: AccountKey,
     pub(super) payload: Payload,
 }
@@ -43,6 +47,11 @@ pub(super) enum ByEither {
 pub(super) struct Payload(Vec<u8>);
 
 impl Payload {
+    /// Octets that were signed.
+    pub(super) fn new(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+
     /// As it was sent.
     pub(super) fn octets(&self) -> &[u8] {
         &self.0
@@ -110,12 +119,13 @@ impl FromRequest<Arc<Acme>> for ByEither {
 
     async fn from_request(request: Request, acme: &Arc<Acme>) -> Result<Self, AcmeError> {
         let id = request.extensions().get::<RequestId>().cloned();
+        let from = request.extensions().get::<Arc<Peer>>().and_then(|peer| peer.address());
         let (jws, id) =
             (fresh(request, acme).await?, id.map_or_else(|| RequestId::generate(&acme.services().random), Ok)?);
         match &jws.signer {
             Signer::Jwk(key) => {
                 jws.verify(key)?;
-                Ok(Self::Key(ByKey { key: key.clone(), payload: Payload(jws.payload) }, id))
+                Ok(Self::Key(ByKey { from, key: key.clone(), payload: Payload(jws.payload) }, id))
             }
             Signer::Kid(kid) => {
                 let unknown = AcmeError::AccountDoesNotExist("no account has this URL");
@@ -125,7 +135,7 @@ impl FromRequest<Arc<Acme>> for ByEither {
                 };
                 jws.verify(&account.record.key)?;
                 let account = Acme::usable(account)?;
-                Ok(Self::Account(ByAccount { account, payload: Payload(jws.payload), request: id }))
+                Ok(Self::Account(ByAccount { account, from, payload: Payload(jws.payload), request: id }))
             }
         }
     }

@@ -13,15 +13,17 @@ use crate::service::acme::error::AcmeError;
 use crate::service::acme::revoke::Requester;
 
 #[derive(Deserialize)]
-struct RevokeBody {
-    certificate: String,
+pub(super) struct RevokeBody {
+    pub(super) certificate: String,
     reason: Option<i64>,
 }
 
 pub(super) async fn revoke(State(acme): State<Arc<Acme>>, by: ByEither) -> Result<StatusCode, AcmeError> {
     let (requester, payload, request) = match by {
-        ByEither::Account(ByAccount { account, payload, request }) => (Requester::Account(account), payload, request),
-        ByEither::Key(ByKey { key, payload }, request) => (Requester::CertificateKey(key), payload, request),
+        ByEither::Account(ByAccount { account, payload, request, .. }) => {
+            (Requester::Account(account), payload, request)
+        }
+        ByEither::Key(ByKey { key, payload, .. }, request) => (Requester::CertificateKey(key), payload, request),
     };
     let body: RevokeBody = payload.json()?;
     let certificate = jws::decode("certificate", &body.certificate)?;

@@ -5,6 +5,8 @@ mod client;
 mod contract;
 mod eab;
 mod flow;
+mod limits;
 mod orders;
 mod renewal;
 mod states;
+mod upkeep;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{self, Permitted};
 use super::{encoding, failure};
 use crate::problem::Problem;
+use crate::service::certificates::{Ground, Which};
 use crate::service::{Services, certificates};
 
 /// A certificate in a list. Times are seconds since 1970.
@@ -98,11 +99,11 @@ pub(super) fn read_serial(text: &str) -> Result<Serial, Problem> {
     text.parse().map_err(|error| Problem::plain(StatusCode::BAD_REQUEST, format!("{error}")))
 }
 
-/// `limit`, `cursor` and `name`, each at most once; names and digits need no percent-encoding, save
+/// `limit`, `cursor` and one of [`WHICH`]; names and digits need no percent-encoding, save
 /// for `*` and `:`, which are taken either way.
 pub(super) fn parse(query: &str) -> Result<certificates::Query, Problem> {
     let bad = |why: String| Problem::plain(StatusCode::BAD_REQUEST, why);
-    let mut parsed = certificates::Query { after: None, limit: DEFAULT_LIMIT, name: None };
+    let mut parsed = certificates::Query { after: None, limit: DEFAULT_LIMIT, which: None };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (field, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = value.replace("%2A", "*").replace("%2a", "*").replace("%3A", ":").replace("%3a", ":");
@@ -112,17 +113,34 @@ pub(super) fn parse(query: &str) -> Result<certificates::Query, Problem> {
                 Ok(limit) if (1..=certificates::MOST).contains(&limit) => parsed.limit = limit,
                 _ => return Err(bad(format!("`limit` is a number from 1 to {}", certificates::MOST))),
             },
-            "name" => parsed.name = Some(Name::parse(&value).map_err(|error| bad(error.to_string()))?),
+            _ if WHICH.contains(&field) && parsed.which.is_some() => {
+                return Err(bad(format!("one of {} at a time", WHICH.join(", "))));
+            }
+            "account" => parsed.which = Some(Which::Ground(Ground::Actor(format!("acme:{value}")))),
+            "address" => match value.parse() {
+                Ok(address) => parsed.which = Some(Which::Ground(Ground::Address(address))),
+                Err(_) => return Err(bad("`address` is an IP address, without a port".into())),
+            },
+            "method" => match value.parse() {
+                Ok(method) => parsed.which = Some(Which::Ground(Ground::Method(method))),
+                Err(error) => return Err(bad(format!("{error}"))),
+            },
+            "name" => parsed.which = Some(Which::Name(Name::parse(&value).map_err(|error| bad(error.to_string()))?)),
+            "validator" => parsed.which = Some(Which::Ground(Ground::Validator(value))),
             other => {
                 let other: String = other.chars().take(32).collect();
                 return Err(bad(format!(
-                    "`{other}` is no parameter of this path: it takes `cursor`, `limit` and `name`"
+                    "`{other}` is no parameter of this path: it takes `cursor`, `limit`, and one of {}",
+                    WHICH.join(", ")
                 )));
             }
         }
     }
     Ok(parsed)
 }
+
+/// Parameters that say which certificates; one at a time.
+const WHICH: [&str; 5] = ["account", "address", "method", "name", "validator"];
 
 const DEFAULT_LIMIT: usize = 100;
 

@@ -7,6 +7,7 @@ pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod limits;
 pub mod metrics;
 pub mod ocsp;
 pub mod profiles;
@@ -40,6 +41,10 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/certificates", get(certificates::list))
         .route("/admin/v1/certificates/{serial}", get(certificates::show))
         .route("/admin/v1/certificates/{serial}/revoke", post(revoke::revoke))
+        .route("/admin/v1/limits", get(limits::list))
+        .route("/admin/v1/limits/explain", get(limits::explain))
+        .route("/admin/v1/limits/failing", get(limits::failing))
+        .route("/admin/v1/limits/release", post(limits::release))
         .route("/admin/v1/certificates/act", post(revoke::act))
         .route("/admin/v1/certificates/find", post(revoke::find))
         .route("/admin/v1/crl", get(crl::show))

@@ -1,4 +1,5 @@
 mod acme_accounts;
+mod acme_orders;
 
 use std::collections::BTreeSet;
 
@@ -150,10 +151,15 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::GET, "/admin/v1/acme/accounts/{account}", Door::Administrators),
     (Method::POST, "/admin/v1/acme/accounts/{account}/bind", Door::Administrators),
     (Method::POST, "/admin/v1/acme/accounts/{account}/deactivate", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/authorizations/{authorization}", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/authorizations/{authorization}/deactivate", Door::Administrators),
     (Method::GET, "/admin/v1/acme/eab", Door::Administrators),
     (Method::POST, "/admin/v1/acme/eab", Door::Administrators),
     (Method::GET, "/admin/v1/acme/eab/{key}", Door::Administrators),
     (Method::POST, "/admin/v1/acme/eab/{key}/revoke", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/orders", Door::Administrators),
+    (Method::GET, "/admin/v1/acme/orders/{order}", Door::Administrators),
+    (Method::POST, "/admin/v1/acme/orders/{order}/cancel", Door::Administrators),
     (Method::GET, "/admin/v1/administrators", Door::Administrators),
     (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
     (Method::GET, "/admin/v1/ca", Door::Everybody),
@@ -164,6 +170,10 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::POST, "/admin/v1/certificates/{serial}/revoke", Door::Administrators),
     (Method::GET, "/admin/v1/crl", Door::ExpiredToo),
     (Method::POST, "/admin/v1/crl/publish", Door::Administrators),
+    (Method::GET, "/admin/v1/limits", Door::Administrators),
+    (Method::GET, "/admin/v1/limits/explain", Door::Administrators),
+    (Method::GET, "/admin/v1/limits/failing", Door::Administrators),
+    (Method::POST, "/admin/v1/limits/release", Door::Administrators),
     (Method::GET, "/admin/v1/ocsp", Door::ExpiredToo),
     (Method::POST, "/admin/v1/ocsp/presign", Door::Administrators),
     (Method::GET, "/admin/v1/profiles", Door::Administrators),
@@ -358,6 +368,37 @@ async fn the_last_administrator_stays() {
     assert!(problem["detail"].as_str().unwrap().contains("last administrator"));
     let (status, _) = surface.ask(&administrator, Method::DELETE, "/admin/v1/administrators/00", None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn limits_are_explained_and_released_by_account_address_and_name() {
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    for (subject, kind) in [("a.example.test", "name"), ("192.0.2.1", "address"), ("x_-1", "account")] {
+        let path = format!("/admin/v1/limits/explain?subject={subject}");
+        let (status, explained) = surface.ask(&administrator, Method::GET, &path, None).await;
+        assert_eq!((status, &explained["kind"]), (StatusCode::OK, &json!(kind)), "{explained}");
+        assert!(explained["limits"].as_array().unwrap().iter().any(|one| one["limit"] == "orders"), "{explained}");
+        let body = Some(json!({"subject": subject}));
+        let (status, problem) = surface.ask(&administrator, Method::POST, "/admin/v1/limits/release", body).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "nothing is held against it: {problem}");
+    }
+    let mut change = Change::new();
+    surface
+        .services
+        .limits
+        .failed(&mut change, "x", &Name::parse("a.example.test").unwrap(), "nobody answered", NOW)
+        .unwrap();
+    surface.services.store.commit(change).await.unwrap();
+    let (_, failing) = surface.ask(&administrator, Method::GET, "/admin/v1/limits/failing", None).await;
+    assert_eq!(failing[0]["why"], "nobody answered");
+    let (_, failing) = surface.ask(&administrator, Method::GET, "/admin/v1/limits/failing?paused=true", None).await;
+    assert_eq!(failing, json!([]));
+    let body = Some(json!({"subject": "a.example.test"}));
+    let (status, released) = surface.ask(&administrator, Method::POST, "/admin/v1/limits/release", body).await;
+    assert_eq!((status, &released["failing"][0]["account"]), (StatusCode::OK, &json!("x")));
+    let (status, _) = surface.ask(&administrator, Method::GET, "/admin/v1/limits/explain?subject=a%20b", None).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

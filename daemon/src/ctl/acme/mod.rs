@@ -1,7 +1,9 @@
 //! `signetctl acme …`
 
 mod account;
+mod authz;
 mod eab;
+mod order;
 
 use clap::Subcommand;
 
@@ -12,15 +14,23 @@ pub(super) enum Verb {
     /// Accounts: list, show, deactivate, bind
     #[command(subcommand)]
     Account(account::Verb),
+    /// Authorizations: show, deactivate
+    #[command(subcommand)]
+    Authz(authz::Verb),
     /// External account keys, which say who may have an account and for which names: create, list, show, revoke
     #[command(subcommand)]
     Eab(eab::Verb),
+    /// Orders: list, show, cancel
+    #[command(subcommand)]
+    Order(order::Verb),
 }
 
 pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
     match verb {
         Verb::Account(verb) => account::run(session, verb),
+        Verb::Authz(verb) => authz::run(session, verb),
         Verb::Eab(verb) => eab::run(session, verb),
+        Verb::Order(verb) => order::run(session, verb),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Accounts (RFC 8555 section 7.3).
 
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use policy::effects::UnixTime;
+use policy::grant::RateLimits;
 use policy::key::PublicKey;
 
 use super::eab::{self, CONFLICTS, ExternalBinding};
@@ -35,6 +37,8 @@ pub struct NewAccount {
     pub contact: Vec<String>,
     /// Whether he agrees to the terms of service.
     pub terms_agreed: bool,
+    /// From where it is asked, if over a network.
+    pub from: Option<IpAddr>,
     /// Whether an account may be made.
     pub missing: OnMissing,
     /// The external account key that its owner has, if he has one.
@@ -148,6 +152,8 @@ impl Acme {
                 (None, ExternalAccounts::Optional) => None,
                 (None, ExternalAccounts::Required) => return Err(AcmeError::ExternalAccountRequired),
             };
+            let limits = redeemed.as_ref().map_or(RateLimits::Apply, |redeemed| redeemed.record().grant.limits);
+            self.services.limits.new_account(wish.from, limits, self.now())?;
             let id = Id::random(&self.services.random)?.to_string();
             let record = AccountRecord {
                 key: key.clone(),

@@ -1,6 +1,7 @@
 //! Authorizations and their challenges (RFC 8555 sections 7.1.4, 7.4.1 and 7.5).
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use policy::effects::UnixTime;
@@ -16,6 +17,7 @@ use super::orders::by_end;
 use super::records::{AuthorizationRecord, AuthorizationStatus, ChallengeState};
 use super::tables::{AUTHORIZATIONS, AUTHORIZATIONS_BY_END, AUTHORIZED_NAMES, CHALLENGE_TOKENS, VALIDATING};
 use crate::config::Switch;
+use crate::service::limits::{Ordered, Replaces};
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::Wildcard;
 
@@ -68,6 +70,7 @@ impl Acme {
         &self,
         account: &Account,
         identifier: &Identifier,
+        from: Option<IpAddr>,
     ) -> Result<PreAuthorized, AcmeError> {
         if self.services.acme.orders.pre_authorization == Switch::Off {
             return Err(AcmeError::NotFound("resource"));
@@ -83,7 +86,8 @@ impl Acme {
         }
         // Whichever profile the order will name: what none of them takes serves nobody.
         let profiles = self.services.acme.profiles.iter().filter_map(|name| self.services.profiles.get(name));
-        let bounds = |profile: &&Profile| self.within_bounds(account, std::slice::from_ref(&name), Some(profile.name()));
+        let bounds =
+            |profile: &&Profile| self.within_bounds(account, std::slice::from_ref(&name), Some(profile.name()));
         let fitting: HashSet<Method> = profiles
             .filter(|profile| profile.allows_name(&name).is_ok() && bounds(profile).is_ok())
             .flat_map(|profile| self.challenges(&name, profile))
@@ -96,6 +100,14 @@ impl Acme {
                 format!("no profile that is offered to this account can certify {name}"),
             ));
         }
+        let ordered = Ordered {
+            account: &account.id,
+            limits: self.rate_limits(account)?,
+            from,
+            names: std::slice::from_ref(&name),
+            replaces: Replaces::Nothing,
+        };
+        self.services.limits.new_order(&ordered, self.now())?;
         let mut change = Change::new();
         let (id, record) = self.add_authorization(&mut change, account, &name, None, &methods)?;
         self.services.store.commit(change).await?;
@@ -117,20 +129,22 @@ impl Acme {
         match challenge.state {
             ChallengeState::Pending if open => {
                 if self.validations.is_full() {
-                    return Err(AcmeError::RateLimited("too many validations are under way: try again soon"));
+                    return Err(self.services.limits.too_many_validations().into());
                 }
+                self.services.limits.may_validate(&account.id, &record.name, self.now())?;
+                let turn = self.services.limits.validation(&account.id)?;
                 record.begin(method);
                 let mut change = Change::new();
                 change.update(&AUTHORIZATIONS, id, row.version, &record);
                 change.put(&VALIDATING, validation_key(id, method), &());
                 match self.services.store.commit(change).await {
-                    Ok(()) => self.begin(id, method),
+                    Ok(()) => self.begin(id, method, Some(turn)),
                     // Another request of the same client began it.
                     Err(CommitError::Conflict(_)) => record = self.own_authorization(account, id)?.value,
                     Err(error) => return Err(error.into()),
                 }
             }
-            ChallengeState::Processing { .. } if open => self.begin(id, method),
+            ChallengeState::Processing { .. } if open => self.begin(id, method, None),
             _ => {}
         }
         Ok(self.view(id, record))

@@ -14,11 +14,11 @@ impl Acme {
     /// (RFC 8555 section 9.1), for the account that ordered it. Chains are counted from 0, the
     /// default one; see [`chain_count`](Self::chain_count).
     pub fn certificate_chain(&self, account: &Account, order: &str, chain: usize) -> Result<String, AcmeError> {
-        let record = self.certificate(account, order)?;
-        let unreadable = |error| AcmeError::Internal(format!("the certificate of {order} cannot be read: {error}"));
-        let mut pem = Certificate::from_der(&record.certificate).map_err(unreadable)?.to_pem();
-        pem.push_str(self.chains.get(chain).ok_or(AcmeError::NotFound("chain"))?);
-        Ok(pem)
+        let record = self.issued(order)?;
+        if record.record.actor != actor(&account.id) {
+            return Err(AcmeError::Unauthorized("the certificate was ordered by another account".into()));
+        }
+        self.chain_of(&record, order, chain)
     }
 
     /// How many chains there are.
@@ -26,15 +26,19 @@ impl Acme {
         self.chains.len()
     }
 
-    fn certificate(&self, account: &Account, order: &str) -> Result<CertificateRecord, AcmeError> {
+    pub(super) fn chain_of(&self, record: &CertificateRecord, order: &str, chain: usize) -> Result<String, AcmeError> {
+        let unreadable = |error| AcmeError::Internal(format!("the certificate of {order} cannot be read: {error}"));
+        let mut pem = Certificate::from_der(&record.certificate).map_err(unreadable)?.to_pem();
+        pem.push_str(self.chains.get(chain).ok_or(AcmeError::NotFound("chain"))?);
+        Ok(pem)
+    }
+
+    /// The certificate of an order.
+    pub(super) fn issued(&self, order: &str) -> Result<CertificateRecord, AcmeError> {
         let unknown = AcmeError::NotFound("certificate");
         let Some(serial) = self.services.store.get(&ORDERS, order)?.and_then(|row| row.value.certificate) else {
             return Err(unknown);
         };
-        let record = self.services.store.get(&CERTIFICATES, serial.as_bytes())?.ok_or(unknown)?.value;
-        if record.record.actor != actor(&account.id) {
-            return Err(AcmeError::Unauthorized("the certificate was ordered by another account".into()));
-        }
-        Ok(record)
+        Ok(self.services.store.get(&CERTIFICATES, serial.as_bytes())?.ok_or(unknown)?.value)
     }
 }

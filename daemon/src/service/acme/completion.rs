@@ -56,7 +56,10 @@ impl Acme {
         let mut change = Change::new();
         change.update(&ORDERS, id, row.version, &order);
         change.put(&UNDERWAY, id, &underway);
-        Ok(self.services.store.commit(change).await?)
+        self.services.store.commit(change).await?;
+        self.services.metrics.acme.order_processing();
+        tracing::info!(order = id, account = order.account, "the token is slow: an order is processing");
+        Ok(())
     }
 
     /// Goes on until there is a certificate, or there can be none. Whoever calls it holds the order.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of accounts, keys and nonces.
+/// Counters of accounts, keys, nonces and orders.
 #[derive(Default)]
 pub struct Counters {
     accounts_created: AtomicU64,
@@ -11,6 +11,9 @@ pub struct Counters {
     bindings_refused: AtomicU64,
     keys_changed: AtomicU64,
     nonces_refused: AtomicU64,
+    orders_created: AtomicU64,
+    orders_processing: AtomicU64,
+    orders_removed: AtomicU64,
 }
 
 impl Counters {
@@ -34,6 +37,18 @@ impl Counters {
         self.nonces_refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn order_created(&self) {
+        self.orders_created.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn order_processing(&self) {
+        self.orders_processing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn orders_removed(&self, count: usize) {
+        self.orders_removed.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     /// Writes them in the text format of Prometheus.
     pub fn render(&self, text: &mut String) -> fmt::Result {
         for (name, help, counter) in [
@@ -42,6 +57,9 @@ impl Counters {
             ("bindings_refused", "External account bindings refused.", &self.bindings_refused),
             ("keys_changed", "Keys of ACME accounts changed.", &self.keys_changed),
             ("nonces_refused", "Nonces refused.", &self.nonces_refused),
+            ("orders_created", "ACME orders made.", &self.orders_created),
+            ("orders_processing", "ACME orders whose finalize outlasted its patience.", &self.orders_processing),
+            ("orders_removed", "ACME orders and authorizations removed after they ended.", &self.orders_removed),
         ] {
             writeln!(text, "# HELP signet_acme_{name}_total {help}")?;
             writeln!(text, "# TYPE signet_acme_{name}_total counter")?;

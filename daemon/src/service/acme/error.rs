@@ -9,6 +9,7 @@ use super::identifiers::identifier;
 use super::nonce::NonceError;
 use crate::issuance::IssueError;
 use crate::issuance::ca::CaError;
+use crate::service::limits::{LimitError, TooMuch};
 use crate::store::{CommitError, StoreError};
 use crate::validation::Failure;
 
@@ -75,9 +76,9 @@ pub enum AcmeError {
     /// The order is not ready to be finalized.
     #[error("{0}")]
     OrderNotReady(String),
-    /// Too much is waiting.
-    #[error("{0}")]
-    RateLimited(&'static str),
+    /// Somebody asks for too much.
+    #[error(transparent)]
+    RateLimited(#[from] TooMuch),
     /// Names that are refused, each for its reason.
     #[error("the order has names that are refused, each for the reason in its subproblem")]
     RejectedIdentifiers(Vec<Rejected>),
@@ -170,6 +171,15 @@ impl From<CommitError> for AcmeError {
                 Self::Unavailable("another request changed the same object at the same time: try again".into())
             }
             CommitError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<LimitError> for AcmeError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::TooMuch(error) => error.into(),
+            LimitError::Store(error) => error.into(),
         }
     }
 }

@@ -17,12 +17,15 @@ pub mod key;
 pub mod key_change;
 pub mod nonce;
 pub mod orders;
+pub mod oversight;
 pub mod records;
+mod removal;
 pub mod renewal;
 pub mod revoke;
 mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
+mod upki;
 mod validations;
 
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! Orders (RFC 8555 sections 7.1.3 and 7.4).
 
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
@@ -20,6 +21,7 @@ use super::tables::{ACCOUNT_ORDERS, AUTHORIZATIONS, ORDERS_BY_END};
 use super::{Acme, Id};
 use crate::config::Switch;
 use crate::issuance::orders::{ORDERS, OrderFailure, OrderRecord};
+use crate::service::limits::{Ordered, Replaces};
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::{Failure, Wildcard};
 
@@ -32,6 +34,8 @@ const REUSE_MARGIN: u64 = 600;
 pub struct NewOrder {
     /// The identifiers, as they were sent.
     pub identifiers: Vec<Identifier>,
+    /// From where it is asked, if over a network.
+    pub from: Option<IpAddr>,
     /// The profile, if one was named.
     pub profile: Option<String>,
     /// The certificate that it replaces, if one was named (RFC 9773 section 5).
@@ -129,6 +133,14 @@ impl Acme {
                 }
             }
         }
+        let ordered = Ordered {
+            account: &account.id,
+            limits: self.rate_limits(account)?,
+            from: wish.from,
+            names: &names,
+            replaces: if wish.replaces.is_some() { Replaces::Certificate } else { Replaces::Nothing },
+        };
+        self.services.limits.new_order(&ordered, now)?;
         let record = OrderRecord {
             account: account.id.clone(),
             created: now,
@@ -142,13 +154,15 @@ impl Acme {
             failed: None,
             processing: None,
         };
-        self.charge(account, Charge::Order).await?;
         change.insert(&ORDERS, &id, &record);
         change.put(&ACCOUNT_ORDERS, format!("{}/{id}", account.id), &());
         change.put(&ORDERS_BY_END, by_end(expires, &id), &());
         self.charge(account, Charge::Order).await?;
         match self.services.store.commit(change).await {
-            Ok(()) => Ok(Order { id, record, status }),
+            Ok(()) => {
+                self.services.metrics.acme.order_created();
+                Ok(Order { id, record, status })
+            }
             Err(CommitError::Conflict(_)) if record.replaces.is_some() => Err(AcmeError::AlreadyReplaced),
             Err(error) => Err(error.into()),
         }
@@ -282,6 +296,7 @@ impl Acme {
         profile: Option<&Profile>,
         methods: &[Method],
     ) -> Result<(String, AuthorizationRecord), AcmeError> {
+        self.services.limits.may_validate(&account.id, name, self.now())?;
         let id = Id::random(&self.services.random)?.to_string();
         let challenge = |method: &Method| {
             let token = match method {

@@ -49,6 +49,11 @@ impl CertificateId {
     }
 }
 
+/// The serial number in a certificate identifier.
+pub(super) fn replaced_serial(id: &str) -> Option<Serial> {
+    Serial::from_slice(&CertificateId::parse(id).ok()?.serial).ok()
+}
+
 impl Acme {
     /// When the certificate of that identifier should be renewed. Anybody may ask.
     pub fn renewal_window(&self, id: &str) -> Result<RenewalWindow, AcmeError> {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::config;
 use crate::issuance::ca::Ca;
 use crate::issuance::testing::{KEY, TestClock, TestEntropy, TestSigner, p256_spki};
 use crate::revocation::Desk;
+use crate::service::limits::Limits;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store};
 
@@ -31,6 +33,7 @@ pub(crate) struct World {
     pub(crate) services: Arc<Services>,
     pub(crate) acme: Arc<Acme>,
     pub(crate) web: Web,
+    pub(crate) rate_limits: config::RateLimits,
 }
 
 impl World {
@@ -40,12 +43,24 @@ impl World {
 
     /// With another configuration.
     pub(crate) async fn with(configure: impl FnOnce(&mut config::Acme)) -> Self {
+        Self::configured(configure, "").await
+    }
+
+    /// With these lines in `[rate_limits]`.
+    pub(crate) async fn limited(lines: &str) -> Self {
+        Self::configured(|_| {}, lines).await
+    }
+
+    async fn configured(configure: impl FnOnce(&mut config::Acme), lines: &str) -> Self {
         let mut acme = offer();
         configure(&mut acme);
+        let file = include_str!("../../../../packaging/signetd.toml");
+        let file = file.replace("[rate_limits]\n", &format!("[rate_limits]\n{lines}\n"));
+        let rate_limits = config::Config::from_toml("signetd.toml", &file).unwrap().rate_limits;
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
-        Self::over(directory, TestClock::new(), signer, store, Web::start(), acme, |_| {}).await
+        Self::over(directory, TestClock::new(), signer, store, Web::start(), acme, rate_limits, |_| {}).await
     }
 
     /// The daemon crashes and starts again over the same store and signer. The old tasks are still
@@ -56,19 +71,19 @@ impl World {
 
     /// The same, with another configuration afterwards.
     pub(crate) async fn reconfigure(self, configure: impl FnOnce(&mut config::Acme)) -> Self {
-        let Self { directory, clock, signer, store, services, acme, web } = self;
+        let Self { directory, clock, signer, store, services, acme, web, rate_limits } = self;
         let mut offer = services.acme.clone();
         configure(&mut offer);
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web, offer, |_| {}).await
+        Self::over(directory, clock, signer, store, web, offer, rate_limits, |_| {}).await
     }
 
     /// The same, with other services afterwards.
     pub(crate) async fn reassemble(self, adjust: impl FnOnce(&mut Services)) -> Self {
-        let Self { directory, clock, signer, store, services, acme, web } = self;
+        let Self { directory, clock, signer, store, services, acme, web, rate_limits } = self;
         let offer = services.acme.clone();
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web, offer, adjust).await
+        Self::over(directory, clock, signer, store, web, offer, rate_limits, adjust).await
     }
 
     /// An attempt at this order was given up, and was journalled after that with the certificate
@@ -91,6 +106,7 @@ impl World {
         store: Store,
         web: Web,
         acme: config::Acme,
+        rate_limits: config::RateLimits,
         adjust: impl FnOnce(&mut Services),
     ) -> Self {
         let ca = Ca::new(signer.client(), store.clone());
@@ -108,6 +124,7 @@ impl World {
             clock: clock.clone(),
             issuer: signer.issuer.clone(),
             issuer_key: KEY.into(),
+            limits: Arc::new(Limits::new(rate_limits.clone(), Some("https://example.test".into()), store.clone())),
             metrics: Default::default(),
             profiles: Arc::new(BTreeMap::from(profiles)),
             public_url: BASE.into(),
@@ -121,7 +138,7 @@ impl World {
         adjust(&mut services);
         let services = Arc::new(services);
         let acme = Acme::start(services.clone()).await.unwrap();
-        Self { directory, clock, signer, store, services, acme, web }
+        Self { directory, clock, signer, store, services, acme, web, rate_limits }
     }
 }
 
@@ -318,4 +335,22 @@ pub(crate) async fn interrupt(store: &Store, id: &str) {
 /// Whether the validation of an authorization is under way, or to be taken up again.
 pub(crate) fn is_validating(store: &Store, id: &str) -> bool {
     store.get(&super::tables::VALIDATING, super::authorizations::validation_key(id, Method::Http01)).unwrap().is_some()
+}
+
+/// How many rows there are: orders, orders under way, orders of accounts, authorizations, authorized
+/// names, tokens.
+pub(crate) fn rows(store: &Store) -> [usize; 6] {
+    use super::tables::{ACCOUNT_ORDERS, AUTHORIZATIONS, AUTHORIZED_NAMES, CHALLENGE_TOKENS};
+    use crate::issuance::orders::{ORDERS, UNDERWAY};
+    fn count<T: serde::de::DeserializeOwned>(store: &Store, table: &store::Table<T>) -> usize {
+        store.scan(table, (Bound::Unbounded, Bound::Unbounded), 100_000, false).unwrap().len()
+    }
+    [
+        count(store, &ORDERS),
+        count(store, &UNDERWAY),
+        count(store, &ACCOUNT_ORDERS),
+        count(store, &AUTHORIZATIONS),
+        count(store, &AUTHORIZED_NAMES),
+        count(store, &CHALLENGE_TOKENS),
+    ]
 }

@@ -18,15 +18,13 @@ use super::error::AcmeError;
 use super::orders::by_end;
 use super::records::AuthorizationRecord;
 use super::tables::{ACCOUNTS, AUTHORIZATIONS, AUTHORIZATIONS_BY_END, AUTHORIZED_NAMES, AccountStatus, VALIDATING};
+use crate::service::limits::{MAX_VALIDATIONS, Turn};
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::{Attempt, CaaQuestion, Failure, FailureKind, Retry, Shown};
 
 /// Validations under way in this process, each with what wakes it from its pause.
 #[derive(Default)]
 pub(super) struct Validations(Mutex<HashMap<String, Arc<Notify>>>);
-
-/// Most validations under way, those in a pause included. More would be work for an attacker only.
-const MAX_VALIDATIONS: usize = 4096;
 
 /// How many interrupted validations are read at a time when the daemon starts.
 const PAGE: usize = 512;
@@ -52,7 +50,7 @@ impl Acme {
                     while acme.validations.is_full() {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
-                    acme.begin(id, method);
+                    acme.begin(id, method, None);
                 }
                 match acme.interrupted(Some(&last)) {
                     Ok(next) => page = next,
@@ -72,8 +70,9 @@ impl Acme {
         Ok(rows.into_iter().filter_map(|(key, _)| String::from_utf8(key).ok()).collect())
     }
 
-    /// Starts the task that validates, or wakes it if it pauses.
-    pub(super) fn begin(self: &Arc<Self>, id: &str, method: Method) {
+    /// Starts the task that validates, or wakes it if it pauses. One that goes on has no turn: it
+    /// was allowed before.
+    pub(super) fn begin(self: &Arc<Self>, id: &str, method: Method, turn: Option<Turn>) {
         let key = validation_key(id, method);
         if let Some(wake) = self.validations.enter(&key) {
             let (acme, id) = (self.clone(), id.to_owned());
@@ -84,6 +83,7 @@ impl Acme {
                     tracing::error!(%error, authorization = id, "a validation cannot go on");
                 }
                 acme.validations.leave(&key);
+                drop(turn);
             });
         }
     }
@@ -113,9 +113,11 @@ impl Acme {
                     change.put(&AUTHORIZATIONS_BY_END, by_end(record.expires, id), &());
                     let name = format!("{}/{}", record.account, full_name(&record));
                     change.put(&AUTHORIZED_NAMES, name, &id.to_owned());
+                    self.services.limits.succeeded(&mut change, &record.account, &record.name)?;
                     true
                 }
                 Err(error) if error.retry == Retry::No || last => {
+                    self.services.limits.failed(&mut change, &record.account, &record.name, &error.detail, now)?;
                     record.fail(method, error);
                     true
                 }
@@ -220,7 +222,7 @@ impl Validations {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.map().len() >= MAX_VALIDATIONS
+        self.map().len() >= MAX_VALIDATIONS as usize
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {

@@ -189,7 +189,11 @@ impl Client {
         let order = self.ready_order(world, names).await;
         let answer = self.finalize(&order, &crate::service::acme::testing::csr(names)).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        answer.json()["certificate"].as_str().unwrap().to_owned()
+        let mut shown = answer.json();
+        while shown["status"] == "processing" {
+            shown = self.read(&order).await.json();
+        }
+        shown["certificate"].as_str().unwrap().to_owned()
     }
 
     pub(super) async fn finalize(&self, order: &str, csr: &[u8]) -> Answer {
