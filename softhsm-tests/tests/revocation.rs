@@ -329,7 +329,11 @@ fn write_index(file: &Path, count: usize) {
 
 /// A serial number of 20 octets, the same for the same number.
 fn imported(number: usize) -> String {
-    format!("{:08X}{:032X}", 0x1000_0000 + number, (number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+    format!(
+        "{:08X}{:032X}",
+        0x1000_0000 + number,
+        (number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    )
 }
 
 fn serial(certificate: &Path) -> String {
