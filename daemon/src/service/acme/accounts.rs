@@ -133,6 +133,7 @@ impl Acme {
     pub async fn open_account(&self, key: AccountKey, wish: NewAccount) -> Result<Opened, AcmeError> {
         let public = key.check()?;
         let fingerprint = public.spki_sha256();
+        let mut counted = false;
         for _ in 0..CONFLICTS {
             if let Some(account) = self.account_of_key(&fingerprint, &key)? {
                 return Ok(Opened::Found(account));
@@ -152,8 +153,12 @@ impl Acme {
                 (None, ExternalAccounts::Optional) => None,
                 (None, ExternalAccounts::Required) => return Err(AcmeError::ExternalAccountRequired),
             };
-            let limits = redeemed.as_ref().map_or(RateLimits::Apply, |redeemed| redeemed.record().grant.limits);
-            self.services.limits.new_account(wish.from, limits, self.now())?;
+            // One request is counted once, however often it has to look again.
+            if !counted {
+                let limits = redeemed.as_ref().map_or(RateLimits::Apply, |redeemed| redeemed.record().grant.limits);
+                self.services.limits.new_account(wish.from, limits, self.now())?;
+                counted = true;
+            }
             let id = Id::random(&self.services.random)?.to_string();
             let record = AccountRecord {
                 key: key.clone(),
