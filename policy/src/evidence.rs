@@ -91,6 +91,10 @@ pub enum Method {
     TlsAlpn01,
 }
 
+/// The methods that are ACME challenges.
+const CHALLENGES: [Method; 5] =
+    [Method::DnsAccount01, Method::Dns01, Method::DnsPersist01, Method::Http01, Method::TlsAlpn01];
+
 /// Oldest CAA check with which a certificate may be issued, in seconds: eight hours, BR 4.2.2.1.
 pub const MAX_CAA_AGE: u64 = 8 * 3600;
 
@@ -128,7 +132,12 @@ impl Method {
 
     /// The ACME challenge of that name.
     pub fn of_challenge(name: &str) -> Option<Self> {
-        name.parse().ok().filter(|method| !matches!(method, Self::Administrator | Self::Console))
+        CHALLENGES.into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// Whether it is an ACME challenge, and no person's word.
+    pub fn is_challenge(self) -> bool {
+        CHALLENGES.contains(&self)
     }
 
     /// Whether it asks DNS for a record of the name itself: an address has none.

@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::effects::{Entropy, EntropyError};
 
-/// Certificate serial number, RFC 5280 section 4.1.2.2: positive, 20 octets, of which the first
-/// is fixed to `0x01..=0x7f` by construction and 152 bits are random.
+/// Certificate serial number, RFC 5280 section 4.1.2.2: positive and of at most 20 octets. Those that
+/// Signet draws have all 20, of which the first is fixed to `0x01..=0x7f` by construction and 152 bits
+/// are random; those of another CA whose key moved here may be shorter. They are ordered as numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Serial([u8; 20]);
 
 /// The text or bytes are not a serial number of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a serial number is 40 hexadecimal digits, the first octet between 01 and 7f")]
+#[error("a serial number is 1 to 40 hexadecimal digits, greater than 0 and less than 80 followed by 38 zeros")]
 pub struct SerialError;
 
 impl Serial {
@@ -32,21 +33,40 @@ impl Serial {
         }
     }
 
-    /// Reads the content octets of a DER INTEGER.
+    /// Reads the content octets of a DER INTEGER, or [`Serial::as_bytes`].
     pub fn from_slice(bytes: &[u8]) -> Result<Self, SerialError> {
-        let bytes: [u8; 20] = bytes.try_into().map_err(|_| SerialError)?;
-        if (0x01..=0x7f).contains(&bytes[0]) { Ok(Self(bytes)) } else { Err(SerialError) }
+        let padding = 20usize.checked_sub(bytes.len()).ok_or(SerialError)?;
+        let is_negative = bytes.first().is_none_or(|first| *first >= 0x80);
+        if is_negative || bytes.iter().all(|byte| *byte == 0) {
+            return Err(SerialError);
+        }
+        let mut padded = [0; 20];
+        padded[padding..].copy_from_slice(bytes);
+        Ok(Self(padded))
     }
 
-    /// The 20 octets, big-endian, as they stand in the certificate.
+    /// 20 octets, big-endian, with zeros before a shorter number.
     pub fn as_bytes(&self) -> &[u8; 20] {
         &self.0
+    }
+
+    /// The content octets of the DER INTEGER, as they stand in the certificate.
+    pub fn der_octets(&self) -> &[u8] {
+        let number = self.magnitude();
+        // A leading zero keeps the number positive.
+        if number[0] < 0x80 { number } else { &self.0[19 - number.len()..] }
+    }
+
+    /// Without zeros before it.
+    fn magnitude(&self) -> &[u8] {
+        let zeros = self.0.iter().take_while(|byte| **byte == 0).count();
+        &self.0[zeros..]
     }
 }
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.magnitude().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -61,17 +81,14 @@ impl FromStr for Serial {
 
     /// Reads hexadecimal, with or without colons, in either case.
     fn from_str(text: &str) -> Result<Self, SerialError> {
-        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
-        if digits.len() != 40 {
+        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8).ok_or(SerialError);
+        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').map(digit).collect::<Result<_, _>>()?;
+        if digits.len() > 40 {
             return Err(SerialError);
         }
         let mut bytes = [0u8; 20];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| SerialError)?;
-            if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return Err(SerialError);
-            }
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| SerialError)?;
+        for (byte, pair) in bytes.iter_mut().rev().zip(digits.rchunks(2)) {
+            *byte = pair.iter().fold(0, |value, digit| value << 4 | digit);
         }
         Self::from_slice(&bytes)
     }
@@ -161,22 +178,40 @@ mod tests {
     }
 
     #[test]
-    fn only_twenty_positive_octets_are_a_serial() {
-        assert!(Serial::from_slice(&[1; 20]).is_ok());
-        for bytes in [&[1; 19][..], &[1; 21], &[0; 20], &[0x80; 20], &[]] {
+    fn only_positive_numbers_of_at_most_twenty_octets_are_a_serial() {
+        for bytes in [&[1; 20][..], &[1], &[0x7f; 20], &[0, 0x80], &[0; 20].map(|_| 1)] {
+            assert!(Serial::from_slice(bytes).is_ok());
+        }
+        for bytes in [&[1; 21][..], &[0; 20], &[0], &[0x80; 20], &[0x80], &[]] {
             assert_eq!(Serial::from_slice(bytes), Err(SerialError));
         }
         let text = "01".repeat(20);
         for bad in [
-            &text[2..],
+            "80".repeat(20).as_str(),
             "0x",
             "",
+            "0",
             &format!("{text}00"),
             &text.replacen("01", "+1", 1),
             &text.replacen("01", "\u{e9}", 1),
         ] {
             assert_eq!(bad.parse::<Serial>(), Err(SerialError), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_short_number_is_written_as_der_and_people_write_it() {
+        for (octets, text) in [(&[1][..], "01"), (&[0, 0x80], "80"), (&[0x7f, 0xff], "7fff"), (&[0, 0xff, 0], "ff00")] {
+            let serial = Serial::from_slice(octets).unwrap();
+            assert_eq!(serial.der_octets(), octets);
+            assert_eq!(serial.to_string(), text);
+            assert_eq!(text.parse(), Ok(serial));
+            assert_eq!(Serial::from_slice(serial.as_bytes()), Ok(serial));
+        }
+        assert_eq!("F:F:0".parse::<Serial>().unwrap().to_string(), "0ff0");
+        let long = Serial::from_slice(&[1; 20]).unwrap();
+        assert_eq!(long.der_octets(), [1; 20]);
+        assert!(Serial::from_slice(&[0x7f]).unwrap() < Serial::from_slice(&[1, 0]).unwrap());
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use x509_cert::request::{CertReqInfo, ExtensionReq, Version};
 
 use crate::asn1;
 use crate::effects::{Entropy, EntropyError, UnixTime};
-use crate::evidence::{AuthorizationRecord, Method, NameEvidence};
+use crate::evidence::{AuthorizationRecord, CaaCheck, Method, NameEvidence};
 use crate::key::{KeyAlgorithm, PublicKey, SignatureScheme};
 use crate::name::Name;
 pub(crate) use crate::profile::Profile;
@@ -189,7 +189,7 @@ pub(crate) fn names(texts: &[&str]) -> Vec<Name> {
     texts.iter().map(|text| Name::parse(text).unwrap()).collect()
 }
 
-/// A fresh proof by `method` for each name.
+/// A fresh proof by `method` for each name, CAA checked.
 pub(crate) fn evidence(names: &[Name], method: Method) -> AuthorizationRecord {
     let proof = |name: &Name| NameEvidence {
         name: name.clone(),
@@ -197,7 +197,7 @@ pub(crate) fn evidence(names: &[Name], method: Method) -> AuthorizationRecord {
         at: NOW.minus(60),
         validator: "1".to_owned(),
         seen: None,
-        caa: None,
+        caa: Some(CaaCheck { at: NOW.minus(60), found: "no CAA records".to_owned() }),
     };
     AuthorizationRecord {
         actor: "acme:1".to_owned(),

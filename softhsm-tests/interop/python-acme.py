@@ -61,7 +61,11 @@ class Session:
         (challenge,) = [c for c in authorization.body.challenges if isinstance(c.chall, kind)]
         with self.answering(challenge, name):
             self.acme.answer_challenge(challenge, challenge.response(self.key))
-            order = self.acme.poll_and_finalize(order)
+            try:
+                order = self.acme.poll_and_finalize(order)
+            except errors.ValidationError as error:
+                problems = [c.error for failed in error.failed_authzrs for c in failed.body.challenges if c.error]
+                raise SystemExit(f"not proved: {problems}") from error
         leaf, *chain = order.fullchain_pem.split("-----BEGIN CERTIFICATE-----")[1:]
         self.certificate = self.save("cert.pem", [leaf])
         self.save("chain.pem", chain)
@@ -74,12 +78,12 @@ class Session:
 
     @contextlib.contextmanager
     def answering(self, challenge, name):
-        response, validation = challenge.response_and_validation(self.key)
         if self.arguments.proof == "http-01":
+            response, validation = challenge.response_and_validation(self.key)
             resource = standalone.HTTP01RequestHandler.HTTP01Resource(challenge.chall, response, validation)
             server = standalone.HTTP01Server(("127.0.0.1", self.arguments.http_port), {resource})
         else:
-            certificate, key = validation
+            certificate, key = challenge.validation(self.key, domain=name)
             shown = {name.encode(): (key, certificate)}
             server = standalone.TLSALPN01Server(("127.0.0.1", self.arguments.tls_port), {}, shown)
         thread = threading.Thread(target=server.serve_forever)

@@ -93,10 +93,44 @@ fn accounts_are_open_to_all_and_nonces_in_memory_unless_the_file_says_otherwise(
 }
 
 #[test]
+fn the_ca_is_called_by_the_host_of_its_url_unless_the_file_says_otherwise() {
+    let identities = |text: &str| Config::from_toml("signetd.toml", text).unwrap().validation.caa_identities;
+    assert_eq!(identities(GOOD), ["ca.example.com"]);
+    assert_eq!(identities(&GOOD.replace("ca.example.com", "CA.example.com:8443")), ["ca.example.com"]);
+    assert_eq!(identities(&GOOD.replace("ca.example.com", "192.0.2.1")), Vec::<String>::new());
+    assert_eq!(identities(&GOOD.replace("ca.example.com", "[2001:db8::1]:443")), Vec::<String>::new());
+    let said = GOOD.replace("timeout = \"5s\"", "caa_identities = [\"a.test\", \"b.test\"]");
+    assert_eq!(identities(&said), ["a.test", "b.test"]);
+}
+
+#[test]
+fn the_keys_that_dnssec_begins_with_are_read() {
+    let dnssec = |said: &str| {
+        let text = GOOD.replace("timeout = \"5s\"", said);
+        Config::from_toml("signetd.toml", &text).unwrap().validation.dnssec
+    };
+    assert_eq!(dnssec(""), Dnssec::Off);
+    assert_eq!(dnssec("dnssec = false"), Dnssec::Off);
+    assert_eq!(dnssec("dnssec = true"), Dnssec::Root);
+    // The example of RFC 6605 section 6.1.
+    let key = "example.net. 3600 IN DNSKEY 257 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==";
+    let said = format!("dnssec = true\ndnssec_anchors = [\"{key}\"]");
+    assert_eq!(dnssec(&said), Dnssec::Anchors(vec![key.to_owned()]));
+}
+
+#[test]
 fn the_documented_file_is_good_and_shows_the_defaults() {
     let shown = Config::from_toml("/etc/signet/signetd.toml", EXAMPLE).unwrap();
     // Every commented line that sets something, but those that stand for nothing by default.
-    let optional = ["user", "terms_of_service", "website", "allowed_networks", "resolvers", "client_certificates"];
+    let optional = [
+        "user",
+        "terms_of_service",
+        "website",
+        "allowed_networks",
+        "resolvers",
+        "dnssec_anchors",
+        "client_certificates",
+    ];
     let written: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
@@ -171,6 +205,15 @@ const MISTAKES: &[(&str, &str)] = &[
     ("\"192.0.2.53\"", "\"dns.example.com\""),
     ("timeout = \"5s\"", "timeout = \"5d\""),
     ("timeout = \"5s\"", "http01_port = 0"),
+    ("timeout = \"5s\"", "tls_alpn01_port = 65536"),
+    ("timeout = \"5s\"", "dnssec = \"yes\""),
+    ("timeout = \"5s\"", "dnssec_anchors = [\"example. 3600 IN DNSKEY 257 3 13 AAAA\"]"),
+    ("timeout = \"5s\"", "dnssec = true\ndnssec_anchors = []"),
+    ("timeout = \"5s\"", "dnssec = true\ndnssec_anchors = [\"corp.example\"]"),
+    ("timeout = \"5s\"", "caa_identities = []"),
+    ("timeout = \"5s\"", "caa_identities = [\"CA.example.com\"]"),
+    ("timeout = \"5s\"", "caa_identities = [\"*.example.com\"]"),
+    ("timeout = \"5s\"", "caa_identities = [\"192.0.2.1\"]"),
 ];
 
 #[test]

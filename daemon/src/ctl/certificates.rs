@@ -69,7 +69,7 @@ pub(super) enum Verb {
     },
     /// Show one certificate and why it was signed
     Show {
-        /// Its serial number, 40 hexadecimal digits
+        /// Its serial number, hexadecimal
         serial: Serial,
         /// Write the certificate as PEM and nothing else
         #[arg(long)]
@@ -77,7 +77,7 @@ pub(super) enum Verb {
     },
     /// Revoke one certificate, for ever; works while sealed
     Revoke {
-        /// Its serial number, 40 hexadecimal digits
+        /// Its serial number, hexadecimal
         serial: Serial,
         /// Why
         #[arg(long)]

@@ -36,6 +36,22 @@ fn the_command_line_is_consistent() {
     Arguments::command().debug_assert();
 }
 
+/// clap lets them share an id, and then panics when one is read as the other.
+#[test]
+fn no_argument_of_a_command_has_the_id_of_a_global_one() {
+    fn check(command: &clap::Command, globals: &[String]) {
+        for argument in command.get_arguments() {
+            assert!(!globals.contains(&argument.get_id().to_string()), "{} {}", command.get_name(), argument.get_id());
+        }
+        command.get_subcommands().for_each(|command| check(command, globals));
+    }
+    let command = Arguments::command();
+    let globals = command.get_arguments().filter(|argument| argument.is_global_set());
+    let globals: Vec<String> = globals.map(|argument| argument.get_id().to_string()).collect();
+    assert!(globals.contains(&"key".to_owned()));
+    command.get_subcommands().for_each(|command| check(command, &globals));
+}
+
 #[test]
 fn paths_are_relative_to_the_profile_and_flags_override_it() {
     let directory = tempfile::tempdir().unwrap();

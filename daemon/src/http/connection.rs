@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::linger::Linger;
 use super::write_timeout::WriteTimeout;
 use super::{Shared, request};
 use crate::service::administrators::{Peer, PeerCertificate};
@@ -55,7 +56,7 @@ async fn secure<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let stream = WriteTimeout::new(stream, shared.limits.write_timeout);
+    let stream = Linger::new(WriteTimeout::new(stream, shared.limits.write_timeout));
     let Some(config) = tls else {
         return speak(stream, Peer { from, certificate: None }, router, shared).await;
     };

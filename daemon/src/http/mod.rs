@@ -1,6 +1,7 @@
 //! From sockets to handlers: listeners, TLS, limits, request ids, the seal, panics.
 
 mod connection;
+mod linger;
 mod listener;
 mod request;
 mod routes;

@@ -22,7 +22,7 @@ use super::failure::excerpt;
 use super::{Failure, FailureKind, Retry, Shown, Validator};
 
 /// Names this validator in every authorization (I2): changed whenever what it accepts changes.
-pub const VERSION: &str = "http-01/1";
+pub(super) const VERSION: &str = "http-01/1";
 
 /// How it calls itself.
 const AGENT: &str = concat!("signetd/", env!("CARGO_PKG_VERSION"), " (http-01 validation)");

@@ -155,15 +155,6 @@ impl Validator {
         outcome
     }
 
-    /// One attempt of http-01 for a DNS name.
-    pub async fn http01(&self, name: &DnsName, token: &str, expected: &str) -> Result<(), Failure> {
-        let name = Name::Dns(name.clone());
-        let (now, account) = (UnixTime(0), "");
-        let (method, wildcard) = (Method::Http01, Wildcard::No);
-        let attempt = Attempt { name: &name, wildcard, method, token, key_authorization: expected, account, now };
-        self.validate(&attempt).await.map(|_| ())
-    }
-
     async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Shown, Failure> {
         let Attempt { name, wildcard, method, token, key_authorization, account, .. } = *attempt;
         match (method, name) {

@@ -6,7 +6,8 @@ use policy::effects::{Clock, Entropy};
 use policy::key::{KeyAlgorithm, PublicKey};
 use policy::tbs::{Certificate, Issuer, Role};
 
-use super::certify::{Certifier, common_name, role};
+use super::certify::{Certifier, DAY, common_name, role};
+use super::crl::{ROOT_CRL_DAYS, SignedCrl};
 use super::custody::{Custody, label};
 use super::files::{self, Access};
 use super::record::{Ledger, Transcript, hexadecimal, rfc3339};
@@ -121,6 +122,15 @@ impl Act<'_> {
         let issuing = certifier.role(&what, &issuer, issuing, &mut self.ledger, self.entropy)?;
         self.certified("the issuing CA", &issuing)?;
         self.publish("issuing-1.pem", &issuing.to_pem())?;
+
+        let SignedCrl { der, facts } = certifier.crl(&issuer, &[], ROOT_CRL_DAYS * DAY, &mut self.ledger)?;
+        let number = facts.number.unwrap_or_default();
+        self.transcript.step(&mut self.ledger, format!("Signed the CRL of the root CA, number {number}"))?;
+        self.transcript.detail(&format!(
+            "it lists nothing; sign the next one before {} (signet-signer root-crl)",
+            rfc3339(facts.next_update)
+        ));
+        files::create(&self.init.layout.ca("root.crl"), &der, Access::Everybody)?;
         Ok(Authorities { root, issuing })
     }
 

@@ -11,7 +11,7 @@ use policy::validity::Validity;
 
 use super::record::{ACTOR, Ledger, VERSION};
 use super::{CeremonyError, Init};
-use crate::journal::Event;
+use crate::journal::{Event, OCSP_RESPONDER};
 use crate::pkcs11::{Token, TokenKey};
 
 /// A key in an open token, about to certify.
@@ -130,12 +130,12 @@ fn name(role: &Role) -> &'static str {
     match role {
         Role::Administrator => "administrator",
         Role::IssuingCa => "issuing-ca",
-        Role::OcspResponder => "ocsp-responder",
+        Role::OcspResponder => OCSP_RESPONDER,
         Role::TlsServer => "tls-server",
     }
 }
 
-const DAY: u64 = 86_400;
+pub(super) const DAY: u64 = 86_400;
 
 /// Clocks of relying parties differ by so much.
 const BACKDATE: u64 = 3600;

@@ -1,18 +1,25 @@
 //! Signing on the console, with the service stopped: the break-glass, and single certificates.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
-use policy::effects::{Clock, Entropy};
+use policy::crl::{Facts, Reason};
+use policy::effects::{Clock, Entropy, UnixTime};
 use policy::key::PublicKey;
 use policy::name::Name;
-use policy::tbs::Certificate;
+use policy::serial::Serial;
+use policy::tbs::{Certificate, Issuer};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::certify::{Certifier, record};
+use super::certify::{Certifier, DAY, record};
+use super::crl::{Certified, SignedCrl};
+use super::custody::Custody;
 use super::guise::Guise;
 use super::record::{Ledger, hexadecimal};
-use super::{AdminKey, CeremonyError, admin};
+use super::{AdminKey, CeremonyError, admin, files};
 use crate::config::Config;
 use crate::journal::{Event, OpenError};
 use crate::pkcs11::Pin;
@@ -39,6 +46,39 @@ pub struct Issued {
     pub chain: String,
     /// SHA-256 of the certificate, lower-case hexadecimal.
     pub fingerprint: String,
+}
+
+/// A CA certificate that is to be revoked.
+pub struct Revocation {
+    /// Which.
+    pub certificate: Certificate,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The root's CRL.
+pub struct RootCrl {
+    /// DER.
+    pub der: Vec<u8>,
+    /// Its number.
+    pub number: u64,
+    /// When the next one must be there.
+    pub next_update: UnixTime,
+    /// How many certificates it lists.
+    pub entries: u64,
+}
+
+/// Reads a certificate, PEM or DER.
+pub fn read_certificate(path: &Path) -> Result<Certificate, CeremonyError> {
+    let bytes = files::read(path, 2 * Certificate::MAX_LEN as u64)?;
+    let refused = |why: String| CeremonyError::Refused(format!("{}: {why}", path.display()));
+    let der = match bytes.first() {
+        Some(0x30) => bytes,
+        _ => CertificateDer::from_pem_slice(&bytes)
+            .map_err(|_| refused("it holds no CERTIFICATE block: name a certificate in PEM or DER".into()))?
+            .to_vec(),
+    };
+    Certificate::from_der(&der).map_err(|error| refused(error.to_string()))
 }
 
 impl SigningConsole {
@@ -116,9 +156,52 @@ impl SigningConsole {
 }
 
 impl LockedConsole {
+    /// Signs the root's CRL with the root's token, whose configuration, with SoftHSM, and whose
+    /// certificate stand in `directory`. The journal says whom the root certified and which of them are
+    /// revoked; `revoke` is revoked first. All of it is journalled when this returns.
+    pub fn root_crl(
+        mut self,
+        directory: &Path,
+        module: &Path,
+        pin: Zeroizing<Vec<u8>>,
+        revoke: Option<&Revocation>,
+        days: u64,
+    ) -> Result<RootCrl, CeremonyError> {
+        let root = Issuer::from_der(read_certificate(&directory.join("ca/root.pem"))?.der())?;
+        let journal = self.config.state.join("journal");
+        let mut certified = Certified::by(ROOT_KEY, &journal)?;
+        let pin = Pin(pin);
+        let token = Custody::attached("root", module, directory, &pin).open()?;
+        let key = token.key(ROOT_KEY)?;
+        if key.public != *root.key() {
+            let why = "the root's key in this token is not that of ca/root.pem: attach the token of this CA";
+            return Err(CeremonyError::Refused(why.to_owned()));
+        }
+        if let Some(Revocation { certificate, reason }) = revoke {
+            let serial = Serial::from_slice(certificate.serial()).ok();
+            let known = serial.filter(|serial| certified.serials.contains(serial));
+            let known =
+                known.filter(|_| certificate.verify(root.key()).is_ok() && certificate.der() != root.certificate());
+            let Some(serial) = known else {
+                let why = "the root did not certify this CA: name the certificate of a CA under this root";
+                return Err(CeremonyError::Refused(why.to_owned()));
+            };
+            let (reason, at) = (Some(reason.code()), self.ledger.now());
+            self.ledger.write(Event::Revoked { serials: vec![serial], reason, at, invalidity_date: None })?;
+            certified = Certified::by(ROOT_KEY, &journal)?;
+        }
+        let certifier = Certifier { token: &token, key: &key };
+        let SignedCrl { der, facts } = certifier.crl(&root, &certified.listed(), days * DAY, &mut self.ledger)?;
+        let Facts { number, next_update, entries, .. } = facts;
+        Ok(RootCrl { der, number: number.unwrap_or_default(), next_update, entries })
+    }
+
     /// Opens the token: one attempt, which is counted, and journalled when it fails.
     pub fn open(mut self, pin: Zeroizing<Vec<u8>>) -> Result<SigningConsole, CeremonyError> {
         let signer = Console::open(&self.config, &mut self.ledger.writer, &Pin(pin))?;
         Ok(SigningConsole { signer, ledger: self.ledger, _guise: self.guise })
     }
 }
+
+/// The label of the root's key.
+const ROOT_KEY: &str = "root-1";

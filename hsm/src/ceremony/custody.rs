@@ -43,9 +43,16 @@ impl Algorithm {
 
 impl<'a> Custody<'a> {
     pub(super) fn new(name: &'static str, module: &'a Path, layout: &Layout, pin: &'a Pin) -> Self {
+        Self::attached(name, module, &layout.config, pin)
+    }
+
+    /// A token that a ceremony made before; with SoftHSM, `directory` holds the file that says where it
+    /// is.
+    pub(super) fn attached(name: &'static str, module: &'a Path, directory: &Path, pin: &'a Pin) -> Self {
         let mut environment = BTreeMap::new();
         if is_softhsm(module) {
-            environment.insert("SOFTHSM2_CONF".to_owned(), layout.softhsm(name).display().to_string());
+            let file = directory.join(format!("softhsm-{name}.conf"));
+            environment.insert("SOFTHSM2_CONF".to_owned(), file.display().to_string());
         }
         Self { name, module, environment, uri: format!("pkcs11:token={}", label(name)), pin }
     }

@@ -58,6 +58,17 @@ pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     create(path, bytes, Access::Everybody)
 }
 
+/// Puts a file that everybody may read in the place of another one, or of none: whoever reads sees the
+/// old one or the new one, whole.
+pub fn replace_public(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let fresh = path.with_file_name(name);
+    create(&fresh, bytes, Access::Everybody)?;
+    std::fs::rename(&fresh, path).map_err(|error| FileError::io(path, "replacing", &error))?;
+    sync_directory(path.parent().unwrap_or(Path::new("/")))
+}
+
 /// Makes a new file that only its owner may read.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     create(path, bytes, Access::Owner)

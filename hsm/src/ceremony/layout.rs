@@ -81,7 +81,7 @@ impl Layout {
 
     /// What is there as long as the appliance lives.
     fn lasting(&self) -> Vec<PathBuf> {
-        let certificates = ["root.pem", "issuing-1.pem", "tls-1.pem", "ocsp-1.pem", "identity.pub"];
+        let certificates = ["root.pem", "root.crl", "issuing-1.pem", "tls-1.pem", "ocsp-1.pem", "identity.pub"];
         let mut paths: Vec<PathBuf> = certificates.iter().map(|file| self.ca(file)).collect();
         paths.extend([self.signer("ca"), self.signer("tls"), self.journal()]);
         paths

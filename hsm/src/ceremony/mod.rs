@@ -17,6 +17,7 @@ mod act;
 mod admin;
 mod certify;
 mod console;
+mod crl;
 mod custody;
 mod files;
 mod guise;
@@ -26,9 +27,10 @@ mod rehearsal;
 mod settings;
 
 pub use admin::{AdminKey, Administrator, SoftwareKey, administrators, read_csr};
-pub use console::{Issued, LockedConsole, SigningConsole};
+pub use console::{Issued, LockedConsole, Revocation, RootCrl, SigningConsole, read_certificate};
+pub(crate) use crl::ROOT_CRL_DAYS;
 pub use custody::Algorithm;
-pub use files::{FileError, free, read_secret, write_public, write_secret};
+pub use files::{FileError, free, read_secret, replace_public, write_public, write_secret};
 pub use layout::Layout;
 pub use record::{entries, rfc3339};
 

@@ -15,6 +15,7 @@ mod init;
 mod issue;
 mod journal;
 mod pin;
+mod root_crl;
 mod run;
 
 /// Time and randomness, as `main` builds them.
@@ -34,6 +35,7 @@ pub fn main(effects: Effects) -> ExitCode {
         Verb::Init(arguments) => init::main(&arguments, effects),
         Verb::Issue(arguments) => issue::main(&arguments, effects),
         Verb::Journal { verb } => journal::main(&verb),
+        Verb::RootCrl(arguments) => root_crl::main(&arguments, effects),
         Verb::Run(of) => run::main(&of, effects),
     };
     match outcome {
@@ -73,6 +75,8 @@ enum Verb {
         #[command(subcommand)]
         verb: journal::Verb,
     },
+    /// Sign the root's CRL, with its token attached and the CA signer stopped
+    RootCrl(root_crl::Arguments),
     /// Serve (what the systemd unit runs)
     Run(OfConfig),
 }

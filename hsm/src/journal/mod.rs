@@ -237,12 +237,30 @@ pub struct CrlNumber {
 }
 
 impl Event {
-    /// Whether the entry may be written into the reserved space of a full disk. Signatures may not:
-    /// they stop, and counts of handshakes wait.
-    fn may_use_reserve(&self) -> bool {
-        !matches!(self, Self::Certificate { .. } | Self::Counted { .. })
+    /// What the entry may use of the space that was reserved for a full disk.
+    fn claim(&self) -> Claim {
+        match self {
+            Self::Certificate { profile, .. } if profile == OCSP_RESPONDER => Claim::Half,
+            Self::Certificate { .. } | Self::Counted { .. } => Claim::Nothing,
+            Self::Crl { .. } | Self::Ocsp { .. } => Claim::Half,
+            _ => Claim::All,
+        }
     }
 }
+
+/// What an entry may use of the space that was reserved for a full disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// Nothing: certificates are not signed, and counts of handshakes wait.
+    Nothing,
+    /// Half: what tells of revocation goes on, and leaves room for the acts that it tells of.
+    Half,
+    /// All: acts go on to the end.
+    All,
+}
+
+/// What stands as the profile of an OCSP responder's certificate.
+pub(crate) const OCSP_RESPONDER: &str = "ocsp-responder";
 
 /// DER in JSON: base64 with padding.
 mod base64_bytes {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use policy::effects::{Clock, Entropy, EntropyError};
 
-use super::writer::{Draft, Medium};
+use super::writer::{Draft, Medium, RESERVE};
 use super::*;
 
 struct TestClock(AtomicU64);
@@ -362,7 +362,7 @@ fn a_full_disk_stops_signatures_and_not_acts_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = open(folder.path()).unwrap();
     let reserve = folder.path().join("reserve");
-    assert_eq!(fs::metadata(&reserve).unwrap().len(), 4 * 1024 * 1024);
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), RESERVE);
     let disk = on_test_disk(&mut writer, folder.path());
     let path = segment::path(folder.path(), 1);
     let before = fs::read(&path).unwrap();
@@ -386,6 +386,36 @@ fn a_full_disk_stops_signatures_and_not_acts_and_recovers() {
     assert_eq!(writer.published.state().fault, None);
     drop(writer);
     assert_eq!(verify(folder.path()).unwrap().entries, 3);
+}
+
+#[test]
+fn on_a_full_disk_what_tells_of_revocation_uses_half_of_the_reserve_and_acts_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path()).unwrap();
+    let disk = on_test_disk(&mut writer, folder.path());
+    *disk.write_error.lock().unwrap() = Some(nix::libc::ENOSPC);
+    assert!(matches!(writer.append(certificate(), "a", "r"), Err(WriteError::Full(_))));
+    *disk.write_error.lock().unwrap() = None;
+    let batch = || Event::Ocsp { key: "ocsp-1".to_owned(), sha256: vec!["a".repeat(43); 1900] };
+    let mut batches = 0;
+    while writer.append(batch(), "a", "r").is_ok() {
+        batches += 1;
+    }
+    let used = batches * serde_json::to_vec(&batch()).unwrap().len() as u64;
+    assert!((RESERVE / 2..RESERVE / 2 + 3 * MAX_LINE as u64).contains(&(used + batches * 200)), "{used}");
+    assert!(matches!(writer.append(crl("all", 7), "a", "r"), Err(WriteError::Full(_))));
+    assert!(
+        writer
+            .append(
+                Event::Revoked { serials: Vec::new(), reason: None, at: UnixTime(1), invalidity_date: None },
+                "a",
+                "r"
+            )
+            .is_ok()
+    );
+    writer.recover();
+    assert!(writer.append(batch(), "a", "r").is_ok());
+    assert!(writer.append(crl("all", 7), "a", "r").is_ok());
 }
 
 #[test]

@@ -15,13 +15,14 @@ use super::numbers::Numbers;
 use super::reader::{Published, State};
 use super::segment::{self, Before, Hash, START};
 use super::verify::{self, FirstBad};
-use super::{Entry, Event, FORMAT, JournalId, MAX_LINE};
+use super::{Claim, Entry, Event, FORMAT, JournalId, MAX_LINE};
 
 /// A segment that has this many bytes is followed by the next one.
 const SEGMENT: u64 = 64 * 1024 * 1024;
 
-/// Bytes kept free for administrative acts: some ten thousand of them.
-const RESERVE: u64 = 4 * 1024 * 1024;
+/// Bytes kept free for a full disk. Half of them hold some twenty thousand acts (or the revocation of
+/// a hundred thousand certificates), the other half as many CRLs or ninety thousand OCSP answers.
+pub(super) const RESERVE: u64 = 8 * 1024 * 1024;
 
 const RESERVE_FILE: &str = "reserve";
 
@@ -102,7 +103,7 @@ impl Medium for File {
 enum Health {
     /// Everything.
     Good,
-    /// Acts only: the reserve was given up.
+    /// Acts and what tells of revocation: the reserve was given up.
     Full,
     /// Nothing until a restart.
     Faulted(String),
@@ -122,6 +123,8 @@ pub struct Writer {
     next: u64,
     hash: Hash,
     health: Health,
+    /// Bytes of the reserve that were used to tell of revocation.
+    told: u64,
     /// Of every CRL that is in the journal.
     numbers: Numbers,
     carry: Carry,
@@ -194,6 +197,7 @@ impl Writer {
             next: scanned.next,
             hash: scanned.hash,
             health: Health::Good,
+            told: 0,
             // A crash may have cut off what this segment began with.
             carry: if here == numbers { Carry::Done } else { Carry::Due },
             numbers,
@@ -247,8 +251,14 @@ impl Writer {
 
     /// Writes entries with one write and one sync. The answers stand in the order of the drafts.
     pub(super) fn commit(&mut self, drafts: &[Draft]) -> Vec<Result<u64, WriteError>> {
-        let stays_out = |health: &Health, draft: &Draft| *health != Health::Good && !draft.event.may_use_reserve();
         loop {
+            // Measured before the batch, so that one batch may go a little too far.
+            let half_is_left = self.told < RESERVE / 2;
+            let stays_out = |health: &Health, draft: &Draft| match draft.event.claim() {
+                Claim::All => false,
+                Claim::Half => *health != Health::Good && !half_is_left,
+                Claim::Nothing => *health != Health::Good,
+            };
             if let Health::Faulted(why) = &self.health {
                 return vec![Err(WriteError::Faulted(why.clone())); drafts.len()];
             }
@@ -268,11 +278,16 @@ impl Writer {
                 }
             }
             let mut answers = Vec::with_capacity(drafts.len());
+            let mut told = 0;
             for draft in drafts {
+                let before = self.buffer.len();
                 answers.push(match stays_out(&self.health, draft) {
                     true => Err(full.clone()),
                     false => staged.add(draft, &mut self.buffer),
                 });
+                if draft.event.claim() == Claim::Half {
+                    told += (self.buffer.len() - before) as u64;
+                }
             }
             if self.buffer.is_empty() {
                 return answers;
@@ -282,6 +297,9 @@ impl Writer {
                     self.length += self.buffer.len() as u64;
                     (self.hash, self.next) = (staged.hash, staged.next);
                     self.carry = Carry::Done;
+                    if self.health != Health::Good {
+                        self.told += told;
+                    }
                     for (draft, _) in drafts.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
                         self.numbers.note(&draft.event);
                     }
@@ -319,6 +337,7 @@ impl Writer {
     pub(super) fn recover(&mut self) {
         if self.health == Health::Full && self.reserve() {
             tracing::info!(directory = %self.directory.display(), "there is space again: signing goes on");
+            self.told = 0;
             self.set_health(Health::Good);
         }
     }

@@ -3,29 +3,26 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 
-use policy::crl::Reason;
 use policy::effects::{Clock, Entropy, UnixTime};
 use policy::evidence::Method;
 use policy::key::SignatureScheme;
-use policy::serial::Serial;
 
-use super::crl::{Press, SignedCrl};
 use super::issue::{Bench, NotIssued};
 use super::keys::{self, Configured, Keys};
 use super::lane::{Admission, Lane};
 use super::messages::is_server_handshake;
+use super::ocsp::Batch;
 use super::profiles::Profiles;
 use super::serials::Serials;
 use super::server::{Service, Ticket};
 use super::state::SealState;
 use super::table::{RequestKind, Verdict, permitted};
-use super::{Ended, unseal};
+use super::{Ended, acts, unseal};
 use crate::journal::{Event, Journal, Numbers, WriteError};
 use crate::pkcs11::{ErrorClass, Token, TokenError};
 use crate::seal::{Attempts, DescriptorStore, Supervisor, is_statement};
 use crate::wire::{
-    Act, Actor, Bounds, CertificateRequest, CrlRequest, MAX_RESERVE, MAX_SERIALS, Purpose, Refusal, Request, Response,
-    SealedPaper, Status,
+    Act, Actor, Bounds, CertificateRequest, MAX_RESERVE, Purpose, Refusal, Request, Response, SealedPaper, Status,
 };
 
 /// Everything a signer has while it serves.
@@ -58,9 +55,16 @@ pub(super) struct Signer {
 
 /// A request that needs the token, and the duty to answer it.
 pub(super) struct Job {
-    ticket: Ticket,
-    request: Request,
-    paper: Option<SealedPaper>,
+    pub(super) ticket: Ticket,
+    pub(super) work: Work,
+}
+
+/// What is left to be done for a request.
+pub(super) enum Work {
+    /// The rest of a batch.
+    Batch(Batch),
+    /// All of it.
+    Request(Request, Option<SealedPaper>),
 }
 
 impl Service for Signer {
@@ -91,7 +95,7 @@ impl Service for Signer {
             | Request::Ocsp(_)
             | Request::OcspCertificate { .. }
             | Request::Seal { .. }
-            | Request::Unseal { .. } => self.through_lane(Job { ticket, request, paper }),
+            | Request::Unseal { .. } => self.through_lane(Job { ticket, work: Work::Request(request, paper) }),
         }
     }
 
@@ -120,7 +124,7 @@ impl Signer {
     }
 
     /// The keys, unless the seal was closed since the table was asked.
-    fn keys(&self) -> Result<Arc<Keys>, Refusal> {
+    pub(super) fn keys(&self) -> Result<Arc<Keys>, Refusal> {
         match &*self.state() {
             SealState::Unsealed(keys) => Ok(Arc::clone(keys)),
             SealState::Faulted { why } => Err(Refusal::Token(why.clone())),
@@ -134,32 +138,43 @@ impl Signer {
             Admission::Later => None,
             Admission::Full(job) => return job.ticket.answer(Err(Refusal::Busy)),
         };
-        while let Some(Job { ticket, request, paper }) = next {
-            match request {
-                _ if !ticket.is_awaited() => {}
-                Request::Certificate(request) => self.certificate(ticket, *request),
-                Request::Crl(request) => self.crl(ticket, &request, paper),
-                Request::Ocsp(_) | Request::OcspCertificate { .. } => {
-                    ticket.answer(Err(Refusal::Policy("this signer signs nothing about revocation yet".to_owned())));
-                }
-                Request::Handshake { key, scheme, message } => {
-                    let answer = self.handshake(&key, scheme, &message);
-                    self.answer_signature(ticket, answer);
-                }
-                Request::Identify { statement } => {
-                    let answer = self.identify(&statement);
-                    self.answer_signature(ticket, answer);
-                }
-                Request::Seal { actor } => unseal::seal(self, ticket, actor),
-                Request::Unseal { boxed, actor } => unseal::unseal(self, ticket, &boxed, &actor),
-                Request::Challenge
-                | Request::Journal { .. }
-                | Request::Record { .. }
-                | Request::Reserve { .. }
-                | Request::Status => ticket.answer(Err(Refusal::Busy)),
-            }
-            next = self.lane.next();
+        while let Some(Job { ticket, work }) = next {
+            let rest = match work {
+                _ if !ticket.is_awaited() => None,
+                Work::Batch(batch) => self.step(ticket, batch),
+                Work::Request(request, paper) => self.work(ticket, request, paper),
+            };
+            next = match rest {
+                Some(rest) => Some(self.lane.behind_others(rest)),
+                None => self.lane.next(),
+            };
         }
+    }
+
+    /// Does what needs the token; gives back what is left of a batch.
+    fn work(self: &Arc<Self>, ticket: Ticket, request: Request, paper: Option<SealedPaper>) -> Option<Job> {
+        match request {
+            Request::Certificate(request) => self.certificate(ticket, *request),
+            Request::Crl(request) => self.crl(ticket, &request, paper),
+            Request::Handshake { key, scheme, message } => {
+                let answer = self.handshake(&key, scheme, &message);
+                self.answer_signature(ticket, answer);
+            }
+            Request::Identify { statement } => {
+                let answer = self.identify(&statement);
+                self.answer_signature(ticket, answer);
+            }
+            Request::Ocsp(request) => return self.ocsp(ticket, request),
+            Request::OcspCertificate { key, actor } => self.ocsp_certificate(ticket, &key, actor),
+            Request::Seal { actor } => unseal::seal(self, ticket, actor),
+            Request::Unseal { boxed, actor } => unseal::unseal(self, ticket, &boxed, &actor),
+            Request::Challenge
+            | Request::Journal { .. }
+            | Request::Record { .. }
+            | Request::Reserve { .. }
+            | Request::Status => ticket.answer(Err(Refusal::Busy)),
+        }
+        None
     }
 
     fn status(&self) -> Status {
@@ -207,7 +222,7 @@ impl Signer {
         if let Err(refusal) = not_ours(&actor.who) {
             return ticket.answer(Err(refusal));
         }
-        let event = match event(act) {
+        let event = match acts::event(act) {
             Ok(event) => event,
             Err(refusal) => return ticket.answer(Err(refusal)),
         };
@@ -222,11 +237,14 @@ impl Signer {
     }
 
     fn certificate(self: &Arc<Self>, ticket: Ticket, request: CertificateRequest) {
-        let event = match self.issue(request) {
-            Ok(event) => event,
-            Err(NotIssued::Refused(refusal)) => return ticket.answer(Err(refusal)),
-            Err(NotIssued::Token(error)) => return self.token_failed(ticket, &error),
-        };
+        match self.issue(request) {
+            Ok(event) => self.release_certificate(ticket, event),
+            Err(why) => self.not_issued(ticket, why),
+        }
+    }
+
+    /// Answers with the certificate that the event holds, when that is durable.
+    pub(super) fn release_certificate(&self, ticket: Ticket, event: Event) {
         let Event::Certificate { certificate, record, .. } = &event else {
             return ticket.answer(Err(Refusal::Busy));
         };
@@ -236,7 +254,7 @@ impl Signer {
     }
 
     /// Journals what was signed, and then answers (J1).
-    fn release(
+    pub(super) fn release(
         &self,
         ticket: Ticket,
         event: Event,
@@ -253,33 +271,6 @@ impl Signer {
         self.journal.append(event, actor.who, actor.request_id, move |written| {
             ticket.answer(written.map(response).map_err(journal));
         });
-    }
-
-    fn crl(&self, ticket: Ticket, request: &CrlRequest, paper: Option<SealedPaper>) {
-        let Some(paper) = paper else {
-            let why = "a CRL comes as a memfd that is sealed against every change".to_owned();
-            return ticket.answer(Err(Refusal::Forbidden(why)));
-        };
-        match self.print(request, &paper) {
-            Ok(SignedCrl { event, signature }) => {
-                self.release(ticket, event, request.actor.clone(), |seq| Response::Crl { signature, seq });
-            }
-            Err(NotIssued::Refused(refusal)) => ticket.answer(Err(refusal)),
-            Err(NotIssued::Token(error)) => self.token_failed(ticket, &error),
-        }
-    }
-
-    fn print(&self, request: &CrlRequest, paper: &SealedPaper) -> Result<SignedCrl, NotIssued> {
-        not_ours(&request.actor.who)?;
-        let keys = self.keys()?;
-        let press = Press {
-            token: &self.token,
-            keys: &keys,
-            profiles: &self.profiles,
-            bounds: self.bounds,
-            now: self.clock.now(),
-        };
-        press.sign(request, paper, |take| take(&mut self.crl_numbers.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn issue(&self, request: CertificateRequest) -> Result<Event, NotIssued> {
@@ -332,8 +323,14 @@ impl Signer {
     fn answer_signature(&self, ticket: Ticket, signature: Result<Vec<u8>, NotIssued>) {
         match signature {
             Ok(signature) => ticket.answer(Ok(Response::Signature(signature))),
-            Err(NotIssued::Refused(refusal)) => ticket.answer(Err(refusal)),
-            Err(NotIssued::Token(error)) => self.token_failed(ticket, &error),
+            Err(why) => self.not_issued(ticket, why),
+        }
+    }
+
+    pub(super) fn not_issued(&self, ticket: Ticket, why: NotIssued) {
+        match why {
+            NotIssued::Refused(refusal) => ticket.answer(Err(refusal)),
+            NotIssued::Token(error) => self.token_failed(ticket, &error),
         }
     }
 
@@ -384,40 +381,6 @@ impl Signer {
             done();
         });
     }
-}
-
-/// What the journal says of an act, if it can be one.
-fn event(act: Act) -> Result<Event, Refusal> {
-    let some = |serials: &[Serial]| match serials.len() {
-        1..=MAX_SERIALS => Ok(()),
-        many => Err(Refusal::Policy(format!("an act concerns 1 to {MAX_SERIALS} certificates, not {many}"))),
-    };
-    Ok(match act {
-        Act::BindAccount { account, key } => Event::AccountBound { account, key },
-        Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
-        Act::EndAccount { account } => Event::AccountEnded { account },
-        Act::Hold { serials, at } => {
-            some(&serials)?;
-            Event::Held { serials, at }
-        }
-        Act::Release { serials, at } => {
-            some(&serials)?;
-            Event::Released { serials, at }
-        }
-        Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
-        Act::Revoke { serials, reason, at, invalidity_date } => {
-            some(&serials)?;
-            match reason.map(Reason::try_from).transpose() {
-                Err(error) => return Err(Refusal::Policy(error.to_string())),
-                Ok(Some(Reason::CertificateHold)) => {
-                    let why = "a hold can be taken back and a revocation cannot: put the certificate on hold instead";
-                    return Err(Refusal::Policy(why.to_owned()));
-                }
-                Ok(_) => Event::Revoked { serials, reason, at, invalidity_date },
-            }
-        }
-        Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
-    })
 }
 
 /// Refuses an actor whose name in the journal is proof that it was not `signetd`'s doing.

@@ -151,7 +151,7 @@ impl Bench<'_> {
 pub(super) fn issuer<'a>(keys: &'a Keys, label: &str) -> Result<(&'a Key, &'a Issuer), Refusal> {
     match keys.get(label) {
         Some(key @ Key { purpose: Purpose::Issue, issuer: Some(issuer), .. }) => Ok((key, issuer)),
-        Some(_) => Err(Refusal::Forbidden(format!("the key `{label}` signs neither certificates nor CRLs"))),
+        Some(_) => Err(Refusal::Forbidden(format!("the key `{label}` does not issue certificates or CRLs"))),
         None => Err(Refusal::Policy(format!("there is no key `{label}`"))),
     }
 }

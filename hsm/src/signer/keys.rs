@@ -20,6 +20,8 @@ pub(super) struct Configured {
     certificate: Option<Certificate>,
     /// The certificate again, for a key that issues.
     issuer: Option<Issuer>,
+    /// For an OCSP key, the label of the issuing key that signed its certificate.
+    above: Option<String>,
 }
 
 /// The keys of an unsealed signer, by label.
@@ -29,7 +31,10 @@ pub(super) struct Keys(HashMap<String, Key>);
 pub(super) struct Key {
     pub(super) token: TokenKey,
     pub(super) purpose: Purpose,
+    pub(super) certificate: Option<Certificate>,
     pub(super) issuer: Option<Issuer>,
+    /// For an OCSP key, the label of the issuing key that signed its certificate.
+    pub(super) above: Option<String>,
 }
 
 /// Why the token's keys are not those of the configuration.
@@ -48,7 +53,8 @@ pub(super) enum KeysError {
 
 /// Reads the certificates that the configuration names.
 pub(super) fn configured(keys: &[config::Key]) -> Result<Vec<Configured>, StartError> {
-    keys.iter()
+    let mut all = keys
+        .iter()
         .map(|key| {
             let certificate = key.certificate.as_deref().map(read).transpose()?;
             let issuer = match (key.purpose, &certificate) {
@@ -60,9 +66,22 @@ pub(super) fn configured(keys: &[config::Key]) -> Result<Vec<Configured>, StartE
                 }
                 _ => None,
             };
-            Ok(Configured { label: key.label.clone(), purpose: key.purpose, certificate, issuer })
+            Ok(Configured { label: key.label.clone(), purpose: key.purpose, certificate, issuer, above: None })
         })
-        .collect()
+        .collect::<Result<Vec<_>, StartError>>()?;
+    for index in 0..all.len() {
+        if all[index].purpose == Purpose::Ocsp {
+            all[index].above = above(&all, all[index].certificate.as_ref());
+        }
+    }
+    Ok(all)
+}
+
+/// The label of the issuing key that signed this certificate.
+fn above(all: &[Configured], certificate: Option<&Certificate>) -> Option<String> {
+    let certificate = certificate?;
+    let signed = |one: &&Configured| one.issuer.as_ref().is_some_and(|ca| certificate.verify(ca.key()).is_ok());
+    all.iter().find(signed).map(|one| one.label.clone())
 }
 
 fn read(path: &Path) -> Result<Certificate, StartError> {
@@ -76,7 +95,7 @@ impl Keys {
     /// signs must not be taken for what it may not sign, so two labels do not give it two purposes.
     pub(super) fn find(token: &Token, configured: &[Configured]) -> Result<Self, KeysError> {
         let mut keys: HashMap<String, Key> = HashMap::new();
-        for Configured { label, purpose, certificate, issuer } in configured {
+        for Configured { label, purpose, certificate, issuer, above } in configured {
             let found = token.key(label)?;
             if certificate.as_ref().is_some_and(|certificate| certificate.key().as_ref() != Ok(&found.public)) {
                 return Err(KeysError::Mismatch(label.clone()));
@@ -87,7 +106,8 @@ impl Keys {
             if let Some((other, _)) = keys.iter().find(shared) {
                 return Err(KeysError::Shared(other.clone(), label.clone()));
             }
-            keys.insert(label.clone(), Key { token: found, purpose: *purpose, issuer: issuer.clone() });
+            let (certificate, issuer, above) = (certificate.clone(), issuer.clone(), above.clone());
+            keys.insert(label.clone(), Key { token: found, purpose: *purpose, certificate, issuer, above });
         }
         Ok(Self(keys))
     }

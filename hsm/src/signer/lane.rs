@@ -57,6 +57,19 @@ impl<J> Lane<J> {
         job
     }
 
+    /// Puts a job that is not done behind those that wait, and gives the next one: itself, if none
+    /// does.
+    pub(super) fn behind_others(&self, job: J) -> J {
+        let mut inner = self.lock();
+        match inner.waiting.pop_front() {
+            Some(next) => {
+                inner.waiting.push_back(job);
+                next
+            }
+            None => job,
+        }
+    }
+
     /// Nobody panics while holding it.
     fn lock(&self) -> MutexGuard<'_, Inner<J>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -80,6 +93,12 @@ mod tests {
             assert_eq!(lane.next(), Some(job));
         }
         assert_eq!((lane.next(), lane.next()), (None, None));
+        assert!(matches!(lane.admit(1), Admission::Now(1)));
+        assert_eq!(lane.behind_others(1), 1);
+        assert!(matches!(lane.admit(3), Admission::Now(3)));
+        assert!(matches!(lane.admit(4), Admission::Later));
+        assert_eq!((lane.behind_others(1), lane.next(), lane.next()), (4, Some(1), None));
+        assert_eq!(lane.next(), None);
         assert!(matches!(lane.admit(2), Admission::Now(2)));
     }
 }

@@ -9,6 +9,7 @@
 //! let ended = loaded.serve(unconfined, || confine::seccomp(Program::Signer))?;
 //! ```
 
+mod acts;
 mod answer;
 pub(crate) mod console;
 mod crl;
@@ -17,8 +18,10 @@ mod keys;
 mod lane;
 mod listen;
 mod messages;
+mod ocsp;
 pub mod os;
 mod profiles;
+mod revocation;
 mod serials;
 mod server;
 mod state;

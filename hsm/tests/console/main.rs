@@ -364,3 +364,49 @@ fn a_damaged_journal_is_named_at_its_first_bad_entry() {
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("journal-00000000000000000001.log:"), "{refused:?}");
 }
+
+#[test]
+fn the_roots_crl_is_signed_in_the_ceremony_and_again_on_the_console() {
+    let appliance = Appliance::initialised();
+    let at = |name: &str| appliance.path(name).to_str().unwrap().to_owned();
+    let (root, issuing, crl) = (at("etc/ca/root.pem"), at("etc/ca/issuing-1.pem"), at("etc/ca/root.crl"));
+    let number = |crl: &str| {
+        let text = openssl(&["crl", "-inform", "DER", "-in", crl, "-noout", "-crlnumber"]).out;
+        u64::from_str_radix(text.trim().trim_start_matches("crlNumber=0x"), 16).unwrap()
+    };
+    let verify = || {
+        let pem = at("root-crl.pem");
+        openssl(&["crl", "-inform", "DER", "-in", &crl, "-out", &pem]);
+        openssl(&["verify", "-crl_check", "-CAfile", &root, "-CRLfile", &pem, &issuing])
+    };
+    assert_eq!(verify().code, 0, "{:?}", verify());
+    let first = number(&crl);
+
+    let sign = |more: &[&str]| appliance.console(&["root-crl"], &[&["--pin-file", &at("root.pin")], more].concat());
+    let signed = sign(&["--days", "30"]);
+    assert_eq!(signed.code, 0, "{signed:?}");
+    assert!(signed.out.contains("0 entries"), "{signed:?}");
+    assert!(number(&crl) > first);
+    assert_eq!(verify().code, 0);
+
+    // What the root did not certify it does not revoke.
+    let refused = sign(&["--revoke", &at("etc/ca/tls-1.pem"), "--reason", "superseded"]);
+    assert!(refused.code == 1 && refused.err.contains("did not certify"), "{refused:?}");
+    let refused = sign(&["--revoke", &root, "--reason", "superseded"]);
+    assert!(refused.code == 1 && refused.err.contains("did not certify"), "{refused:?}");
+    assert_eq!(sign(&["--revoke", &issuing]).code, 2, "a CA is revoked for a reason");
+    assert_eq!(sign(&["--days", "400"]).code, 2);
+
+    let signed = sign(&["--revoke", &issuing, "--reason", "cACompromise"]);
+    assert!(signed.code == 0 && signed.out.contains("1 entries"), "{signed:?}");
+    let verdict = verify();
+    assert!(verdict.code != 0 && verdict.err.contains("certificate revoked"), "{verdict:?}");
+    // It stays revoked, because the journal says so, and the journal knows every CRL.
+    assert!(sign(&[]).out.contains("1 entries"));
+    let shown = appliance.console(&["journal", "show"], &[]).out;
+    let count = |kind: &str| shown.matches(&format!("\"type\":\"{kind}\"")).count();
+    assert_eq!((count("crl"), count("revoked")), (4, 1));
+
+    let wrong = appliance.console(&["root-crl"], &["--pin-file", &at("ca.pin")]);
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+}

@@ -12,7 +12,7 @@ use hsm::signer::os::SystemClock;
 use hsm::wire::{self, Act, Actor, Call, CertificateRequest, Refusal, Request, Response};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, socket};
 use policy::effects::{Clock, UnixTime};
-use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
+use policy::evidence::{AuthorizationRecord, CaaCheck, Method, NameEvidence};
 use policy::key::PublicKey;
 use policy::name::Name;
 use policy::profile::{Decision, Profile};
@@ -125,7 +125,7 @@ fn record(names: &[Name], at: UnixTime) -> AuthorizationRecord {
         at,
         validator: "1".to_owned(),
         seen: None,
-        caa: None,
+        caa: Some(CaaCheck { at: now(), found: "no CAA records".to_owned() }),
     };
     AuthorizationRecord {
         actor: "acme:1".to_owned(),

@@ -4,6 +4,7 @@
 
 mod crl;
 mod issuance;
+mod ocsp;
 mod recovery;
 mod rig;
 

@@ -48,7 +48,7 @@ impl Entry {
             write_time(date, Form::Generalized, &mut invalid)?;
         }
         tlv::nested(out, tlv::SEQUENCE, |out| {
-            tlv::element(out, tlv::INTEGER, self.serial.as_bytes());
+            tlv::element(out, tlv::INTEGER, self.serial.der_octets());
             out.extend_from_slice(&at);
             let code = self.mark.code();
             if code.is_none() && invalid.is_empty() {

@@ -39,7 +39,7 @@ impl Shard {
 
     /// The shard of `count` in which `serial` lies; `count` is at least 1.
     pub fn of(serial: Serial, count: NonZeroU16) -> Self {
-        let low: [u8; 8] = serial.as_bytes()[12..].try_into().expect("a serial has 20 octets");
+        let low: [u8; 8] = serial.as_bytes()[12..].try_into().expect("they are 20 octets");
         let index = (u64::from_be_bytes(low) % u64::from(count.get())) as u16;
         Self { count, index }
     }

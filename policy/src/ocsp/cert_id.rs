@@ -54,7 +54,7 @@ impl CertId {
     /// Names a certificate of `issuer`.
     pub fn new(hash: HashAlgorithm, issuer: &Issuer, serial: Serial) -> Self {
         let (name_hash, key_hash) = hashes(hash, issuer);
-        let serial = serial.as_bytes().to_vec();
+        let serial = serial.der_octets().to_vec();
         let mut der = Vec::new();
         tlv::nested(&mut der, tlv::SEQUENCE, |out| {
             tlv::nested(out, tlv::SEQUENCE, |out| {

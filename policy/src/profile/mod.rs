@@ -338,6 +338,12 @@ impl Profile {
         })
     }
 
+    /// Whether a proof counts only together with a CAA check: for DNS names that a machine proved. A
+    /// person who vouches for a name knows better; for addresses CAA says nothing (RFC 8738).
+    fn needs_caa(&self, name: &Name, method: Method) -> bool {
+        self.caa == CaaRule::Check && matches!(name, Name::Dns(_)) && method.is_challenge()
+    }
+
     /// One proof for each name and no other (I1), each by an allowed method and fresh (I2).
     fn check_evidence(&self, names: &[Name], proofs: &[NameEvidence], now: UnixTime) -> Result<(), Refusal> {
         let mut proved: Vec<&Name> = proofs.iter().map(|proof| &proof.name).collect();
@@ -353,6 +359,9 @@ impl Profile {
         }
         for NameEvidence { name, method, at, caa, .. } in proofs {
             self.allows_method(name, *method)?;
+            if caa.is_none() && self.needs_caa(name, *method) {
+                return Err(self.refusal(Some(name), format!("needs a CAA check for {name}, and there is none")));
+            }
             if caa.as_ref().is_some_and(|caa| caa.at > now || now.0 - caa.at.0 > MAX_CAA_AGE) {
                 let why = format!("takes CAA checks of at most {MAX_CAA_AGE} seconds, and that for {name} is older");
                 return Err(self.refusal(Some(name), why));
@@ -460,6 +469,7 @@ fn sorted(names: &[Name]) -> Vec<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::CaaCheck;
     use crate::testing::{self, DAY, KeyPair, NOW, evidence, names};
 
     fn decide(profile: &str, texts: &[&str], method: Method) -> Decision {
@@ -549,6 +559,29 @@ mod tests {
         let _ = terms(at(NOW.minus(30 * DAY)));
         assert!(why(at(NOW.minus(30 * DAY + 1))).contains("older"));
         assert!(why(at(NOW.plus(1))).contains("future"));
+    }
+
+    #[test]
+    fn what_a_machine_proved_needs_a_fresh_caa_check_unless_the_profile_skips_it() {
+        let server = testing::profile("server");
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        let decide = |profile: &Profile, name: &str, method: Method, at: Option<UnixTime>| {
+            let names = names(&[name]);
+            let mut record = evidence(&names, method);
+            record.names[0].caa = at.map(|at| CaaCheck { at, found: "no CAA records".to_owned() });
+            profile.decide(&key, &names, None, &record, NOW)
+        };
+        for method in [Method::Http01, Method::Dns01, Method::TlsAlpn01] {
+            assert!(why(decide(&server, "a.test", method, None)).contains("needs a CAA check"));
+            let _ = terms(decide(&server, "a.test", method, Some(NOW.minus(MAX_CAA_AGE))));
+            assert!(why(decide(&server, "a.test", method, Some(NOW.minus(MAX_CAA_AGE + 1)))).contains("older"));
+            assert!(why(decide(&server, "a.test", method, Some(NOW.plus(1)))).contains("older"));
+        }
+        // Addresses have no CAA records (RFC 8738), and people vouch by themselves.
+        let _ = terms(decide(&server, "10.0.0.1", Method::Http01, None));
+        let _ = terms(decide(&server, "a.test", Method::Administrator, None));
+        let skipping = Profile { caa: CaaRule::Skip, ..server };
+        let _ = terms(decide(&skipping, "a.test", Method::Http01, None));
     }
 
     #[test]

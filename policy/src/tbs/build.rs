@@ -18,7 +18,7 @@ use x509_cert::ext::pkix::{
 };
 use x509_cert::name::{Name as DistinguishedName, RdnSequence, RelativeDistinguishedName};
 
-use super::{Issuer, Role, TbsCertificate, TbsError, der_error, unusable};
+use super::{Certificate, Issuer, Role, TbsCertificate, TbsError, der_error, unusable};
 use crate::asn1::{self, RawTbs, RawValidity};
 use crate::effects::UnixTime;
 use crate::key::PublicKey;
@@ -41,9 +41,8 @@ pub struct RoleCertificate<'a> {
     pub organization: Option<&'a str>,
     /// Subject alternative names (TLS server only).
     pub names: &'a [Name],
-    /// Where the issuer's certificate is published, if anywhere (plain HTTP base URL): under
-    /// `<base>/ca/<key identifier of the issuer in hexadecimal>.crt`. No CRL is named before one is
-    /// served there.
+    /// Where the issuer's certificate and CRL are published, if anywhere (plain HTTP base URL): under
+    /// `<base>/ca/` and `<base>/crl/`, named by the key identifier of the issuer in hexadecimal.
     pub pki_url: Option<&'a str>,
     /// Length in seconds, both ends included.
     pub seconds: u64,
@@ -127,10 +126,33 @@ pub fn role(
         let stem: String = issuer.key_identifier().iter().map(|octet| format!("{octet:02x}")).collect();
         let base = base.trim_end_matches('/');
         let ca_issuers = Some(format!("{base}/ca/{stem}.crt"));
-        extensions.extend(places(&Urls { ca_issuers, ..Urls::default() })?);
+        // Nobody asks whether an OCSP responder is revoked (id-pkix-ocsp-nocheck).
+        let is_asked = !matches!(what.role, Role::OcspResponder);
+        let crl = is_asked.then(|| format!("{base}/crl/{stem}.crl"));
+        extensions.extend(places(&Urls { crl, ca_issuers, ..Urls::default() })?);
     }
     let validity = Validity::within(issuer.validity(), now, ROLE_BACKDATE, what.seconds)?;
     encode(Some(issuer), subject, key, serial, validity, extensions)
+}
+
+/// Builds the TBS of `before` once more, with another serial number and `seconds` from now: the
+/// subject, the key and the extensions stay. Refused unless `issuer` issued that one.
+pub fn renewed(
+    before: &Certificate,
+    issuer: &Issuer,
+    serial: Serial,
+    now: UnixTime,
+    seconds: u64,
+) -> Result<TbsCertificate, TbsError> {
+    before.verify(issuer.key())?;
+    let mut tbs = super::parse(before.tbs())?;
+    let validity = Validity::within(issuer.validity(), now, ROLE_BACKDATE, seconds)?;
+    tbs.serial = Any::new(Tag::Integer, serial.der_octets()).map_err(der_error)?;
+    tbs.validity = RawValidity {
+        not_before: asn1::write_time(validity.not_before()).map_err(der_error)?,
+        not_after: asn1::write_time(validity.not_after()).map_err(der_error)?,
+    };
+    Ok(TbsCertificate(tbs.to_der().map_err(der_error)?))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,7 +173,7 @@ fn encode(
     let scheme = issuer.map_or(key, Issuer::key).certificate_scheme();
     let tbs = RawTbs {
         version: V3,
-        serial: Any::new(Tag::Integer, &serial.as_bytes()[..]).map_err(der_error)?,
+        serial: Any::new(Tag::Integer, serial.der_octets()).map_err(der_error)?,
         signature: asn1::signature_algorithm(scheme)
             .ok_or_else(|| unusable("its issuer's key signs no certificates"))?,
         issuer: issuer.map_or(&subject, Issuer::subject).clone(),

@@ -4,7 +4,7 @@
 mod build;
 mod certificate;
 
-pub use build::{RoleCertificate, leaf, role, root};
+pub use build::{RoleCertificate, leaf, renewed, role, root};
 pub use certificate::Certificate;
 
 use der::asn1::{AnyRef, BitStringRef};
@@ -267,7 +267,10 @@ mod tests {
 
     fn terms(profile: &str, names: &[Name], now: UnixTime) -> Terms {
         let mut record = evidence(names, Method::Console);
-        record.names.iter_mut().for_each(|proof| proof.at = now);
+        for proof in &mut record.names {
+            proof.at = now;
+            proof.caa.iter_mut().for_each(|caa| caa.at = now);
+        }
         match testing::profile(profile).decide(&KEY, names, None, &record, now) {
             Decision::Issue(terms) => terms,
             Decision::Refuse(refusal) => panic!("refused: {refusal}"),
@@ -320,6 +323,22 @@ mod tests {
             assert_eq!(tbs.common_name().unwrap().as_deref(), Some("signet.example.test"));
             let _ = tbs.lint(Some(&CAS.issuing)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_renewed_certificate_differs_in_serial_and_validity_only() {
+        let what = RoleCertificate {
+            pki_url: Some("http://pki.example.test"),
+            ..role_certificate(Role::OcspResponder, "OCSP 1", &[])
+        };
+        let first = role(&what, &CAS.issuing, &KEY, serial(5), NOW).unwrap();
+        let before = CAS.issuing_key.certify(first.lint(Some(&CAS.issuing)).unwrap());
+        let later = NOW.plus(10 * DAY);
+        let again = renewed(&before, &CAS.issuing, serial(6), later, 14 * DAY).unwrap();
+        let what = RoleCertificate { seconds: 14 * DAY, ..what };
+        assert_eq!(again, role(&what, &CAS.issuing, &KEY, serial(6), later).unwrap());
+        assert!(again.lint(Some(&CAS.issuing)).is_ok());
+        assert!(matches!(renewed(&before, &CAS.root, serial(6), later, DAY), Err(TbsError::Signature(_))));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{External, Proof, Said, interop, run};
+use super::{External, Proof, Said, interop, run, tell_zone};
 use crate::rig::Rig;
 
 /// A certbot, with files of its own.
@@ -20,8 +20,13 @@ impl<'a> Certbot<'a> {
         Self::at(rig, name, Path::new("certbot"))
     }
 
-    /// Another certbot, without an account.
-    pub fn at(rig: &'a Rig, name: &str, program: &Path) -> Self {
+    /// The certbot of PyPI that `tools/setup test` installed, if PyPI could be reached.
+    pub fn later(rig: &'a Rig, name: &str) -> Option<Self> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/certbot/bin/certbot");
+        program.is_file().then(|| Self::at(rig, name, &program))
+    }
+
+    fn at(rig: &'a Rig, name: &str, program: &Path) -> Self {
         Self { rig, program: program.to_owned(), directory: rig.directory().join(name), external: None }
     }
 
@@ -36,12 +41,12 @@ impl<'a> Certbot<'a> {
     }
 
     /// `certbot certonly` with names and what else is to be said; certbot has no tls-alpn-01.
-    pub fn prove(&self, proof: Proof<'_>, arguments: &[&str]) -> Said {
+    pub fn prove(&self, proof: Proof, arguments: &[&str]) -> Said {
         let mut command = Command::new(&self.program);
         command.args(["certonly", "--agree-tos", "--register-unsafely-without-email", "--key-type=ecdsa"]);
         match proof {
-            Proof::Dns(zone) => {
-                zone.tell(&mut command);
+            Proof::Dns => {
+                tell_zone(self.rig, &mut command);
                 command.args(["--manual", "--preferred-challenges=dns"]);
                 for flag in ["--manual-auth-hook", "--manual-cleanup-hook"] {
                     command.arg(flag).arg(interop("hooks/certbot"));

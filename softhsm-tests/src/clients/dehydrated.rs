@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{External, Proof, Said, interop, run};
+use super::{External, Proof, Said, interop, run, tell_zone};
 use crate::rig::Rig;
 
 /// A dehydrated, with files of its own.
@@ -49,14 +49,12 @@ impl<'a> Dehydrated<'a> {
     }
 
     /// `dehydrated --cron`, whether it is due or not.
-    pub fn obtain(&self, names: &[&str], proof: Proof<'_>) -> Said {
+    pub fn obtain(&self, names: &[&str], proof: Proof) -> Said {
         let mut command = Command::new("dehydrated");
         command.args(["--cron", "--force", "--challenge", proof.name(), "--domain", &names.join(" ")]);
         // A wildcard has no folder by itself.
         command.args(["--alias", ALIAS]).env("DEHYDRATED_PROOF", proof.name());
-        if let Proof::Dns(zone) = proof {
-            zone.tell(&mut command);
-        }
+        tell_zone(self.rig, &mut command);
         command.env("TLS_PORT", self.rig.environment.get("SIGNET_TLS01_PORT"));
         self.run(command.env("ALPN", self.directory.join("alpn")))
     }

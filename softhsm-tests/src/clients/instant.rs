@@ -4,27 +4,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::{External, Said, Zone, interop, run};
+use super::{External, Said, interop, run, tell_zone};
 use crate::rig::Rig;
 
 /// An account of instant-acme's, with files of its own.
 pub struct Instant<'a> {
     rig: &'a Rig,
-    zone: Option<&'a Zone>,
     directory: PathBuf,
 }
 
 impl<'a> Instant<'a> {
     /// Without an account.
     pub fn new(rig: &'a Rig) -> Self {
-        let directory = rig.directory().join("instant");
-        std::fs::create_dir_all(&directory).expect("a folder");
-        Self { rig, zone: None, directory }
+        Self::named(rig, "instant")
     }
 
-    /// The same, with a zone for the DNS challenges.
-    pub fn with_zone(self, zone: &'a Zone) -> Self {
-        Self { zone: Some(zone), ..self }
+    /// Another one on the same rig.
+    pub fn named(rig: &'a Rig, name: &str) -> Self {
+        let directory = rig.directory().join(name);
+        std::fs::create_dir_all(&directory).expect("a folder");
+        Self { rig, directory }
     }
 
     /// Makes the account; its URL is the last word.
@@ -53,9 +52,7 @@ impl<'a> Instant<'a> {
             command.args([flag, value]);
         }
         command.arg("--folder").arg(&self.directory).arg("--dns-hook").arg(interop("hooks/dns"));
-        if let Some(zone) = self.zone {
-            zone.tell(&mut command);
-        }
+        tell_zone(self.rig, &mut command);
         run(command.args(arguments))
     }
 

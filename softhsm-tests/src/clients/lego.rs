@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{External, Proof, Said, interop, run};
+use super::{External, Proof, Said, interop, run, tell_zone};
 use crate::rig::Rig;
 
 /// A lego, with files of its own.
@@ -11,13 +11,13 @@ pub struct Lego<'a> {
     rig: &'a Rig,
     directory: PathBuf,
     names: Vec<String>,
-    proof: Proof<'a>,
+    proof: Proof,
     external: Option<External>,
 }
 
 impl<'a> Lego<'a> {
     /// A lego for these names, with the account of the last one on this rig.
-    pub fn new(rig: &'a Rig, names: &[&str], proof: Proof<'a>) -> Self {
+    pub fn new(rig: &'a Rig, names: &[&str], proof: Proof) -> Self {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         Self { rig, directory: rig.directory().join("lego"), names, proof, external: None }
     }
@@ -58,9 +58,9 @@ impl<'a> Lego<'a> {
             command.args(["--domains", name]);
         }
         match self.proof {
-            Proof::Dns(zone) => {
-                zone.tell(&mut command);
-                command.args(["--dns", "exec", "--dns.disable-cp", "--dns.resolvers", &zone.address.to_string()]);
+            Proof::Dns => {
+                tell_zone(self.rig, &mut command);
+                command.args(["--dns", "exec", "--dns.disable-cp", "--dns.resolvers", environment.get("SIGNET_DNS")]);
                 command.env("EXEC_PATH", interop("hooks/lego")).env("EXEC_SEQUENCE_INTERVAL", "0");
             }
             Proof::Http => {

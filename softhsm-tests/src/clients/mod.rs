@@ -5,6 +5,7 @@ mod dehydrated;
 mod instant;
 mod judge;
 mod lego;
+mod node;
 mod python;
 mod servers;
 mod uacme;
@@ -17,10 +18,11 @@ use crate::rig::Rig;
 pub use certbot::Certbot;
 pub use dehydrated::Dehydrated;
 pub use instant::Instant;
-pub use judge::{certtool_verify, is_revoked, judge, openssl_verify, pkilint, pkilint_exceptions, serial};
+pub use judge::{certtool_verify, is_revoked, judge, judge_ca, openssl_verify, pkilint, pkilint_exceptions, serial};
 pub use lego::Lego;
+pub use node::Node;
 pub use python::PythonAcme;
-pub use servers::{Ualpn, Web, Zone};
+pub use servers::{Ualpn, Web};
 pub use uacme::Uacme;
 
 /// Longest that one program may run, in seconds.
@@ -40,22 +42,25 @@ const AMBIENT: [&str; 11] = [
     "no_proxy",
 ];
 
+/// The file that the rig's DNS server reads, in `rig.env` and for hooks.
+const ZONE: &str = "SIGNET_DNS_ZONE";
+
 /// How a client shows that a name is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof<'a> {
-    /// dns-01, by a hook that writes into this zone.
-    Dns(&'a Zone),
+pub enum Proof {
+    /// dns-01, by a hook that writes into the rig's zone.
+    Dns,
     /// http-01
     Http,
     /// tls-alpn-01
     TlsAlpn,
 }
 
-impl Proof<'_> {
+impl Proof {
     /// RFC 8555 section 9.7.8
     fn name(self) -> &'static str {
         match self {
-            Self::Dns(_) => "dns-01",
+            Self::Dns => "dns-01",
             Self::Http => "http-01",
             Self::TlsAlpn => "tls-alpn-01",
         }
@@ -125,6 +130,11 @@ pub fn run(command: &mut Command) -> Said {
     let output = limited.output().unwrap_or_else(|error| panic!("{name}: {error}"));
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     Said { succeeded: output.status.success(), text: format!("{name}: {}\n{text}", output.status) }
+}
+
+/// The hook that writes into the zone of the rig's DNS server, or whatever calls it, needs to know where that is.
+fn tell_zone(rig: &Rig, command: &mut Command) {
+    command.env(ZONE, rig.environment.get(ZONE));
 }
 
 /// A file below `interop`: a hook or a script that stands between a client and a test.

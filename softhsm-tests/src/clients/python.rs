@@ -25,7 +25,7 @@ impl<'a> PythonAcme<'a> {
     }
 
     /// Takes the steps for a name, one after the other, as methods of the script are named.
-    pub fn run(&self, name: &str, proof: Proof<'_>, external: Option<&External>, steps: &[&str]) -> Said {
+    pub fn run(&self, name: &str, proof: Proof, external: Option<&External>, steps: &[&str]) -> Said {
         std::fs::create_dir_all(&self.directory).expect("a folder");
         let environment = &self.rig.environment;
         let mut command = Command::new(&self.program);

@@ -1,10 +1,9 @@
-//! What stands beside a client while it shows control: a web server, a DNS server, a TLS server.
+//! What stands beside a client while it shows control: a web server, a TLS server.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::ports;
 use crate::rig::Rig;
 use crate::wait::wait_until;
 
@@ -55,53 +54,6 @@ impl Web {
         &self.root
     }
 }
-
-/// A DNS server that hooks write TXT records into: pebble-challtestsrv. Every name is at 127.0.0.1.
-pub struct Zone {
-    /// Where a rig asks it.
-    pub address: std::net::SocketAddr,
-    management: String,
-    _server: Background,
-}
-
-impl Zone {
-    /// A server on free ports.
-    pub fn start() -> Self {
-        let [dns, management] = [(); 2].map(|()| format!("127.0.0.1:{}", ports::free().expect("a port")));
-        let mut command = Command::new("pebble-challtestsrv");
-        command.args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""]);
-        let server = Background::start(command.args(["-dns01", &dns, "-management", &management]));
-        wait_until("the DNS server listens", READY, || std::net::TcpStream::connect(&management).is_ok())
-            .expect("a DNS server");
-        Self { address: dns.parse().expect("an address"), management: format!("http://{management}"), _server: server }
-    }
-
-    /// Tells hooks where to write.
-    pub(super) fn tell(&self, command: &mut Command) {
-        command.env("DNS_MANAGEMENT", &self.management);
-    }
-
-    /// Adds a TXT record.
-    pub fn add(&self, name: &str, value: &str) {
-        let mut command = Command::new(super::interop("hooks/dns"));
-        self.tell(command.args(["add", name, value]));
-        super::run(&mut command).success();
-    }
-}
-
-impl std::fmt::Debug for Zone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.address.fmt(f)
-    }
-}
-
-impl PartialEq for Zone {
-    fn eq(&self, other: &Self) -> bool {
-        self.address == other.address
-    }
-}
-
-impl Eq for Zone {}
 
 /// uacme's TLS server on the rig's tls-alpn-01 port.
 pub struct Ualpn {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{External, Proof, Said, Ualpn, Web, interop, run};
+use super::{External, Proof, Said, Ualpn, Web, interop, run, tell_zone};
 use crate::rig::Rig;
 
 /// The bundle that Debian's libcurl trusts, and uacme with it: there is no flag for another one.
@@ -55,7 +55,7 @@ impl<'a> Uacme<'a> {
     }
 
     /// `uacme issue`, whether it is due or not.
-    pub fn obtain(&self, names: &[&str], proof: Proof<'_>) -> Said {
+    pub fn obtain(&self, names: &[&str], proof: Proof) -> Said {
         let hook = interop("hooks/uacme").display().to_string();
         self.run(&[&["-f", "-t", "EC", "-h", &hook, "issue"], names].concat(), proof)
     }
@@ -81,7 +81,7 @@ impl<'a> Uacme<'a> {
         self.directory.join("private").join(name).join("key.pem")
     }
 
-    fn run(&self, arguments: &[&str], proof: Proof<'_>) -> Said {
+    fn run(&self, arguments: &[&str], proof: Proof) -> Said {
         let environment = &self.rig.environment;
         // In a mount namespace of its own, where the bundle is this rig's root.
         let mut command = Command::new("unshare");
@@ -89,9 +89,7 @@ impl<'a> Uacme<'a> {
         command.arg(format!("mount --bind \"$0\" {BUNDLE} && exec uacme \"$@\""));
         command.args([environment.get("SIGNET_CA_FILE"), "-y", "-v", "-a", environment.get("SIGNET_DIRECTORY"), "-c"]);
         command.arg(&self.directory).args(arguments).env("UACME_PROOF", proof.name());
-        if let Proof::Dns(zone) = proof {
-            zone.tell(&mut command);
-        }
+        tell_zone(self.rig, &mut command);
         if let Some(web) = self.web {
             command.env("WEBROOT", web.root());
         }

@@ -1,4 +1,4 @@
-use softhsm_tests::clients::{Certbot, is_revoked, judge, serial};
+use softhsm_tests::clients::{Certbot, is_revoked, judge, judge_ca, serial};
 
 use crate::rig;
 
@@ -10,6 +10,7 @@ fn certbot_obtains_renews_and_revokes() {
     certbot.obtain(name).success();
     let (leaf, chain) = certbot.certificate(name);
     judge(&rig, &leaf, &chain);
+    judge_ca(&rig);
     let first = serial(&leaf);
     certbot.renew().success();
     let second = serial(&leaf);

@@ -17,7 +17,7 @@ fn every_client_binds_its_account_where_that_is_required() {
     assert!(refused.contains("certbot.free.test"), "{refused}");
 
     let unbound = Lego::new(&rig, &["lego.bound.test"], Proof::Http).obtain().failure();
-    assert!(unbound.contains("external account binding"), "{unbound}");
+    assert!(unbound.contains("External Account Binding"), "{unbound}");
     let lego = Lego::new(&rig, &["lego.bound.test"], Proof::Http).bound(key());
     lego.obtain().success();
 

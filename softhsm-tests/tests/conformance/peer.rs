@@ -322,7 +322,7 @@ impl Draft<'_, '_> {
 }
 
 /// What tests ask of an answer.
-pub trait Judged {
+pub(crate) trait Judged {
     /// It is a success; its JSON, or null if it has no body.
     fn ok(&self) -> Value;
     /// It is a problem document with that status and that ACME error type.

@@ -38,6 +38,9 @@ challenges = ["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist
 allowed_networks = ["127.0.0.0/9", "::1/128"]
 caa_identities = ["ca.example.test"]
 timeout = "3s"
+
+[rate_limits]
+exempt_networks = ["127.0.0.0/8"]
 "#;
 
 /// An address at which a server listens that validation may not reach.
@@ -61,8 +64,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start() -> Self {
+        Self::with(SETTINGS)
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with(settings: &str) -> Self {
         let dns = Server::start(DEFAULT);
-        let options = Options { settings: Some(SETTINGS.into()), dns: Some(dns.address), ..Options::default() };
+        let options = Options { settings: Some(settings.into()), dns: Some(dns.address), ..Options::default() };
         let rig = Rig::start(&options);
         offer_every_method(&rig);
         let get = |name| rig.environment.get(name).to_owned();

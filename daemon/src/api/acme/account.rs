@@ -19,19 +19,19 @@ use crate::service::acme::{AccountStatus, Acme};
 /// `orders`, `status` and what else is sent is ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct NewAccountBody {
+pub(super) struct NewAccountBody {
     #[serde(default)]
     contact: Vec<String>,
     #[serde(default)]
     terms_of_service_agreed: bool,
     #[serde(default)]
     only_return_existing: bool,
-    external_account_binding: Option<Map<String, Value>>,
+    pub(super) external_account_binding: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct UpdateBody {
+pub(super) struct UpdateBody {
     contact: Option<Vec<String>>,
     status: Option<String>,
     #[serde(default)]

@@ -23,13 +23,13 @@ use crate::service::acme::records::{AuthorizationStatus, ChallengeState};
 use crate::validation::Wildcard;
 
 #[derive(Deserialize)]
-struct UpdateBody {
+pub(super) struct UpdateBody {
     status: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct NewAuthorizationBody {
-    identifier: IdentifierBody,
+pub(super) struct NewAuthorizationBody {
+    pub(super) identifier: IdentifierBody,
 }
 
 #[derive(Serialize)]

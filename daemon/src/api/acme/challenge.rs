@@ -19,7 +19,7 @@ use crate::service::acme::records::{Challenge, ChallengeState};
 
 /// The payload of a response to a challenge: an object, whose members are ignored.
 #[derive(Deserialize)]
-struct RespondBody {}
+pub(super) struct RespondBody {}
 
 #[derive(Serialize)]
 pub(super) struct ChallengeView<'a> {

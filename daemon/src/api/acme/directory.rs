@@ -25,6 +25,10 @@ pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
             meta[member] = value.as_str().into();
         }
     }
+    // RFC 8555 section 9.7.6: by what names CAA records call this CA.
+    if !services.validation.caa_identities.is_empty() {
+        meta["caaIdentities"] = services.validation.caa_identities.as_slice().into();
+    }
     let mut directory = json!({
         "newNonce": format!("{base}{}", urls::NEW_NONCE),
         "newAccount": format!("{base}{}", urls::NEW_ACCOUNT),

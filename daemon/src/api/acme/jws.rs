@@ -46,7 +46,12 @@ pub fn parse(body: &[u8]) -> Result<Jws, AcmeError> {
         AcmeError::BadSignatureAlgorithm(format!("the JWS algorithm `{name}` is not accepted"))
     })?;
     let signer = match (header.jwk, header.kid) {
-        (Some(jwk), None) => Signer::Jwk(AccountKey::from_jwk(&jwk)?),
+        (Some(jwk), None) => {
+            let key = AccountKey::from_jwk(&jwk)?;
+            // Before the signature: with a key that is none it would be the signature that is wrong.
+            key.check()?;
+            Signer::Jwk(key)
+        }
         (None, Some(kid)) => Signer::Kid(kid),
         _ => return Err(malformed("the JWS protected header must have exactly one of `jwk` and `kid`")),
     };

@@ -17,7 +17,7 @@ use crate::service::acme::key::AccountKey;
 /// What the new key signs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct KeyChange {
+pub(super) struct KeyChange {
     account: String,
     old_key: AccountKey,
 }

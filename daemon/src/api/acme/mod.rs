@@ -3,6 +3,7 @@
 
 mod account;
 mod authorization;
+pub mod bodies;
 mod certificate;
 mod challenge;
 mod directory;

@@ -23,11 +23,11 @@ use crate::service::acme::orders::{NewOrder, Order, OrderStatus, WhyInvalid};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct NewOrderBody {
+pub(super) struct NewOrderBody {
     #[serde(default)]
-    identifiers: Vec<IdentifierBody>,
-    not_before: Option<String>,
-    not_after: Option<String>,
+    pub(super) identifiers: Vec<IdentifierBody>,
+    pub(super) not_before: Option<String>,
+    pub(super) not_after: Option<String>,
     profile: Option<String>,
     replaces: Option<String>,
 }
@@ -46,8 +46,8 @@ impl From<IdentifierBody> for Identifier {
 }
 
 #[derive(Deserialize)]
-struct FinalizeBody {
-    csr: String,
+pub(super) struct FinalizeBody {
+    pub(super) csr: String,
 }
 
 #[derive(Serialize)]

@@ -47,6 +47,11 @@ pub(super) enum ByEither {
 pub(super) struct Payload(Vec<u8>);
 
 impl Payload {
+    /// Octets that were signed.
+    pub(super) fn new(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+
     /// As it was sent.
     pub(super) fn octets(&self) -> &[u8] {
         &self.0

@@ -13,8 +13,8 @@ use crate::service::acme::error::AcmeError;
 use crate::service::acme::revoke::Requester;
 
 #[derive(Deserialize)]
-struct RevokeBody {
-    certificate: String,
+pub(super) struct RevokeBody {
+    pub(super) certificate: String,
     reason: Option<i64>,
 }
 

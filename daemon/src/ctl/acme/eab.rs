@@ -27,11 +27,13 @@ pub(in super::super) enum Verb {
     /// Show one key, what it grants, and how much of that is used
     Show {
         /// Its id
+        #[arg(id = "eab_key", value_name = "KEY")]
         key: String,
     },
     /// Revoke a key, for ever: no account can be bound to it any more
     Revoke {
         /// Its id
+        #[arg(id = "eab_key", value_name = "KEY")]
         key: String,
         /// What becomes of the accounts that are bound to it: `keep` leaves them, within what the key granted
         #[arg(long, default_value = "keep")]

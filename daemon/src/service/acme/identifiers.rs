@@ -87,7 +87,7 @@ impl Acme {
 
 impl Identifier {
     /// The name that it is, in its one canonical form: what is sent is never altered.
-    pub(super) fn name(&self) -> Result<Name, Rejected> {
+    pub(crate) fn name(&self) -> Result<Name, Rejected> {
         let parsed = match self.kind.as_str() {
             "dns" => DnsName::parse(&self.value).map(Name::Dns),
             "ip" => match Name::parse(&self.value) {

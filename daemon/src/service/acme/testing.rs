@@ -59,7 +59,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
-        Self::over(directory, TestClock::new(), signer, store, Web::start(), acme, rate_limits, |_| {}).await
+        Self::over(directory, TestClock::new(), signer, store, Web::start(), rate_limits, |services| services.acme = acme).await
     }
 
     /// The daemon crashes and starts again over the same store and signer. The old tasks are still
@@ -74,7 +74,7 @@ impl World {
         let mut offer = services.acme.clone();
         configure(&mut offer);
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web, offer, rate_limits, |_| {}).await
+        Self::over(directory, clock, signer, store, web, rate_limits, |services| services.acme = offer).await
     }
 
     /// The same, with other services afterwards.
@@ -82,7 +82,11 @@ impl World {
         let Self { directory, clock, signer, store, services, acme, web, rate_limits } = self;
         let offer = services.acme.clone();
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web, offer, rate_limits, adjust).await
+        let adjust = |services: &mut Services| {
+            services.acme = offer;
+            adjust(services);
+        };
+        Self::over(directory, clock, signer, store, web, rate_limits, adjust).await
     }
 
     /// An attempt at this order was given up, and was journalled after that with the certificate
@@ -104,7 +108,6 @@ impl World {
         signer: Arc<TestSigner>,
         store: Store,
         web: Web,
-        acme: config::Acme,
         rate_limits: config::RateLimits,
         adjust: impl FnOnce(&mut Services),
     ) -> Self {
@@ -116,7 +119,7 @@ impl World {
         let profiles = [("server", text("server")), ("shortlived", text("shortlived")), ("fresh", fresh)]
             .map(|(name, text)| (name.to_owned(), Profile::from_toml(&file(name), &text).unwrap()));
         let mut services = Services {
-            acme,
+            acme: offer(),
             alternate_chains: Vec::new(),
             ca,
             clock: clock.clone(),

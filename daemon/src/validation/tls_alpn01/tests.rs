@@ -33,7 +33,7 @@ fn expected() -> Vec<u8> {
 #[derive(Debug)]
 struct Show {
     key: Arc<CertifiedKey>,
-    asked: std::sync::Mutex<Option<(Option<String>, Vec<Vec<u8>>)>>,
+    asked: std::sync::Mutex<Option<Asked>>,
 }
 
 impl ResolvesServerCert for Show {
@@ -43,6 +43,9 @@ impl ResolvesServerCert for Show {
         Some(self.key.clone())
     }
 }
+
+/// The server name and the protocols of a ClientHello.
+type Asked = (Option<String>, Vec<Vec<u8>>);
 
 struct Server {
     address: SocketAddr,
