@@ -32,6 +32,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::config;
 use crate::issuance::ca::Ca;
+use crate::revocation::Desk;
 use crate::service::health::Vitals;
 use crate::service::limits::Limits;
 use crate::service::metrics::Metrics;
@@ -292,11 +293,13 @@ pub(crate) fn limited_services(
     let text = include_str!("../../packaging/signetd.toml");
     let config = config::Config::from_toml("signetd.toml", text).unwrap();
     let rate_limits = config::RateLimits { connections_per_address, ..config.rate_limits };
+    let ca = Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone());
     Arc::new(Services {
         acme: config.acme,
         alternate_chains: Vec::new(),
-        ca: Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone()),
         clock: Arc::new(Still),
+        revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
+        ca,
         issuer: Arc::clone(&authority.issuer),
         issuer_key: "issuing-1".to_owned(),
         limits: Arc::new(Limits::new(rate_limits, None, store.clone())),

@@ -4,6 +4,7 @@
 //! Each function panics when a property does not hold; a panic in the parser is one of them.
 
 mod acme;
+mod revocation;
 mod validation;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::acme::{SubjectKey, example_jws};
 use crate::rig::{Engine, Layout, Options, example_settings};
 
 pub use acme::{acme_body, eab, jwk};
+pub use revocation::{crl, ocsp_request, ocsp_response};
 pub use validation::{acme_certificate, caa, dns_answer, dns_persist};
 
 /// What a parser made of the bytes.
@@ -44,11 +46,12 @@ pub struct Target {
 }
 
 /// Every parser.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "acme_body", check: acme_body, seeds: acme::acme_body_seeds },
     Target { name: "acme_certificate", check: acme_certificate, seeds: validation::acme_certificate_seeds },
     Target { name: "caa", check: caa, seeds: validation::caa_seeds },
     Target { name: "config", check: config, seeds: config_seeds },
+    Target { name: "crl", check: crl, seeds: revocation::crl_seeds },
     Target { name: "csr", check: csr, seeds: csr_seeds },
     Target { name: "dns_answer", check: dns_answer, seeds: validation::dns_answer_seeds },
     Target { name: "dns_persist", check: dns_persist, seeds: validation::dns_persist_seeds },
@@ -57,6 +60,8 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "json", check: json, seeds: json_seeds },
     Target { name: "jwk", check: jwk, seeds: acme::jwk_seeds },
     Target { name: "jws", check: jws, seeds: jws_seeds },
+    Target { name: "ocsp_request", check: ocsp_request, seeds: revocation::ocsp_request_seeds },
+    Target { name: "ocsp_response", check: ocsp_response, seeds: revocation::ocsp_response_seeds },
     Target { name: "profile", check: profile, seeds: profile_seeds },
 ];
 

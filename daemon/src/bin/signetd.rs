@@ -29,6 +29,18 @@ enum Verb {
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
     },
+    /// Take over the status of another system's certificates, whose issuing key moved here; signetd must be stopped
+    ///
+    /// FILE is the database of `openssl ca` (index.txt): flag (V, R, E), expiry, revocation and reason, serial number,
+    /// file name, subject, with tabs between them. It is read a line at a time, and can be imported again.
+    Import {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+        /// The database
+        #[arg(value_name = "FILE")]
+        index: PathBuf,
+    },
     /// Serve until told to stop (SIGTERM or SIGINT)
     Run {
         /// The configuration file
@@ -43,6 +55,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
         Verb::AcceptJournal { config, id } => daemon::boot::accept_journal(&config, &id).map(|done| println!("{done}")),
         Verb::Check { config } => daemon::boot::check(&config).map(|found| println!("{found}")),
+        Verb::Import { config, index } => daemon::boot::import(&config, &index).map(|done| println!("{done}")),
         Verb::Run { config } => daemon::boot::run(&config),
     };
     match outcome {

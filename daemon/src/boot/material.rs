@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::config::Config;
+use crate::revocation::RootCrl;
 
 /// Certificates and profiles.
 pub(super) struct Material {
@@ -24,6 +25,8 @@ pub(super) struct Material {
     pub(super) profiles: Arc<BTreeMap<String, Profile>>,
     /// The root certificate, DER.
     pub(super) root: Vec<u8>,
+    /// The root's CRL, if one is configured.
+    pub(super) root_crl: Option<Arc<RootCrl>>,
 }
 
 /// Something that the configuration points at cannot be used.
@@ -72,9 +75,10 @@ impl Material {
             let problem = format!("[acme] offers the profile `{missing}`, and there is no file {missing}.toml here");
             return Err(wrong(&config.ca.profiles, problem));
         }
+        let root_crl = config.ca.root_crl.clone().map(|path| Arc::new(RootCrl::new(path, root_issuer)));
         let alternate_chains = config.ca.alternate_chains.iter().map(|file| alternate_chain(file, &issuer));
         let alternate_chains = alternate_chains.collect::<Result<_, _>>()?;
-        Ok(Self { alternate_chains, chain, issuer: Arc::new(issuer), profiles: Arc::new(profiles), root })
+        Ok(Self { alternate_chains, chain, issuer: Arc::new(issuer), profiles: Arc::new(profiles), root, root_crl })
     }
 }
 

@@ -18,10 +18,11 @@ use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Transport};
+use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
+use crate::revocation::{self, Desk, Imports};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
@@ -53,6 +54,9 @@ pub enum BootError {
     /// The process cannot give up what it should.
     #[error(transparent)]
     Confine(#[from] ConfineError),
+    /// A file cannot be imported.
+    #[error("{0}")]
+    Import(String),
     /// A file that the configuration names cannot be used.
     #[error(transparent)]
     Material(#[from] MaterialError),
@@ -93,10 +97,37 @@ pub fn check(path: &Path) -> Result<String, BootError> {
     ))
 }
 
+/// Takes over the status of another system's certificates from the database of `openssl ca`. Returns a
+/// sentence that says what came of it.
+pub fn import(path: &Path, index: &Path) -> Result<String, BootError> {
+    let config = Config::read(path)?;
+    log::start(&config.log);
+    let store = own_store(&config)?;
+    let wrong = |why: String| BootError::Import(format!("{}: {why}", index.display()));
+    let file = std::fs::File::open(index).map_err(|error| wrong(error.to_string()))?;
+    let imports = revocation::import(&store, &config.ca.key, std::io::BufReader::new(file), SystemClock.now());
+    let Imports { certificates, new, revoked, ours } = imports.map_err(|error| wrong(error.to_string()))?;
+    tracing::info!(certificates, new, revoked, ours, "certificates of another system were imported");
+    Ok(format!(
+        "{}: {certificates} certificates of `{}`, {revoked} of them revoked: {new} are new, {ours} were signed here",
+        index.display(),
+        config.ca.key
+    ))
+}
+
 /// Lets the store follow a journal that it does not know. Returns a sentence that says so.
 pub fn accept_journal(path: &Path, id: &str) -> Result<String, BootError> {
     let config = Config::read(path)?;
     log::start(&config.log);
+    let store = own_store(&config)?;
+    issuance::accept_journal(&store, id)?;
+    tracing::warn!(journal = id, "a journal was accepted: whatever the one before it held beyond the store is lost");
+    let directory = config.store.path.display();
+    Ok(format!("{directory}: accepted: the store follows journal {id} from its first entry"))
+}
+
+/// The store, opened by the user who owns it.
+fn own_store(config: &Config) -> Result<Store, BootError> {
     let directory = &config.store.path;
     let owner = std::fs::metadata(directory).map_err(|error| unusable(directory, &error))?.uid();
     if owner != geteuid().as_raw() {
@@ -104,10 +135,7 @@ pub fn accept_journal(path: &Path, id: &str) -> Result<String, BootError> {
         let owner = User::from_uid(owner.into()).ok().flatten().map_or(owner.to_string(), |user| user.name);
         return Err(BootError::Owner { directory: directory.clone(), owner });
     }
-    let store = Store::new(store::open(engine(config.store.engine), directory)?);
-    issuance::accept_journal(&store, id)?;
-    tracing::warn!(journal = id, "a journal was accepted: whatever the one before it held beyond the store is lost");
-    Ok(format!("{}: accepted: the store follows journal {id} from its first entry", directory.display()))
+    Ok(Store::new(store::open(engine(config.store.engine), directory)?))
 }
 
 /// Runs the daemon until it is told to stop.
@@ -158,6 +186,18 @@ async fn serve(
         alternate_chains: material.alternate_chains,
         ca: ca.clone(),
         clock: Arc::clone(&clock),
+        revocation: Desk::new(revocation::Parts {
+            ca: ca.clone(),
+            clock: Arc::clone(&clock),
+            crl: config.crl,
+            directory: config.store.path.join("crl"),
+            issuer: Arc::clone(&material.issuer),
+            issuer_key: config.ca.key.clone(),
+            ocsp: config.ocsp,
+            profiles: Arc::clone(&material.profiles),
+            root: material.root_crl,
+            store: store.clone(),
+        }),
         issuer: material.issuer,
         issuer_key: config.ca.key,
         limits: Arc::clone(&limits),
@@ -197,6 +237,9 @@ async fn serve(
     tokio::spawn(ca.follow());
     tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
     tokio::spawn(Arc::clone(&acme).keep_clean());
+    let in_plain =
+        |listener: &&Listener| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki);
+    services.revocation.start(config.listeners.iter().find(in_plain).map(|listener| listener.address.clone()));
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer));
@@ -223,7 +266,8 @@ fn rules(config: &Config, file: &Path) -> Rules {
         Address::Ip(_) => None,
         Address::Unix(path) => directory(path),
     });
-    let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root].into_iter().filter_map(directory);
+    let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root];
+    let read = read.into_iter().chain(config.ca.root_crl.as_deref()).filter_map(directory);
     let system = ["/etc/hosts", "/etc/resolv.conf", "/run/systemd/journal"].map(PathBuf::from);
     Rules {
         user: config.user.clone(),

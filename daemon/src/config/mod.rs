@@ -1,7 +1,9 @@
 //! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
 
 mod accounts;
+mod crl;
 mod networks;
+mod ocsp;
 mod orders;
 mod parse;
 mod rate_limits;
@@ -16,7 +18,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
+pub use crl::Crl;
 pub use networks::{AllowedNetworks, Network, NetworkError};
+pub use ocsp::{NeverIssued, Nonce, Ocsp};
 pub use orders::Orders;
 pub use parse::ConfigError;
 pub use rate_limits::{Rate, RateError, RateLimits, Renewals};
@@ -33,6 +37,8 @@ pub struct Config {
     pub acme: Acme,
     /// `[ca]`
     pub ca: Ca,
+    /// `[crl]`
+    pub crl: Crl,
     /// Unix socket on which health and metrics answer plain HTTP, if wanted.
     pub health_socket: Option<PathBuf>,
     /// `[limits]`
@@ -41,6 +47,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Filter for log events, in the syntax of `tracing`'s directives.
     pub log: String,
+    /// `[ocsp]`
+    pub ocsp: Ocsp,
     /// Base URL under which clients reach the daemon, without a slash at the end.
     pub public_url: String,
     /// `[rate_limits]`
@@ -94,6 +102,8 @@ pub struct Ca {
     pub retiring: Vec<String>,
     /// PEM file of the root certificate.
     pub root: PathBuf,
+    /// The root's CRL, as the ceremony wrote it, if it is to be served.
+    pub root_crl: Option<PathBuf>,
 }
 
 /// Whether something is done.
@@ -182,7 +192,7 @@ pub enum Surface {
     Admin,
     /// `/health…`
     Health,
-    /// `/ca/…`: CA certificates.
+    /// `/ca/…`, `/crl/…` and `/ocsp`: CA certificates and the status of certificates.
     Pki,
 }
 
@@ -193,7 +203,7 @@ impl Surface {
             Self::Acme => &["/acme", "/directory", "/.well-known/acme-challenge"],
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
-            Self::Pki => &["/ca"],
+            Self::Pki => &["/ca", "/crl", "/ocsp"],
         }
     }
 

@@ -63,6 +63,13 @@ pub(super) struct Wrong {
     pub(super) problem: String,
 }
 
+impl Wrong {
+    /// What no field of the file is to blame for.
+    pub(super) fn nowhere(problem: impl Into<String>) -> Self {
+        Self { at: 0..0, problem: problem.into() }
+    }
+}
+
 pub(super) fn wrong<T, V>(at: &Spanned<V>, problem: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong { at: at.span(), problem: problem.into() })
 }
@@ -76,10 +83,12 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
     Ok(Config {
         acme: acme(raw.acme)?,
         ca: ca(raw.ca, base)?,
+        crl: super::crl::parse(&raw.crl)?,
         health_socket: raw.health_socket.map(|path| base.join(path)),
         limits: limits(&raw.limits)?,
         listeners: listeners(raw.listeners, base)?,
         log: log(raw.log)?,
+        ocsp: super::ocsp::parse(&raw.ocsp)?,
         validation: validation::check(raw.validation, &public_url)?,
         public_url,
         rate_limits: super::rate_limits::parse(raw.rate_limits)?,
@@ -111,6 +120,7 @@ fn ca(raw: raw::Ca, base: &Path) -> Result<Ca, Wrong> {
         profiles: base.join(raw.profiles),
         retiring: raw.retiring.into_iter().map(label).collect::<Result<_, _>>()?,
         root: base.join(raw.root),
+        root_crl: raw.root_crl.map(|path| base.join(path)),
     })
 }
 
@@ -343,7 +353,7 @@ fn list(names: &[String]) -> String {
 }
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);

@@ -17,12 +17,16 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) acme: Acme,
     pub(super) ca: Ca,
+    #[serde(default)]
+    pub(super) crl: super::crl::Raw,
     pub(super) health_socket: Option<PathBuf>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(rename = "listener", default)]
     pub(super) listeners: Vec<Spanned<Listener>>,
     pub(super) log: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) ocsp: super::ocsp::Raw,
     pub(super) public_url: Spanned<String>,
     #[serde(default)]
     pub(super) rate_limits: super::rate_limits::Raw,
@@ -65,6 +69,7 @@ pub(super) struct Ca {
     #[serde(default)]
     pub(super) retiring: Vec<Spanned<String>>,
     pub(super) root: PathBuf,
+    pub(super) root_crl: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

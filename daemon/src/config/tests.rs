@@ -124,6 +124,9 @@ fn the_documented_file_is_good_and_shows_the_defaults() {
     // Every commented line that sets something, but those that stand for nothing by default.
     let optional = [
         "user",
+        "root_crl",
+        "delta_every",
+        "archive_cutoff",
         "terms_of_service",
         "website",
         "allowed_networks",
@@ -214,6 +217,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("timeout = \"5s\"", "caa_identities = [\"CA.example.com\"]"),
     ("timeout = \"5s\"", "caa_identities = [\"*.example.com\"]"),
     ("timeout = \"5s\"", "caa_identities = [\"192.0.2.1\"]"),
+    ("[validation]", "[crl]\nevery = \"4d\"\n[validation]"),
+    ("[validation]", "[crl]\nlifetime = \"2h\"\n[validation]"),
+    ("[validation]", "[crl]\ndelta_every = \"13h\"\n[validation]"),
+    ("[validation]", "[crl]\nhistory = 0\n[validation]"),
+    ("[validation]", "[ocsp]\nnever_issued = \"good\"\n[validation]"),
+    ("[validation]", "[ocsp]\nload = 101\n[validation]"),
 ];
 
 #[test]

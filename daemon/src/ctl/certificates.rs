@@ -1,9 +1,8 @@
-//! `signetctl cert list | show | revoke`
+//! `signetctl cert list | show`, and where the other verbs on certificates stand.
 
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use http::Method as HttpMethod;
 use policy::evidence::Method;
 use policy::name::Name;
 use policy::serial::Serial;
@@ -11,9 +10,8 @@ use policy::tbs;
 
 use super::client::OnExpired;
 use super::table::{fields, table, time};
-use super::{CtlError, Session};
+use super::{CtlError, Session, revoke};
 use crate::api::admin::certificates::{Listed, Page, Shown};
-use crate::api::admin::revoke::{Reason, Revocation};
 
 /// Which certificates: those that carry a name, or rest on something.
 #[derive(Args)]
@@ -75,26 +73,21 @@ pub(super) enum Verb {
         #[arg(long)]
         pem: bool,
     },
-    /// Revoke one certificate, for ever; works while sealed
-    Revoke {
-        /// Its serial number, hexadecimal
-        serial: Serial,
-        /// Why
-        #[arg(long)]
-        reason: Option<Reason>,
-    },
+    /// Put certificates on hold, where their profile allows it: revoked until they are released
+    Hold(revoke::Hold),
+    /// Release certificates that are on hold
+    Release(revoke::Hold),
+    /// Revoke certificates, for ever; works while sealed
+    Revoke(revoke::Revoke),
 }
 
 pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
     match verb {
         Verb::List { which, limit } => list(session, which, *limit),
         Verb::Show { serial, pem } => show(session, *serial, *pem),
-        Verb::Revoke { serial, reason } => {
-            let path = format!("/admin/v1/certificates/{serial}/revoke");
-            let body = Revocation { reason: *reason };
-            session.client.act(HttpMethod::POST, &path, Some(&body), OnExpired::Refuse)?;
-            session.say(&format!("revoked {serial}"))
-        }
+        Verb::Hold(asked) => revoke::hold(session, asked),
+        Verb::Release(asked) => revoke::release(session, asked),
+        Verb::Revoke(asked) => revoke::revoke(session, asked),
     }
 }
 

@@ -6,10 +6,13 @@ mod administrators;
 mod ca;
 mod certificates;
 mod client;
+mod crl;
 mod identity;
 mod limits;
+mod ocsp;
 mod pin;
 mod profiles;
+mod revoke;
 mod seal;
 mod status;
 mod table;
@@ -72,7 +75,7 @@ enum Verb {
     /// The CA's own certificates: show
     #[command(subcommand)]
     Ca(ca::Verb),
-    /// Certificates that were signed: list, show, revoke
+    /// Certificates that were signed: list, show, revoke, hold, release
     #[command(subcommand)]
     Cert(certificates::Verb),
     /// Write a completion script for a shell to standard output
@@ -80,9 +83,15 @@ enum Verb {
         /// The shell
         shell: Shell,
     },
+    /// Certificate revocation lists: status, publish
+    #[command(subcommand)]
+    Crl(crl::Verb),
     /// Limits: list, explain, failing, release
     #[command(subcommand)]
     Limits(limits::Verb),
+    /// Answers about the status of certificates: status, presign
+    #[command(subcommand)]
+    Ocsp(ocsp::Verb),
     /// Profiles: list, check
     #[command(subcommand)]
     Profile(profiles::Verb),
@@ -175,7 +184,9 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Admin(verb) => administrators::run(&session, &verb),
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
+        Verb::Crl(verb) => crl::run(&session, &verb),
         Verb::Limits(verb) => limits::run(&session, &verb),
+        Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(_) => profiles::list(&session),
         Verb::Seal => seal::seal(&session),
         Verb::Status => status::run(&session),

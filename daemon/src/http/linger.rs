@@ -7,24 +7,41 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// Closing a socket that holds unread bytes resets the connection, and a client that was still
 /// sending (a body or headers over the limit) would lose the answer that says why. So what has come
-/// and still comes is read and dropped, within bounds; a peer that says nothing is not waited for.
+/// and still comes is read and dropped, within bounds, until the peer ends or falls silent.
 pub(super) struct Linger<S> {
     stream: S,
-    /// Since the peer was told that no more will come: how much longer, and how many more bytes.
-    closing: Option<(Pin<Box<Sleep>>, usize)>,
+    closing: Option<Closing>,
 }
 
-/// Longest time, and most bytes: for a client on a slow line, not for one that never ends.
+/// Since the peer was told that no more will come.
+struct Closing {
+    until: Pin<Box<Sleep>>,
+    silence: Pin<Box<Sleep>>,
+    /// Bytes that are still read.
+    left: usize,
+}
+
+/// Longest time in all: for a client on a slow line, not for one that never ends.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time in which nothing comes.
+const SILENCE: Duration = Duration::from_millis(500);
+/// Most bytes.
 const MOST: usize = 16 << 20;
 
 impl<S> Linger<S> {
     pub(super) fn new(stream: S) -> Self {
         Self { stream, closing: None }
+    }
+}
+
+impl Closing {
+    fn begin() -> Self {
+        let after = |time| Box::pin(tokio::time::sleep(time));
+        Self { until: after(PATIENCE), silence: after(SILENCE), left: MOST }
     }
 }
 
@@ -57,23 +74,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let begins = this.closing.is_none();
-        if begins {
+        if this.closing.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
-        let (until, left) = this.closing.get_or_insert_with(|| (Box::pin(tokio::time::sleep(PATIENCE)), MOST));
+        let closing = this.closing.get_or_insert_with(Closing::begin);
         let mut dropped = [0; 8 << 10];
-        let mut heard = false;
-        while *left > 0 && until.as_mut().poll(cx).is_pending() {
+        while closing.left > 0 && closing.until.as_mut().poll(cx).is_pending() {
             let mut buf = ReadBuf::new(&mut dropped);
             match Pin::new(&mut this.stream).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                    *left = left.saturating_sub(buf.filled().len());
-                    heard = true;
+                    closing.left = closing.left.saturating_sub(buf.filled().len());
+                    closing.silence.as_mut().reset(Instant::now() + SILENCE);
                 }
-                Poll::Pending if heard || !begins => return Poll::Pending,
-                // It said nothing, has ended, or is gone.
-                _ => break,
+                // It has ended, or is gone.
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    ready!(closing.silence.as_mut().poll(cx));
+                    break;
+                }
             }
         }
         Poll::Ready(Ok(()))
@@ -110,9 +128,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_silent_is_not_waited_for() {
+    async fn a_client_that_is_silent_is_not_waited_for_long() {
         let (mut server, client) = pair().await;
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         server.shutdown().await.unwrap();
         assert!(begun.elapsed() < PATIENCE / 2);
         drop(client);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use hsm::client::ClientError;
-use hsm::client::{Client, Epoch};
+use hsm::client::{Client, Epoch, Parcel};
 use hsm::journal::JournalId;
 use hsm::wire::{Act, Actor, CertificateRequest, Challenge, Refusal, Request, Response, SealStatus, Status, UnsealBox};
 use policy::serial::Serial;
@@ -391,7 +391,7 @@ impl Ca {
     }
 
     /// Asks, and learns from the answer how the signer is.
-    pub(super) async fn ask(&self, epoch: Option<Epoch>, request: Request) -> Result<Response, CaError> {
+    pub(super) async fn ask(&self, epoch: Option<Epoch>, request: impl Into<Parcel>) -> Result<Response, CaError> {
         let (done, answer) = oneshot::channel();
         // Whoever asked may be gone when the answer comes; what it did is in the journal.
         self.inner.client.send(epoch, request, move |result| drop(done.send(result)));
@@ -452,7 +452,7 @@ const RESERVE: u16 = 64;
 /// How often an act is sent again after its answer was lost.
 const ATTEMPTS: u32 = 3;
 
-fn unexpected(response: &Response) -> CaError {
+pub(super) fn unexpected(response: &Response) -> CaError {
     let kind = match response {
         Response::Certificate { .. } => "Certificate",
         Response::Challenge(_) => "Challenge",

@@ -2,19 +2,22 @@
 //! administrator that the journal holds, exactly once, in order, each page in one commit with the
 //! position it ends at. Legal while sealed. Its time depends on what is new, not on what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use hsm::client::Epoch;
 use hsm::journal::{Entry, Event, FORMAT, JournalId};
 use hsm::wire::{Request, Response, SealStatus};
+use policy::crl::{Scope, Shard};
+use policy::effects::UnixTime;
 use policy::serial::Serial;
 use policy::tbs::Certificate;
 
 use super::ca::{Ca, CaError, Ready};
 use super::hexadecimal;
 use super::orders::{ORDERS, OrderRecord};
+use crate::store::status::{self, Changed, IMPORTED, Imported};
 use crate::store::tables::{
     ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
     index_certificate,
@@ -213,6 +216,8 @@ async fn take_over(
             store,
             journal,
             certificates: BTreeMap::new(),
+            imported: BTreeMap::new(),
+            statuses: BTreeMap::new(),
             orders: BTreeMap::new(),
             administrators: BTreeMap::new(),
         };
@@ -229,6 +234,19 @@ async fn take_over(
     Err(CaError::Faulted("the store's rows change faster than the journal can be taken over: restart signetd".into()))
 }
 
+/// The scopes of the CRLs that list a certificate when it is revoked (all, and the shard that its CRL
+/// distribution point names, if it names one), and the last second of its validity. What was signed
+/// can be read; if not, it is listed for good.
+fn listed_in(certificate: &[u8]) -> (Vec<String>, UnixTime) {
+    let Ok(certificate) = Certificate::from_der(certificate) else {
+        return (vec![Scope::All.to_string()], UnixTime(u64::MAX));
+    };
+    let named = certificate.crl_urls();
+    let shard = |url: &String| -> Option<Shard> { url.rsplit('/').next()?.strip_suffix(".crl")?.parse().ok() };
+    let scopes: BTreeSet<Scope> = named.iter().filter_map(shard).map(Scope::Shard).chain([Scope::All]).collect();
+    (scopes.iter().map(Scope::to_string).collect(), certificate.validity().not_after())
+}
+
 /// certificateHold, RFC 5280 section 5.3.1.
 const HOLD: u8 = 6;
 
@@ -240,6 +258,9 @@ struct Staged<'a> {
     store: &'a Store,
     journal: &'a JournalId,
     certificates: BTreeMap<Serial, Row<CertificateRecord>>,
+    imported: BTreeMap<Serial, Row<Imported>>,
+    /// Certificates whose status changed, and the last entry that changed it.
+    statuses: BTreeMap<Serial, (u64, UnixTime)>,
     orders: BTreeMap<String, Row<OrderRecord>>,
     administrators: BTreeMap<String, Row<AdministratorRecord>>,
 }
@@ -260,6 +281,15 @@ enum Touch {
 impl<T> Row<T> {
     fn read(row: Versioned<T>) -> Self {
         Self { version: Some(row.version), value: row.value, touch: Touch::Read }
+    }
+
+    /// Makes a change that says whether it was one.
+    fn change(&mut self, change: impl FnOnce(&mut T) -> bool) -> bool {
+        let changed = change(&mut self.value);
+        if changed {
+            self.touch = Touch::Changed;
+        }
+        changed
     }
 }
 
@@ -303,36 +333,32 @@ impl Staged<'_> {
                     self.complete(order, serial)?;
                 }
             }
-            Event::Revoked { serials, reason, at, .. } => {
-                for serial in serials {
-                    let row = self.known(*serial, entry.seq)?;
-                    let held = row.value.revoked.take_if(|revoked| revoked.reason == Some(HOLD));
-                    if row.value.revoked.is_none() {
-                        // It was no good from the hold on.
-                        let at = held.map_or(*at, |held| held.at.min(*at));
-                        row.value.revoked = Some(Revocation { at, reason: *reason, actor: entry.actor.clone() });
-                        row.touch = Touch::Changed;
+            Event::Revoked { serials, reason, at, invalidity_date } => {
+                self.change_status(serials, entry, |revoked| {
+                    let held = revoked.take_if(|revoked| revoked.reason == Some(HOLD));
+                    if revoked.is_some() {
+                        return false;
                     }
-                }
+                    // It was no good from the hold on.
+                    let at = held.map_or(*at, |held| held.at.min(*at));
+                    let (invalidity, actor) = (*invalidity_date, entry.actor.clone());
+                    *revoked = Some(Revocation { at, reason: *reason, invalidity, actor });
+                    true
+                })?;
             }
-            Event::Held { serials, at } => {
-                for serial in serials {
-                    let row = self.known(*serial, entry.seq)?;
-                    if row.value.revoked.is_none() {
-                        let actor = entry.actor.clone();
-                        row.value.revoked = Some(Revocation { at: *at, reason: Some(HOLD), actor });
-                        row.touch = Touch::Changed;
-                    }
-                }
-            }
-            Event::Released { serials, .. } => {
-                for serial in serials {
-                    let row = self.known(*serial, entry.seq)?;
-                    if row.value.revoked.take_if(|revoked| revoked.reason == Some(HOLD)).is_some() {
-                        row.touch = Touch::Changed;
-                    }
-                }
-            }
+            Event::Held { serials, at } => self.change_status(serials, entry, |revoked| {
+                let new = revoked.is_none();
+                revoked.get_or_insert_with(|| Revocation {
+                    at: *at,
+                    reason: Some(HOLD),
+                    invalidity: None,
+                    actor: entry.actor.clone(),
+                });
+                new
+            })?,
+            Event::Released { serials, .. } => self.change_status(serials, entry, |revoked| {
+                revoked.take_if(|revoked| revoked.reason == Some(HOLD)).is_some()
+            })?,
             Event::AdministratorEnrolled { name, fingerprint } => {
                 let new = AdministratorRecord { name: name.clone(), enrolled: entry.at, removed: None };
                 match self.administrator(fingerprint)? {
@@ -383,13 +409,31 @@ impl Staged<'_> {
         Ok(())
     }
 
-    /// The row of a certificate that entry `seq` speaks of, which must be there.
-    fn known(&mut self, serial: Serial, seq: u64) -> Result<&mut Row<CertificateRecord>, CaError> {
-        self.certificate(serial)?.ok_or_else(|| {
-            CaError::Faulted(format!(
-                "entry {seq} of the journal speaks of certificate {serial}, which neither it nor the store has: bring back the whole journal"
-            ))
-        })
+    /// Changes the status of certificates that an entry speaks of; `change` says whether it did.
+    fn change_status(
+        &mut self,
+        serials: &[Serial],
+        entry: &Entry,
+        change: impl Fn(&mut Option<Revocation>) -> bool,
+    ) -> Result<(), CaError> {
+        for serial in serials {
+            let changed = match self.certificate(*serial)? {
+                Some(row) => row.change(|record| change(&mut record.revoked)),
+                None => match self.imported(*serial)? {
+                    Some(row) => row.change(|record| change(&mut record.revoked)),
+                    None => {
+                        return Err(CaError::Faulted(format!(
+                            "entry {} of the journal speaks of certificate {serial}, which neither it nor the store has: bring back the whole journal, and import again what was imported",
+                            entry.seq
+                        )));
+                    }
+                },
+            };
+            if changed {
+                self.statuses.insert(*serial, (entry.seq, entry.at));
+            }
+        }
+        Ok(())
     }
 
     fn certificate(&mut self, serial: Serial) -> Result<Option<&mut Row<CertificateRecord>>, CaError> {
@@ -398,6 +442,36 @@ impl Staged<'_> {
             self.certificates.insert(serial, Row::read(row));
         }
         Ok(self.certificates.get_mut(&serial))
+    }
+
+    fn imported(&mut self, serial: Serial) -> Result<Option<&mut Row<Imported>>, CaError> {
+        if !self.imported.contains_key(&serial) {
+            let Some(row) = self.store.get(&IMPORTED, serial.as_bytes())? else { return Ok(None) };
+            self.imported.insert(serial, Row::read(row));
+        }
+        Ok(self.imported.get_mut(&serial))
+    }
+
+    /// What follows for CRL and OCSP from the changes of status.
+    fn stage_statuses(&self, change: &mut Change) {
+        for (serial, (seq, at)) in &self.statuses {
+            let changed = |issuer, scopes, not_after| Changed {
+                issuer,
+                scopes,
+                serial: serial.as_bytes(),
+                not_after,
+                journal: &self.journal.0,
+                seq: *seq,
+                at: *at,
+            };
+            if let Some(Row { value: record, .. }) = self.certificates.get(serial) {
+                let (scopes, not_after) = listed_in(&record.certificate);
+                status::stage(change, &changed(&record.issuer, &scopes, not_after), record.revoked.as_ref());
+            } else if let Some(Row { value: record, .. }) = self.imported.get(serial) {
+                let scopes = [Scope::All.to_string()];
+                status::stage(change, &changed(&record.issuer, &scopes, record.not_after), record.revoked.as_ref());
+            }
+        }
     }
 
     fn administrator(&mut self, fingerprint: &str) -> Result<Option<&mut Row<AdministratorRecord>>, CaError> {
@@ -422,6 +496,12 @@ impl Staged<'_> {
                 }
             }
         }
+        for (serial, row) in &self.imported {
+            if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
+                change.update(&IMPORTED, serial.as_bytes(), version, &row.value);
+            }
+        }
+        self.stage_statuses(&mut change);
         for (order, row) in &self.orders {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
                 change.update(&ORDERS, order, version, &row.value);

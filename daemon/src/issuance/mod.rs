@@ -13,6 +13,7 @@
 pub mod ca;
 mod catch_up;
 pub mod orders;
+pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -1,8 +1,9 @@
 //! A CA signer for tests: the real frames on a real socket, keys in software, a journal in memory,
 //! and faults on demand.
 
+use std::io::Read as _;
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,7 +14,9 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use hsm::client::Client;
 use hsm::journal::{Entry, Event, FORMAT, JournalId};
-use hsm::wire::{self, Act, Actor, Call, MAX_FRAME, Refusal, Reply, Request, Response, SealStatus, Status};
+use hsm::wire::{
+    self, Act, Actor, Call, CrlRequest, MAX_FRAME, Refusal, Reply, Request, Response, SealStatus, SealedPaper, Status,
+};
 use nix::sys::socket::{AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use policy::effects::{Clock, Entropy, EntropyError, UnixTime};
 use policy::key::{PublicKey, SignatureScheme};
@@ -37,6 +40,10 @@ impl TestClock {
     pub(crate) fn advance(&self, seconds: u64) {
         let mut now = self.0.lock().unwrap();
         *now = now.plus(seconds);
+    }
+
+    pub(crate) fn set(&self, now: UnixTime) {
+        *self.0.lock().unwrap() = now;
     }
 }
 
@@ -183,8 +190,13 @@ impl TestSigner {
 
     fn serve(&self, connection: &UnixStream) {
         let mut buffer = vec![0; MAX_FRAME];
-        while let Ok(call) = wire::receive(connection, &mut buffer, MsgFlags::empty()).and_then(wire::decode::<Call>) {
-            let Some(result) = self.answer(call.request) else { break };
+        loop {
+            let received = wire::receive_with(connection, &mut buffer, MsgFlags::empty());
+            let Ok((call, paper)) = received.and_then(|(frame, paper)| Ok((wire::decode::<Call>(frame)?, paper)))
+            else {
+                break;
+            };
+            let Some(result) = self.answer(call.request, paper) else { break };
             let mut frame = Vec::new();
             wire::encode(&Reply { id: call.id, result }, &mut frame).unwrap();
             if wire::send(connection, &frame, MsgFlags::empty()).is_err() {
@@ -195,7 +207,7 @@ impl TestSigner {
     }
 
     /// `None` ends the connection.
-    fn answer(&self, request: Request) -> Option<Result<Response, Refusal>> {
+    fn answer(&self, request: Request, paper: Option<OwnedFd>) -> Option<Result<Response, Refusal>> {
         let unsealed = self.inner().seal == SealStatus::Unsealed;
         if self.inner().busy {
             return Some(Err(Refusal::Busy));
@@ -246,8 +258,16 @@ impl TestSigner {
                 Ok(Response::Reserved(serials))
             }
             Request::Certificate(request) => return self.certificate(*request),
+            Request::Crl(request) => Ok(self.crl(&request, SealedPaper::from_peer(paper.unwrap()).unwrap())),
             other => Err(Refusal::Forbidden(format!("{other:?}"))),
         })
+    }
+
+    fn crl(&self, request: &CrlRequest, paper: SealedPaper) -> Response {
+        let mut tbs = Vec::new();
+        paper.section(request.start, request.length).read_to_end(&mut tbs).unwrap();
+        let seq = self.inner().lines.len() as u64;
+        Response::Crl { signature: self.key.sign(&SystemRandom::new(), &tbs).unwrap().as_ref().to_vec(), seq }
     }
 
     fn certificate(&self, request: wire::CertificateRequest) -> Option<Result<Response, Refusal>> {

@@ -29,14 +29,81 @@ impl CaCertificate {
         let pem = certificate.to_pem();
         Ok(Self { name: name.to_owned(), key_identifier, der: der.to_vec(), pem, certificate })
     }
+
+    /// The certificate alone in a CMS SignedData without a signer (RFC 5652 section 5.1, "certs-only"),
+    /// DER.
+    pub fn p7c(&self) -> Vec<u8> {
+        const SIGNED_DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+        const DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+        const VERSION_1: &[u8] = &[2, 1, 1];
+        let certificates = element(CONTEXT_0, &self.der);
+        let none = element(SET, &[]);
+        let content = [VERSION_1, &none, &element(SEQUENCE, DATA), &certificates, &none].concat();
+        let signed = element(CONTEXT_0, &element(SEQUENCE, &content));
+        element(SEQUENCE, &[SIGNED_DATA, &signed].concat())
+    }
 }
+
+/// One DER element.
+fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = contents.len().to_be_bytes();
+    let significant = &length[length.iter().take_while(|octet| **octet == 0).count()..];
+    let mut element = vec![tag];
+    match contents.len() {
+        0..=127 => element.push(contents.len() as u8),
+        _ => {
+            element.push(0x80 | significant.len() as u8);
+            element.extend(significant);
+        }
+    }
+    element.extend(contents);
+    element
+}
+
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const CONTEXT_0: u8 = 0xa0;
+
+/// What the root is called in URLs.
+pub const ROOT: &str = "root";
 
 impl Services {
     /// The issuing certificate and the root.
     pub fn ca_certificates(&self) -> Vec<CaCertificate> {
-        [(self.issuer_key.as_str(), self.issuer.certificate()), ("root", &self.root)]
+        [(self.issuer_key.as_str(), self.issuer.certificate()), (ROOT, &self.root)]
             .into_iter()
             .map(|(name, der)| CaCertificate::read(name, der).expect("boot read both certificates"))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Authority;
+
+    #[test]
+    fn the_certificate_alone_in_cms_is_read_by_openssl() {
+        use std::io::Write;
+        use std::process::{Command, Stdio};
+        let authority = Authority::new();
+        let ca = CaCertificate::read(ROOT, authority.issuer.certificate()).unwrap();
+        let mut openssl = Command::new("openssl")
+            .args(["pkcs7", "-inform", "DER", "-print_certs"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        openssl.stdin.take().unwrap().write_all(&ca.p7c()).unwrap();
+        let output = openssl.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains(ca.pem.trim()), "{text}");
+    }
+
+    #[test]
+    fn lengths_are_as_short_as_der_wants_them() {
+        assert_eq!(element(4, &[0; 127])[..2], [4, 127]);
+        assert_eq!(element(4, &[0; 128])[..3], [4, 0x81, 128]);
+        assert_eq!(element(4, &[0; 256])[..4], [4, 0x82, 1, 0]);
     }
 }

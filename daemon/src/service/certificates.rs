@@ -10,8 +10,7 @@ use policy::tbs;
 
 use super::Services;
 use super::administrators::Permitted;
-use crate::issuance::ca::{CaError, Done};
-use crate::revocation;
+use crate::issuance::ca::CaError;
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_GROUND, CERTIFICATES_BY_NAME, CertificateRecord};
 use crate::store::{StoreError, Table};
 
@@ -82,9 +81,20 @@ pub enum RevokeError {
     /// It was signed by another CA, whose CRL would have to name it.
     #[error("the certificate was issued by {0}, which alone can revoke it: that is a ceremony")]
     NotOurs(String),
-    /// It was revoked before, and keeps the reason that it has.
-    #[error("the certificate is revoked already")]
-    Already,
+    /// It is as it should be already, and keeps the reason that it has.
+    #[error("the certificate is {0} already")]
+    Already(&'static str),
+    /// The date since which it is invalid has not come.
+    #[error("the certificate cannot be invalid since a time that has not come: write an earlier date")]
+    Invalidity,
+    /// Its profile does not allow a hold.
+    #[error("{serial} cannot be put on hold: profile `{profile}` does not allow it (`[revocation] hold`)")]
+    NoHold {
+        /// Which.
+        serial: Serial,
+        /// Its profile.
+        profile: String,
+    },
     /// There is no such certificate, or the signer or the store did not do it.
     #[error(transparent)]
     Ca(#[from] CaError),
@@ -119,22 +129,6 @@ impl Services {
     /// The certificate with this serial number, if there is one.
     pub fn certificate(&self, _permitted: &Permitted, serial: Serial) -> Result<Option<Certificate>, StoreError> {
         self.store.get(&CERTIFICATES, serial.as_bytes())?.map(|record| read(record.value)).transpose()
-    }
-
-    /// Revokes a certificate: durable in the journal and in the store when this returns. Works
-    /// while sealed.
-    pub async fn revoke(&self, permitted: &Permitted, serial: Serial, reason: Option<u8>) -> Result<(), RevokeError> {
-        if let Some(known) = self.certificate(permitted, serial).map_err(CaError::from)? {
-            let ours = tbs::Certificate::from_der(&known.der).is_ok_and(|one| one.verify(self.issuer.key()).is_ok());
-            if !ours {
-                return Err(RevokeError::NotOurs(known.issuer));
-            }
-        }
-        let now = self.clock.now();
-        match revocation::revoke(&self.ca, &self.store, serial, reason, now, permitted.actor()).await? {
-            Done::Before => Err(RevokeError::Already),
-            Done::Now => Ok(()),
-        }
     }
 
     /// Those that an index has under a text, by serial number.

@@ -113,7 +113,10 @@ impl From<RevokeError> for Failure {
     fn from(error: RevokeError) -> Self {
         let words = error.to_string();
         match error {
-            RevokeError::Already | RevokeError::NotOurs(_) => Self::Conflict(words),
+            RevokeError::Already(_)
+            | RevokeError::Invalidity
+            | RevokeError::NoHold { .. }
+            | RevokeError::NotOurs(_) => Self::Conflict(words),
             RevokeError::Ca(error) => error.into(),
         }
     }

@@ -41,6 +41,9 @@ pub struct Health {
     pub seal: &'static str,
     /// Why it is not ready: a sentence each, without anything that only administrators may know.
     pub reasons: Vec<String>,
+    /// What relying parties are served that is not right, or cannot be renewed: a sentence each.
+    /// Certificates can be issued all the same.
+    pub revocation: Vec<String>,
 }
 
 impl Services {
@@ -68,6 +71,7 @@ impl Services {
             ready: reasons.is_empty(),
             seal: usable.map_or_else(|why| why.word(), |()| "unsealed"),
             reasons,
+            revocation: self.revocation.faults(),
         }
     }
 }
@@ -114,7 +118,10 @@ mod tests {
         signer.state.lock().unwrap().seal = SealStatus::Unsealed;
         services.ca.status().await.unwrap();
         services.vitals.note(TLS, Ok(sealed.clone()));
-        assert_eq!(services.health(), Health { live: true, ready: true, seal: "unsealed", reasons: Vec::new() });
+        assert_eq!(
+            services.health(),
+            Health { live: true, ready: true, seal: "unsealed", reasons: Vec::new(), revocation: Vec::new() }
+        );
 
         services.vitals.note(CA, Ok(Status { journal_fault: Some("disk full".to_owned()), ..sealed }));
         let health = services.health();

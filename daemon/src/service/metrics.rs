@@ -75,5 +75,42 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     for (signer, vital) in services.vitals.all() {
         writeln!(text, "signet_signer_up{{signer=\"{signer}\"}} {}", u8::from(vital.is_ok()))?;
     }
-    services.limits.render_metrics(text)
+    services.limits.render_metrics(text)?;
+    render_revocation(services, text)
+}
+
+fn render_revocation(services: &Services, text: &mut String) -> std::fmt::Result {
+    let (desk, now) = (&services.revocation, services.clock.now());
+    let seen = desk.watch.seen();
+    writeln!(text, "# HELP signet_artefact_seconds_to_expiry Until nextUpdate of what relying parties fetch.")?;
+    writeln!(text, "# TYPE signet_artefact_seconds_to_expiry gauge")?;
+    for (what, seen) in &seen {
+        if let Some(last) = seen.last {
+            let left = i128::from(last.next_update.0) - i128::from(now.0);
+            writeln!(text, "signet_artefact_seconds_to_expiry{{artefact=\"{what}\"}} {left}")?;
+        }
+    }
+    writeln!(text, "# HELP signet_artefact_right Whether the watchdog found it right as it is served.")?;
+    writeln!(text, "# TYPE signet_artefact_right gauge")?;
+    for (what, seen) in &seen {
+        writeln!(text, "signet_artefact_right{{artefact=\"{what}\"}} {}", u8::from(seen.fault.is_none()))?;
+    }
+    writeln!(text, "# HELP signet_artefact_trouble What cannot be renewed at the moment.")?;
+    writeln!(text, "# TYPE signet_artefact_trouble gauge")?;
+    for (what, _) in desk.office.troubles() {
+        writeln!(text, "signet_artefact_trouble{{artefact=\"{what}\"}} 1")?;
+    }
+    let report = desk.responder.report();
+    writeln!(text, "# HELP signet_ocsp_signed_ahead_total OCSP answers signed ahead since the start.")?;
+    writeln!(text, "# TYPE signet_ocsp_signed_ahead_total counter")?;
+    writeln!(text, "signet_ocsp_signed_ahead_total {}", report.signed)?;
+    writeln!(text, "# HELP signet_ocsp_lag_seconds For how long the oldest OCSP answer has been due.")?;
+    writeln!(text, "# TYPE signet_ocsp_lag_seconds gauge")?;
+    writeln!(text, "signet_ocsp_lag_seconds {}", report.lag)?;
+    writeln!(text, "# HELP signet_token_signatures_per_second What the token was seen to sign.")?;
+    writeln!(text, "# TYPE signet_token_signatures_per_second gauge")?;
+    writeln!(text, "signet_token_signatures_per_second {:.1}", report.per_second)?;
+    writeln!(text, "# HELP signet_token_outage_seconds The longest outage of the token that is known.")?;
+    writeln!(text, "# TYPE signet_token_outage_seconds gauge")?;
+    writeln!(text, "signet_token_outage_seconds {}", desk.office.longest_outage())
 }

@@ -4,13 +4,16 @@ pub mod acme;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
+pub mod crl;
 mod failure;
 pub mod health;
 mod issue;
 pub mod limits;
 pub mod metrics;
+pub mod ocsp;
 pub mod peer;
 pub mod profiles;
+pub mod revocation;
 pub mod seal;
 
 use std::collections::BTreeMap;
@@ -23,6 +26,7 @@ use policy::tbs::Issuer;
 
 use crate::config;
 use crate::issuance::ca::Ca;
+use crate::revocation::Desk;
 use crate::store::Store;
 
 pub use failure::Failure;
@@ -54,6 +58,8 @@ pub struct Services {
     pub random: Random,
     /// Labels of issuing keys whose certificates are to be replaced at once.
     pub retiring: Vec<String>,
+    /// What relying parties are told of certificates: CRLs and OCSP.
+    pub revocation: Arc<Desk>,
     /// The root certificate, DER.
     pub root: Vec<u8>,
     /// The records.

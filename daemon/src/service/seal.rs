@@ -68,6 +68,8 @@ impl Services {
         tracing::info!(who = permitted.actor().who, "unsealed");
         // Whoever looks at the status next sees what he did.
         self.vitals.note(health::CA, self.ca.status().await.map_err(|error| error.to_string()));
+        // What could not be signed while it was sealed.
+        self.revocation.wake();
         Ok(())
     }
 

@@ -69,6 +69,11 @@ impl Change {
         self.push(table.tree, key.as_ref(), None, None);
     }
 
+    /// Removes the value that was read as version `read`.
+    pub fn remove<T>(&mut self, table: &Table<T>, key: impl AsRef<[u8]>, read: u64) {
+        self.push(table.tree, key.as_ref(), None, Some(Expect::Version(read)));
+    }
+
     /// Makes the commit fail: for a value from which no valid change can be made.
     pub(super) fn refuse<T>(&mut self, table: &Table<T>, why: impl Into<String>) {
         self.refused.get_or_insert(StoreError::Invalid { tree: table.tree.0, why: why.into() });

@@ -10,6 +10,7 @@ mod conformance;
 pub mod envelope;
 mod sled;
 mod sqlite;
+pub mod status;
 pub mod tables;
 mod writer;
 

@@ -68,6 +68,9 @@ pub struct Revocation {
     pub at: UnixTime,
     /// RFC 5280 section 5.3.1 code.
     pub reason: Option<u8>,
+    /// Since when the key is suspected, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalidity: Option<UnixTime>,
     /// Who revoked it, in the words of the authorization record.
     pub actor: String,
 }

@@ -176,7 +176,7 @@ impl Act<'_> {
         files::create(&layout.signer("tls"), tls.as_bytes(), Access::Everybody)?;
         if !files::is_taken(&layout.profiles()) {
             files::directory(&layout.profiles(), Access::Everybody)?;
-            for (name, text) in settings::PROFILES {
+            for (name, text) in settings::profiles(init) {
                 files::create(&layout.profiles().join(name), text.as_bytes(), Access::Everybody)?;
             }
         }

@@ -3,6 +3,7 @@
 
 use policy::effects::{Entropy, UnixTime};
 use policy::key::PublicKey;
+use policy::profile::Profile;
 use policy::serial::Serial;
 use policy::tbs::{self, Certificate, Issuer, Role, TbsCertificate};
 
@@ -48,6 +49,10 @@ pub(super) fn settings(init: &Init, ca: &Custody<'_>, tls: &Custody<'_>) -> Resu
         (init.layout.signer("tls"), texts::signer_tls(init, &tls.environment, standing)),
     ] {
         Config::from_toml(&file.display().to_string(), &text)
+            .map_err(|error| CeremonyError::Refused(format!("nothing was made: {error}")))?;
+    }
+    for (name, text) in texts::profiles(init) {
+        Profile::from_toml(name, &text)
             .map_err(|error| CeremonyError::Refused(format!("nothing was made: {error}")))?;
     }
     Ok(())

@@ -112,8 +112,21 @@ fn quoted(value: impl AsRef<std::ffi::OsStr>) -> String {
 /// Where systemd puts the TLS token's PIN for the signer: `LoadCredential=` in its unit.
 const TLS_CREDENTIAL: &str = "/run/credentials/signet-signer@tls.service/pin";
 
-/// The profiles that are shipped.
-pub(super) const PROFILES: [(&str, &str); 3] = [
+/// The profiles that are shipped; where the ceremony knows where things are published, their
+/// certificates name it.
+pub(super) fn profiles(init: &Init) -> Vec<(&'static str, String)> {
+    let filled = |(name, text): (&'static str, &'static str)| {
+        let (Some(base), Some((rest, _))) = (&init.pki_url, text.split_once("# [urls]\n")) else {
+            return (name, text.to_owned());
+        };
+        let url = |path: &str| quoted(format!("{base}/{path}"));
+        let (crl, ocsp, ca_issuers) = (url("crl/{issuer}.crl"), url("ocsp"), url("ca/{issuer}.crt"));
+        (name, format!("{rest}[urls]\ncrl = {crl}\nocsp = {ocsp}\nca_issuers = {ca_issuers}\n"))
+    };
+    PROFILES.into_iter().map(filled).collect()
+}
+
+const PROFILES: [(&str, &str); 3] = [
     ("client.toml", include_str!("../../../packaging/profiles/client.toml")),
     ("server.toml", include_str!("../../../packaging/profiles/server.toml")),
     ("shortlived.toml", include_str!("../../../packaging/profiles/shortlived.toml")),

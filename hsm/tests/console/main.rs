@@ -410,3 +410,21 @@ fn the_roots_crl_is_signed_in_the_ceremony_and_again_on_the_console() {
     let wrong = appliance.console(&["root-crl"], &["--pin-file", &at("ca.pin")]);
     assert_eq!(wrong.code, 1, "{wrong:?}");
 }
+
+#[test]
+fn certificates_name_where_crl_and_ocsp_are_if_the_ceremony_knows() {
+    let appliance = Appliance::empty();
+    let made = appliance.init(&["--software-admin-key", "--pki-url", "http://pki.example.test"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let profile = appliance.text("etc/profiles/server.toml");
+    assert!(profile.contains("\n[urls]\ncrl = \"http://pki.example.test/crl/{issuer}.crl\""), "{profile}");
+    let names = |file: &str| {
+        let path = appliance.path(file).to_str().unwrap().to_owned();
+        openssl(&["x509", "-noout", "-ext", "crlDistributionPoints", "-in", &path]).out
+    };
+    for certificate in ["etc/ca/issuing-1.pem", "etc/ca/tls-1.pem"] {
+        let points = names(certificate);
+        assert!(points.contains("URI:http://pki.example.test/crl/") && points.contains(".crl"), "{points}");
+    }
+    assert!(!names("etc/ca/ocsp-1.pem").contains("URI"), "nobody asks whether a responder is revoked");
+}

@@ -38,11 +38,7 @@ pub(super) fn leaf_with_the_issuers_key() -> Fixture {
 fn leaf_for(key: &KeyPair, issuer: Issuer) -> Fixture {
     let names = names(&["a.example.test", "10.0.0.1"]);
     let text = include_str!("../../../packaging/profiles/server.toml").replace("# [urls]", "[urls]");
-    let text = text
-        .replace("# crl", "crl")
-        .replace("# shards", "shards")
-        .replace("# ocsp", "ocsp")
-        .replace("# ca_issuers", "ca_issuers");
+    let text = text.replace("# crl", "crl").replace("# ocsp", "ocsp").replace("# ca_issuers", "ca_issuers");
     let profile = testing::Profile::from_toml("server.toml", &text).unwrap();
     let record = evidence(&names, Method::Http01);
     let Decision::Issue(terms) = profile.decide(&key.public(), &names, None, &record, NOW) else { panic!("refused") };

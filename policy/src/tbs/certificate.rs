@@ -3,7 +3,8 @@
 use der::asn1::{Any, ObjectIdentifier};
 use der::pem::LineEnding;
 use der::{Decode, Encode};
-use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{CrlDistributionPoints, ExtendedKeyUsage, SubjectAltName};
 
 use super::{TbsError, der_error, parse, unusable, validity};
 use crate::asn1::{self, RawCertificate};
@@ -92,6 +93,21 @@ impl Certificate {
     /// Issuer, RFC 4514 text.
     pub fn issuer(&self) -> String {
         self.issuer.clone()
+    }
+
+    /// The URLs of its CRL distribution points (RFC 5280 section 4.2.1.13), in their order.
+    pub fn crl_urls(&self) -> Vec<String> {
+        let points = parse(&self.tbs).ok().and_then(|raw| raw.decode::<CrlDistributionPoints>());
+        let names = points.into_iter().flat_map(|points| points.0).filter_map(|point| point.distribution_point);
+        let urls = names.flat_map(|name| match name {
+            DistributionPointName::FullName(names) => names,
+            DistributionPointName::NameRelativeToCRLIssuer(_) => Vec::new(),
+        });
+        urls.filter_map(|name| match name {
+            GeneralName::UniformResourceIdentifier(url) => Some(url.to_string()),
+            _ => None,
+        })
+        .collect()
     }
 
     /// The subject's key, if it is of a kind we know.

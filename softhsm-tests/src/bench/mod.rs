@@ -42,6 +42,15 @@ pub fn run() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Measures full orders and nonces, and prints a table.
+pub fn orders() -> Result<(), Failure> {
+    let rig = Rig::start(&Options::default());
+    let mut lines = order::lines(&rig)?;
+    lines.extend(nonce::lines()?);
+    print(&lines);
+    Ok(())
+}
+
 fn print(lines: &[Line]) {
     let width = |text: fn(&Line) -> &str| lines.iter().map(|line| text(line).chars().count()).max().unwrap_or(0);
     let (what, measured) = (width(|line| &line.what), width(|line| &line.measured));

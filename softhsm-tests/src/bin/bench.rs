@@ -17,6 +17,8 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Full orders and nonces only
+    Orders,
     /// The token's own rate, for the token that SOFTHSM2_CONF names
     #[command(hide = true)]
     OwnRate {
@@ -34,6 +36,7 @@ enum Part {
 fn main() -> ExitCode {
     let outcome = match Command::parse().part {
         None => bench::run(),
+        Some(Part::Orders) => bench::orders(),
         Some(Part::OwnRate { sessions, pin_file, certificate, each }) => {
             own_rate(&pin_file, &certificate, sessions, each)
         }

@@ -21,6 +21,7 @@ pub(super) fn hold(layout: &Layout, record: &Record, ca_module: Module, programs
     }
     let result = pins(layout)
         .and_then(|()| init(layout, record, programs))
+        .and_then(|()| name_urls(layout, record))
         .and_then(|()| match ca_module {
             Module::Counting => count_calls(layout, programs),
             Module::SoftHsm => Ok(()),
@@ -74,6 +75,22 @@ fn init(layout: &Layout, record: &Record, programs: &Path) -> Result<(), Failure
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(format!("the ceremony failed: {}", said.lines().last().unwrap_or("without a word")))
+}
+
+/// Lets every profile's certificates name the rig's CRL, OCSP responder and issuer.
+fn name_urls(layout: &Layout, record: &Record) -> Result<(), Failure> {
+    let base = format!("http://{}", record.pki);
+    let profiles = layout.config().join("profiles");
+    let fault = |error: std::io::Error| format!("{}: {error}", profiles.display());
+    for entry in std::fs::read_dir(&profiles).map_err(fault)?.flatten() {
+        change(&entry.path(), |profile| {
+            let url = |path: &str| toml::Value::String(format!("{base}/{path}"));
+            let urls = [("crl", "crl/{issuer}.crl"), ("ocsp", "ocsp"), ("ca_issuers", "ca/{issuer}.crt")];
+            let urls = urls.map(|(name, path)| (name.to_owned(), url(path)));
+            profile.insert("urls".into(), toml::Value::Table(urls.into_iter().collect()));
+        })?;
+    }
+    Ok(())
 }
 
 /// Puts the module that counts between the CA's signer and SoftHSM.

@@ -61,6 +61,7 @@ fn own(layout: &Layout, record: &Record) -> String {
          key = \"{ISSUING}\"\n\
          profiles = {profiles}\n\
          root = {root}\n\
+         {root_crl}\
          \n\
          # Every limit is counted, and none is met: a rig's clients share one address.\n\
          [rate_limits]\n\
@@ -113,6 +114,11 @@ fn own(layout: &Layout, record: &Record) -> String {
         issuer = path(&layout.certificate(&format!("{ISSUING}.pem"))),
         profiles = path(&layout.config().join("profiles")),
         root = path(&layout.certificate("root.pem")),
+        // Made by the ceremony, if it makes one.
+        root_crl = match layout.certificate("root.crl") {
+            crl if crl.exists() => format!("root_crl = {}\n", path(&crl)),
+            _ => String::new(),
+        },
         ca = path(&layout.run().join("ca.sock")),
         tls = path(&layout.run().join("tls.sock")),
         chain = path(&layout.certificate(&format!("{TLS}.pem"))),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::pending;
 use super::rows::{self, CHAPTERS, Level, Row};
 use super::run::Outcome;
 
@@ -17,9 +16,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     // A clock that goes forward is needed.
     ("A-063", FLOW, "an_order_whose_authorization_expired_is_invalid"),
     ("A-097", FLOW, "an_order_whose_authorization_expired_is_invalid"),
+    ("C-05", ORDERS, "caa_that_forbids_fails_the_challenge_and_when_it_is_old_the_finalize"),
 ];
 
 const FLOW: &str = "daemon/src/api/acme/tests/flow.rs";
+const ORDERS: &str = "daemon/src/api/acme/tests/orders.rs";
 
 /// What came of all checks.
 pub(crate) struct Report {
@@ -63,7 +64,6 @@ impl Report {
         let mut faults = Vec::new();
         for row in rows::all() {
             match self.verdict(row) {
-                Verdict::NotShown if pending::any() => {}
                 Verdict::NotShown => faults.push(format!("{} has no check: {}", row.id, row.statement)),
                 Verdict::Excepted(_) if row.level == Level::Must => {
                     faults.push(format!("{} is a MUST and cannot be an exception", row.id));
@@ -97,9 +97,6 @@ impl Report {
         let text = self.document();
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&path, text).expect("the document can be written");
-            return Vec::new();
-        }
-        if pending::any() {
             return Vec::new();
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();

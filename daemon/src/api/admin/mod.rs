@@ -6,8 +6,10 @@ pub mod acme;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
+pub mod crl;
 pub mod limits;
 pub mod metrics;
+pub mod ocsp;
 pub mod profiles;
 pub mod revoke;
 pub mod seal;
@@ -43,6 +45,12 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/limits/explain", get(limits::explain))
         .route("/admin/v1/limits/failing", get(limits::failing))
         .route("/admin/v1/limits/release", post(limits::release))
+        .route("/admin/v1/certificates/act", post(revoke::act))
+        .route("/admin/v1/certificates/find", post(revoke::find))
+        .route("/admin/v1/crl", get(crl::show))
+        .route("/admin/v1/crl/publish", post(crl::publish))
+        .route("/admin/v1/ocsp", get(ocsp::show))
+        .route("/admin/v1/ocsp/presign", post(ocsp::presign))
         .route("/admin/v1/profiles", get(profiles::list))
         .route("/admin/v1/profiles/check", post(profiles::check))
         .route("/admin/v1/seal", post(seal::seal))

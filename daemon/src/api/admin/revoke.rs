@@ -1,9 +1,14 @@
-//! `POST /admin/v1/certificates/{serial}/revoke`.
+//! `POST /admin/v1/certificates/{serial}/revoke`, `…/certificates/act` and `…/certificates/find`:
+//! revocation, hold and release, of one certificate or of many.
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
+use policy::effects::UnixTime;
+use policy::evidence::Method;
+use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 
 use super::access::{self, Permitted};
@@ -11,14 +16,20 @@ use super::body::Body;
 use super::certificates::read_serial;
 use super::failure;
 use crate::problem::Problem;
-use crate::service::Services;
+use crate::service::certificates::RevokeError;
+use crate::service::revocation::{self, Deed};
+use crate::service::{Failure, Services};
 
 /// Why a certificate is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// The reason, if one is given.
+    #[serde(default)]
     pub reason: Option<Reason>,
+    /// Since when the key is suspected, in seconds since 1970, if that is known.
+    #[serde(default)]
+    pub invalidity_date: Option<u64>,
 }
 
 /// Reasons of RFC 5280 section 5.3.1 that a subscriber's certificate can have for good.
@@ -51,6 +62,76 @@ impl Reason {
     }
 }
 
+/// What is done to certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "lowercase")]
+pub enum Act {
+    /// They are put on hold, where their profile allows it.
+    Hold,
+    /// Those on hold are good again.
+    Release,
+    /// They are revoked for good.
+    Revoke(Revocation),
+}
+
+/// Some certificates, and what is done to them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acts {
+    /// What.
+    pub deed: Act,
+    /// To which, at most [`MOST`].
+    pub serials: Vec<Serial>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// How many were not so already.
+    pub changed: u64,
+}
+
+/// A question for certificates to which a deed would be new: every part of it must fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The deed.
+    pub deed: Act,
+    /// Where to go on, from the answer before.
+    #[serde(default)]
+    pub cursor: Option<Serial>,
+    /// Id of the ACME account that ordered it.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// The profile.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// Issued at that time or later, in seconds since 1970.
+    #[serde(default)]
+    pub issued_after: Option<u64>,
+    /// Issued before that time, in seconds since 1970.
+    #[serde(default)]
+    pub issued_before: Option<u64>,
+    /// A name of it was proved by this version of a validator.
+    #[serde(default)]
+    pub validator: Option<String>,
+    /// A name of it was proved in this way.
+    #[serde(default)]
+    pub method: Option<Method>,
+}
+
+/// What one step of looking found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The certificates.
+    pub serials: Vec<Serial>,
+    /// The `cursor` of the next step, if there is more to look at.
+    pub next: Option<Serial>,
+}
+
+/// Most certificates in one request.
+pub const MOST: usize = 1000;
+
 pub(super) async fn revoke(
     permitted: Permitted<access::Revoke>,
     State(services): State<Arc<Services>>,
@@ -58,7 +139,52 @@ pub(super) async fn revoke(
     Body(revocation): Body<Revocation>,
 ) -> Result<StatusCode, Problem> {
     let serial = read_serial(&serial)?;
-    let reason = revocation.reason.map(Reason::code);
-    services.revoke(&permitted, serial, reason).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    let deed = Deed::from(&Act::Revoke(revocation));
+    match services.act(&permitted, &[serial], deed).await.map_err(failure::problem)? {
+        0 => Err(Problem::from(&Failure::from(RevokeError::Already(deed.word())))),
+        _ => Ok(StatusCode::NO_CONTENT),
+    }
+}
+
+pub(super) async fn act(
+    permitted: Permitted<access::Revoke>,
+    State(services): State<Arc<Services>>,
+    Body(Acts { deed, serials }): Body<Acts>,
+) -> Result<Json<Done>, Problem> {
+    if serials.len() > MOST {
+        let detail = format!("at most {MOST} certificates can be named at once: send more requests");
+        return Err(Problem::plain(StatusCode::BAD_REQUEST, detail));
+    }
+    let changed = services.act(&permitted, &serials, Deed::from(&deed)).await.map_err(failure::problem)?;
+    Ok(Json(Done { changed: changed as u64 }))
+}
+
+pub(super) async fn find(
+    permitted: Permitted<access::ListCertificates>,
+    State(services): State<Arc<Services>>,
+    Body(question): Body<Question>,
+) -> Result<Json<Found>, Problem> {
+    let Question { deed, cursor, account, profile, issued_after, issued_before, validator, method } = question;
+    let asked = revocation::Question {
+        actor: account.map(|account| format!("acme:{account}")),
+        profile,
+        issued_after: issued_after.map(UnixTime),
+        issued_before: issued_before.map(UnixTime),
+        validator,
+        method,
+    };
+    let found = services.find(&permitted, &asked, Deed::from(&deed), cursor).map_err(failure::problem)?;
+    Ok(Json(Found { serials: found.serials, next: found.next }))
+}
+
+impl From<&Act> for Deed {
+    fn from(act: &Act) -> Self {
+        match act {
+            Act::Hold => Self::Hold,
+            Act::Release => Self::Release,
+            Act::Revoke(Revocation { reason, invalidity_date }) => {
+                Self::Revoke { reason: reason.map(Reason::code), invalidity: invalidity_date.map(UnixTime) }
+            }
+        }
+    }
 }

@@ -164,12 +164,18 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
     (Method::GET, "/admin/v1/ca", Door::Everybody),
     (Method::GET, "/admin/v1/certificates", Door::Administrators),
+    (Method::POST, "/admin/v1/certificates/act", Door::Administrators),
+    (Method::POST, "/admin/v1/certificates/find", Door::Administrators),
     (Method::GET, "/admin/v1/certificates/{serial}", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/{serial}/revoke", Door::Administrators),
+    (Method::GET, "/admin/v1/crl", Door::ExpiredToo),
+    (Method::POST, "/admin/v1/crl/publish", Door::Administrators),
     (Method::GET, "/admin/v1/limits", Door::Administrators),
     (Method::GET, "/admin/v1/limits/explain", Door::Administrators),
     (Method::GET, "/admin/v1/limits/failing", Door::Administrators),
     (Method::POST, "/admin/v1/limits/release", Door::Administrators),
+    (Method::GET, "/admin/v1/ocsp", Door::ExpiredToo),
+    (Method::POST, "/admin/v1/ocsp/presign", Door::Administrators),
     (Method::GET, "/admin/v1/profiles", Door::Administrators),
     (Method::POST, "/admin/v1/profiles/check", Door::Administrators),
     (Method::POST, "/admin/v1/seal", Door::Administrators),
@@ -198,7 +204,7 @@ async fn every_route_refuses_every_wrong_identity_before_it_reads_a_body() {
     let revoked = surface.enrolled(1, None).await;
     let mut record = surface.certificate(&[]).await;
     record.serial = revoked.certificate.as_ref().unwrap().serial.unwrap();
-    record.revoked = Some(Revocation { at: NOW, reason: None, actor: "console".to_owned() });
+    record.revoked = Some(Revocation { at: NOW, reason: None, invalidity: None, actor: "console".to_owned() });
     let mut change = Change::new();
     change.insert(&CERTIFICATES, record.serial.as_bytes(), &record);
     surface.services.store.commit(change).await.unwrap();

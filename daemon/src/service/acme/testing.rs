@@ -18,6 +18,7 @@ use super::Acme;
 use crate::config;
 use crate::issuance::ca::Ca;
 use crate::issuance::testing::{KEY, TestClock, TestEntropy, TestSigner, p256_spki};
+use crate::revocation::Desk;
 use crate::service::limits::Limits;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store};
@@ -119,6 +120,7 @@ impl World {
         let profiles = [("server", text("server")), ("shortlived", text("shortlived")), ("fresh", fresh)]
             .map(|(name, text)| (name.to_owned(), Profile::from_toml(&file(name), &text).unwrap()));
         let mut services = Services {
+            revocation: Desk::shipped(&ca, clock.clone(), &signer.issuer, KEY, &store, directory.path()),
             acme: offer(),
             alternate_chains: Vec::new(),
             ca,

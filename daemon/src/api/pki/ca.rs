@@ -1,0 +1,40 @@
+//! `/ca/…`: CA certificates.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use http::header::CONTENT_TYPE;
+
+use crate::service::Services;
+use crate::service::ca::CaCertificate;
+
+/// Each certificate as `.crt` (DER, RFC 2585 section 3), as `.pem`, and as `.p7c` (certs-only CMS, RFC
+/// 5280 section 4.2.2.1), under its name and under its key identifier, where the certificates that
+/// it issued point.
+pub(super) fn router(services: &Services) -> Router {
+    let mut router = Router::new();
+    for certificate in services.ca_certificates() {
+        let p7c = certificate.p7c();
+        let CaCertificate { name, key_identifier, der, pem, .. } = certificate;
+        let forms: [(&str, &'static str, Arc<[u8]>); 3] =
+            [("crt", DER, der.into()), ("pem", PEM, pem.into_bytes().into()), ("p7c", P7C, p7c.into())];
+        for (suffix, media_type, bytes) in forms {
+            for name in [&name, &key_identifier] {
+                let served = get(move |State(bytes): State<Arc<[u8]>>| served(media_type, bytes));
+                router = router.route(&format!("/ca/{name}.{suffix}"), served.with_state(Arc::clone(&bytes)));
+            }
+        }
+    }
+    router
+}
+
+async fn served(media_type: &'static str, bytes: Arc<[u8]>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, media_type)], bytes.to_vec())
+}
+
+const DER: &str = "application/pkix-cert";
+const PEM: &str = "application/pem-certificate-chain";
+const P7C: &str = "application/pkcs7-mime";

@@ -1,0 +1,294 @@
+//! Signing ahead of time: what is revoked or was asked for lately is signed again before its answer runs
+//! out, in turns that leave the token to others.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hsm::wire::MAX_OCSP;
+use policy::effects::UnixTime;
+use policy::ocsp::{CertId, HashAlgorithm};
+use policy::serial::Serial;
+use tokio::task::JoinSet;
+
+use super::certificate::ResponderCertificate;
+use super::plan::{Rate, Turn};
+use super::row::{self, Row};
+use super::snapshot::Snapshot;
+use super::{AnswerError, Known, Responder, queue};
+use crate::store::status::{Kept, OCSP_DUE, due_key};
+use crate::store::{Change, CommitError, StoreError};
+
+/// How far signing ahead has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    pub(super) rate: Rate,
+    /// For how many seconds the oldest answer has been due.
+    pub(super) lag: u64,
+    /// Answers signed ahead since the start.
+    pub(super) signed: u64,
+    pub(super) snapshot: Option<Snapshot>,
+}
+
+/// One row that is signed again.
+pub(super) struct Job {
+    pub(super) key: Vec<u8>,
+    pub(super) row: Row,
+    pub(super) was_due: Option<UnixTime>,
+    pub(super) drafts: Vec<Draft>,
+}
+
+/// One answer to be signed.
+pub(super) struct Draft {
+    hash: HashAlgorithm,
+    data: Vec<u8>,
+    this_update: UnixTime,
+    next_update: UnixTime,
+}
+
+impl Responder {
+    /// Keeps answers and the responder's certificate fresh, for ever.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            let pause = self.round().await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Looks at what is due before its time: something was revoked, or the strongbox was unsealed.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    async fn round(&self) -> Duration {
+        let office = &self.office;
+        for (what, outcome) in [
+            ("OCSP responder's certificate", self.renew_if_due().await),
+            ("OCSP requests", self.write_asked().await.map_err(AnswerError::from)),
+        ] {
+            match outcome {
+                Ok(()) => office.no_trouble(what),
+                Err(error) => office.trouble(what, &error.to_string()),
+            }
+        }
+        match self.turn().await {
+            Ok(pause) => {
+                office.no_trouble("OCSP answers");
+                pause
+            }
+            Err(error) => {
+                office.trouble("OCSP answers", &error.to_string());
+                RETRY
+            }
+        }
+    }
+
+    /// One turn: what is due, or else what a snapshot wants. Says when the next one is.
+    async fn turn(&self) -> Result<Duration, AnswerError> {
+        let now = self.office.clock.now();
+        let certificate = self.certificate().await?;
+        let sessions = self.office.means().await?.sessions;
+        let (rate, lag) = {
+            let progress = self.progress();
+            (progress.rate, progress.lag)
+        };
+        let turn = rate.turn(self.config.load, lag, self.config.lifetime.as_secs(), sessions, MAX_OCSP);
+        let due = self.due_before(now, turn.count())?;
+        self.progress().lag = due.first().map_or(0, |(at, _)| now.0.saturating_sub(at.0));
+        let full = due.len() == turn.count();
+        let mut jobs = Vec::with_capacity(due.len());
+        for (at, key) in due {
+            jobs.extend(self.job(at, key, now, &certificate).await?);
+        }
+        if !jobs.is_empty() || full {
+            let (took, _) = self.sign_all(jobs, turn, &certificate, now).await?;
+            return Ok(if full { turn.pause(took) } else { IDLE });
+        }
+        // A snapshot is for an outage that is near: it takes all that the token has.
+        let turn = rate.turn(100, 0, u64::MAX, sessions, MAX_OCSP);
+        let Some(jobs) = self.snapshot_jobs(turn.count(), now, &certificate)? else { return Ok(IDLE) };
+        let (_, signed) = self.sign_all(jobs, turn, &certificate, now).await?;
+        if let Some(snapshot) = &mut self.progress().snapshot {
+            snapshot.signed += signed;
+        }
+        Ok(Duration::ZERO)
+    }
+
+    /// The rows that are due, the longest ones first.
+    fn due_before(&self, now: UnixTime, most: usize) -> Result<Vec<(UnixTime, Vec<u8>)>, StoreError> {
+        let end = due_key(now.plus(1), &[]);
+        let range = (std::ops::Bound::Unbounded, std::ops::Bound::Excluded(end.as_slice()));
+        let rows = self.office.store.scan(&OCSP_DUE, range, most, false)?;
+        let split = |key: Vec<u8>| {
+            let (at, key) = key.split_first_chunk::<8>()?;
+            Some((UnixTime(u64::from_be_bytes(*at)), key.to_vec()))
+        };
+        Ok(rows.into_iter().filter_map(|(key, _)| split(key)).collect())
+    }
+
+    /// What is to be signed for one row that is due; nothing if nobody needs it any more.
+    async fn job(
+        &self,
+        at: UnixTime,
+        key: Vec<u8>,
+        now: UnixTime,
+        certificate: &ResponderCertificate,
+    ) -> Result<Option<Job>, AnswerError> {
+        let store = &self.office.store;
+        let mut row = row::read(store, &key)?;
+        let mut change = Change::new();
+        if row.value.due != Some(at) {
+            // The index is behind: the row is due at another time, or not there.
+            change.delete(&OCSP_DUE, due_key(at, &key));
+            return commit(store.commit(change).await).map(|()| None);
+        }
+        let Some(serial) = self.serial(&key) else { return Ok(None) };
+        let known = self.known(serial)?;
+        let wanted = match &known {
+            Known::Never => false,
+            Known::Issued { not_after, .. } if *not_after < now => false,
+            Known::Issued { revoked: Some(_), .. } => true,
+            Known::Issued { revoked: None, .. } => now <= row.value.asked.plus(self.config.asked.as_secs()),
+        };
+        if wanted {
+            return self.drafts(key, row, serial, &known, now, certificate, None).map(Some);
+        }
+        match known {
+            // A row of a certificate that is revoked stays: without it, an answer that was signed before
+            // the revocation could still be kept.
+            Known::Issued { revoked: Some(_), .. } => {
+                (row.value.due, row.value.sha1, row.value.sha256) = (None, None, None);
+                row.stage(&mut change, &key, Some(at));
+            }
+            _ => {
+                change.delete(&OCSP_DUE, due_key(at, &key));
+                row.remove(&mut change, &key);
+            }
+        }
+        commit(store.commit(change).await).map(|()| None)
+    }
+
+    /// The answers of a row, to be signed: those that it has, or the most common one.
+    #[expect(clippy::too_many_arguments, reason = "what was read goes where it is used")]
+    pub(super) fn drafts(
+        &self,
+        key: Vec<u8>,
+        row: Row,
+        serial: Serial,
+        known: &Known,
+        now: UnixTime,
+        certificate: &ResponderCertificate,
+        until: Option<UnixTime>,
+    ) -> Result<Job, AnswerError> {
+        let hashes = match (&row.value.sha1, &row.value.sha256) {
+            (Some(_), Some(_)) => &[HashAlgorithm::Sha1, HashAlgorithm::Sha256][..],
+            (None, Some(_)) => &[HashAlgorithm::Sha256],
+            (Some(_) | None, None) => &[HashAlgorithm::Sha1],
+        };
+        let drafts = hashes
+            .iter()
+            .map(|hash| {
+                let id = CertId::new(*hash, &self.office.issuer, serial);
+                let (data, this_update, next_update) = self.draft(&[(id, known)], None, now, certificate, until)?;
+                Ok(Draft { hash: *hash, data, this_update, next_update })
+            })
+            .collect::<Result<_, AnswerError>>()?;
+        Ok(Job { was_due: row.value.due, key, row, drafts })
+    }
+
+    /// Signs jobs in the batches of a turn, and keeps what comes of it. Says how long signing took, and
+    /// how many there were.
+    async fn sign_all(
+        &self,
+        jobs: Vec<Job>,
+        turn: Turn,
+        certificate: &ResponderCertificate,
+        now: UnixTime,
+    ) -> Result<(Duration, u64), AnswerError> {
+        let begun = Instant::now();
+        let mut batches: Vec<Vec<Job>> = Vec::new();
+        let mut size = 0;
+        for job in jobs {
+            if size == 0 || size + job.drafts.len() > turn.size.max(2) {
+                batches.push(Vec::new());
+                size = 0;
+            }
+            size += job.drafts.len();
+            batches.last_mut().expect("one was just pushed").push(job);
+        }
+        let mut signing = JoinSet::new();
+        for batch in batches {
+            let (office, key) = (Arc::clone(&self.office), Arc::clone(&certificate.key));
+            signing.spawn(async move {
+                let data = batch.iter().flat_map(|job| job.drafts.iter().map(|draft| draft.data.clone())).collect();
+                queue::sign(&office, &key, data).await.map(|signatures| (batch, signatures))
+            });
+        }
+        let mut count = 0;
+        let mut keeping = JoinSet::new();
+        let mut failed = None;
+        while let Some(signed) = signing.join_next().await {
+            let (batch, signatures) = match signed {
+                Ok(Ok(signed)) => signed,
+                Ok(Err(error)) => {
+                    failed = Some(error);
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            count += signatures.len();
+            let mut signatures = signatures.into_iter();
+            for Job { key, mut row, was_due, drafts } in batch {
+                for (Draft { hash, data, this_update, next_update }, signature) in
+                    drafts.into_iter().zip(&mut signatures)
+                {
+                    let by = certificate.key.to_string();
+                    row.put(hash, Kept { data, signature, by, this_update, next_update });
+                }
+                row.value.due = self.due(&row, &key).map(|due| due.max(now.plus(1)));
+                let mut change = Change::new();
+                row.stage(&mut change, &key, was_due);
+                let store = self.office.store.clone();
+                keeping.spawn(async move { store.commit(change).await });
+            }
+        }
+        let took = begun.elapsed();
+        {
+            let mut progress = self.progress();
+            if count > 0 {
+                progress.rate.saw(count, took);
+                progress.signed += count as u64;
+            }
+        }
+        while let Some(kept) = keeping.join_next().await {
+            if let Ok(Err(CommitError::Store(error))) = kept {
+                failed = Some(error.into());
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok((took, count as u64)),
+        }
+    }
+
+    /// The serial number in a row's key, if it is a row of this issuer.
+    fn serial(&self, key: &[u8]) -> Option<Serial> {
+        Serial::from_slice(key.strip_prefix(self.office.issuer_key.as_bytes())?.strip_prefix(&[0])?).ok()
+    }
+}
+
+/// Whoever was faster has written the row for the same reason.
+fn commit(outcome: Result<(), CommitError>) -> Result<(), AnswerError> {
+    match outcome {
+        Ok(()) | Err(CommitError::Conflict(_)) => Ok(()),
+        Err(CommitError::Store(error)) => Err(error.into()),
+    }
+}
+
+/// Between two looks when nothing is due.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// After a failure.
+const RETRY: Duration = Duration::from_secs(2);

@@ -1,0 +1,328 @@
+//! The watchdog: fetches what is served as a relying party would, through the listener, verifies it, and
+//! compares it with the store. What is served counts, not what was meant to be.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use policy::crl::{self, Facts};
+use policy::effects::UnixTime;
+use policy::ocsp::{BasicResponse, CertId, HashAlgorithm};
+use policy::serial::Serial;
+use policy::tbs::Issuer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::desk::Desk;
+use super::ocsp::request_path;
+use super::publish::{self, List};
+use super::schedule::{Freshness, Last};
+use super::tables::{Kind, list_key};
+use crate::config::Address;
+use crate::store::status::{IMPORTED, REVOKED, after_prefix, list_prefix};
+use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_EXPIRY};
+
+/// What the watchdog saw of one artefact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When it looked.
+    pub at: UnixTime,
+    /// What was wrong with it, if something was.
+    pub fault: Option<String>,
+    /// How long it is good, if it could be read.
+    pub last: Option<Last>,
+    /// Its freshness when it was looked at.
+    pub freshness: Option<Freshness>,
+}
+
+/// What the watchdog saw last, by artefact.
+#[derive(Default)]
+pub struct Watch(Mutex<BTreeMap<String, Seen>>);
+
+impl Watch {
+    /// Everything that was seen.
+    pub fn seen(&self) -> BTreeMap<String, Seen> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
+        // Each change of it is complete.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what was seen, and says it once when it changes.
+    fn note(&self, what: &str, now: UnixTime, outcome: Result<Last, String>) {
+        let (last, fault) = match outcome {
+            Ok(last) => (Some(last), None),
+            Err(why) => (None, Some(why)),
+        };
+        let freshness = last.map(|last| Freshness::of(last, now));
+        let seen = Seen { at: now, fault, last, freshness };
+        let before = self.lock().insert(what.to_owned(), seen.clone());
+        let left = last.map_or(0, |last| last.next_update.0.saturating_sub(now.0));
+        if before.as_ref().is_some_and(|before| before.fault == seen.fault && before.freshness == seen.freshness) {
+            return;
+        }
+        match (&seen.fault, freshness) {
+            (Some(why), _) => tracing::error!(what, why, "what relying parties fetch is not right"),
+            (None, Some(Freshness::Expired)) => {
+                tracing::error!(what, "what relying parties fetch has run out: nobody can rely on it");
+            }
+            (None, Some(Freshness::Critical)) => {
+                tracing::error!(what, seconds_to_expiry = left, "less than a tenth of its lifetime is left");
+            }
+            (None, Some(Freshness::Late)) => {
+                tracing::warn!(what, seconds_to_expiry = left, "less than a quarter of its lifetime is left");
+            }
+            (None, Some(Freshness::Early)) => {
+                tracing::error!(what, "its thisUpdate has not come: this host's clock is behind");
+            }
+            (None, Some(Freshness::Good) | None) if before.is_some() => {
+                tracing::info!(what, seconds_to_expiry = left, "what relying parties fetch is right again");
+            }
+            (None, Some(Freshness::Good) | None) => {}
+        }
+    }
+}
+
+impl Desk {
+    /// Looks at everything that is served at `address`, for ever.
+    pub async fn watch(self: Arc<Self>, address: Address) {
+        loop {
+            self.look(&address).await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Looks at everything once.
+    pub async fn look(&self, address: &Address) {
+        let office = &self.office;
+        for list in self.publisher.lists() {
+            for kind in publish::kinds(list) {
+                let what = format!("CRL {} of {}", publish::label(list, kind), office.issuer_key);
+                let outcome = timeout(self.look_at_crl(address, list, kind)).await;
+                match outcome {
+                    Ok(Some(last)) => self.watch.note(&what, office.clock.now(), Ok(last)),
+                    // Not published yet, and the publisher says why.
+                    Ok(None) => {}
+                    Err(why) => self.watch.note(&what, office.clock.now(), Err(why)),
+                }
+            }
+        }
+        if let Some(root) = &self.root {
+            let path = format!("/crl/{}.crl", hexadecimal(root.issuer().key_identifier()));
+            let outcome = timeout(fetch_crl(address, &path, Arc::new(root.issuer().clone()))).await;
+            let outcome = outcome.map(|facts| Last { this_update: facts.this_update, next_update: facts.next_update });
+            self.watch.note("CRL of the root", office.clock.now(), outcome);
+        }
+        match self.sample() {
+            Ok(serials) => {
+                for (what, serial) in serials {
+                    let outcome = timeout(self.look_at_ocsp(address, serial)).await;
+                    self.watch.note(&what, office.clock.now(), outcome);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the watchdog finds no certificate to ask for"),
+        }
+    }
+
+    async fn look_at_crl(&self, address: &Address, list: &List, kind: Kind) -> Result<Option<Last>, String> {
+        let key = list_key(&self.office.issuer_key, &list.scope.to_string(), kind);
+        let stored = || self.publisher.record(&key).map_err(|error| error.to_string());
+        let Some(before) = stored()? else { return Ok(None) };
+        let identifier = hexadecimal(self.office.issuer.key_identifier());
+        let path = match (list.scope, kind) {
+            (crl::Scope::All, Kind::Complete) => format!("/crl/{identifier}.crl"),
+            (crl::Scope::All, Kind::Delta) => format!("/crl/{identifier}/delta.crl"),
+            (crl::Scope::Shard(_), _) => format!("/crl/{identifier}/{}.crl", publish::label(list, kind)),
+        };
+        let facts = fetch_crl(address, &path, Arc::clone(&self.office.issuer)).await?;
+        // A new one may have been published meanwhile.
+        let after = stored()?.unwrap_or_else(|| before.clone());
+        let same = |record: &super::CrlRecord| {
+            (facts.number, facts.this_update, facts.next_update, facts.entries)
+                == (Some(record.number), record.this_update, record.next_update, record.entries)
+        };
+        if !same(&before) && !same(&after) {
+            return Err(format!(
+                "CRL {} with {} entries is served, and the store has {} with {}",
+                facts.number.unwrap_or_default(),
+                facts.entries,
+                after.number,
+                after.entries
+            ));
+        }
+        Ok(Some(Last { this_update: facts.this_update, next_update: facts.next_update }))
+    }
+
+    /// Certificates whose status is asked for: the one that expires last, and one that is revoked.
+    fn sample(&self) -> Result<Vec<(String, Serial)>, crate::store::StoreError> {
+        let (store, issuer) = (&self.office.store, &*self.office.issuer_key);
+        let mut sample = Vec::new();
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        for (key, _) in store.scan(&CERTIFICATES_BY_EXPIRY, everything, FEW, true)? {
+            let Some(serial) = key.get(8..).and_then(|serial| Serial::from_slice(serial).ok()) else { continue };
+            let row = store.get(&CERTIFICATES, serial.as_bytes())?;
+            if row.is_some_and(|row| row.value.issuer == issuer) {
+                sample.push(("OCSP answer for a certificate".to_owned(), serial));
+                break;
+            }
+        }
+        let prefix = list_prefix(issuer, "all");
+        let end = after_prefix(&prefix);
+        let range = (Bound::Included(prefix.as_slice()), Bound::Excluded(end.as_slice()));
+        for (key, _) in store.scan(&REVOKED, range, 1, true)? {
+            if let Ok(serial) = Serial::from_slice(&key[prefix.len()..]) {
+                sample.push(("OCSP answer for a revoked certificate".to_owned(), serial));
+            }
+        }
+        Ok(sample)
+    }
+
+    async fn look_at_ocsp(&self, address: &Address, serial: Serial) -> Result<Last, String> {
+        let issuer = &self.office.issuer;
+        let id = CertId::new(HashAlgorithm::Sha1, issuer, serial);
+        let path = format!("/ocsp/{}", request_path(&id));
+        let before = self.is_revoked(serial)?;
+        let (status, body) = fetch(address, &path).await?;
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        if status != StatusCode::OK {
+            return Err(format!("the answer is {status}"));
+        }
+        let response = BasicResponse::from_der(&body).map_err(|error| error.to_string())?;
+        let now = self.office.clock.now();
+        let responder = response.verify(issuer).map_err(|error| error.to_string())?;
+        if !responder.validity().contains(now) {
+            return Err("the responder's certificate has run out".to_owned());
+        }
+        let [single] = &response.data().responses[..] else { return Err("it is not one answer".to_owned()) };
+        if single.id.serial() != Some(serial) {
+            return Err("the answer is for another certificate".to_owned());
+        }
+        let said = matches!(single.status, policy::ocsp::Status::Revoked { .. });
+        if said != before && said != self.is_revoked(serial)? {
+            return Err(format!("the answer says revoked: {said}, and the store the opposite"));
+        }
+        Ok(Last { this_update: single.this_update, next_update: single.next_update })
+    }
+
+    fn is_revoked(&self, serial: Serial) -> Result<bool, String> {
+        let store = &self.office.store;
+        let failed = |error: crate::store::StoreError| error.to_string();
+        if let Some(row) = store.get(&CERTIFICATES, serial.as_bytes()).map_err(failed)? {
+            return Ok(row.value.revoked.is_some());
+        }
+        let row = store.get(&IMPORTED, serial.as_bytes()).map_err(failed)?;
+        Ok(row.is_some_and(|row| row.value.revoked.is_some()))
+    }
+}
+
+/// Fetches a CRL and verifies it as it comes: it is never in memory as a whole.
+async fn fetch_crl(address: &Address, path: &str, issuer: Arc<Issuer>) -> Result<Facts, String> {
+    let (status, mut body) = fetch(address, path).await?;
+    if status != StatusCode::OK {
+        return Err(format!("{path} is answered with {status}"));
+    }
+    let (pieces, arriving) = mpsc::sync_channel::<Bytes>(PIECES);
+    let reading = tokio::task::spawn_blocking(move || {
+        let arriving = Arriving { pieces: arriving, piece: Bytes::new() };
+        crl::verify(BufReader::new(arriving), &issuer, &mut |_| {}).map_err(|error| error.to_string())
+    });
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| error.to_string())?;
+        let Ok(mut piece) = frame.into_data() else { continue };
+        // The reader is a thread of its own, and never waits for this one for long.
+        while let Err(error) = pieces.try_send(piece) {
+            match error {
+                mpsc::TrySendError::Full(back) => {
+                    piece = back;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                mpsc::TrySendError::Disconnected(_) => break,
+            }
+            if reading.is_finished() {
+                break;
+            }
+        }
+    }
+    drop(pieces);
+    reading.await.map_err(|error| error.to_string())?
+}
+
+/// A body on its way to a reader that blocks.
+struct Arriving {
+    pieces: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Arriving {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.recv() {
+                Ok(piece) => self.piece = piece,
+                Err(_) => return Ok(0),
+            }
+        }
+        let piece = self.piece.split_to(self.piece.len().min(out.len()));
+        out[..piece.len()].copy_from_slice(&piece);
+        Ok(piece.len())
+    }
+}
+
+async fn fetch(address: &Address, path: &str) -> Result<(StatusCode, Incoming), String> {
+    let unreachable = |error: io::Error| format!("{address} cannot be reached: {error}");
+    match address {
+        Address::Ip(socket) => {
+            let mut socket = *socket;
+            // Listening everywhere is listening here.
+            if socket.ip().is_unspecified() {
+                socket.set_ip(match socket {
+                    std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                    std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+                });
+            }
+            ask(TcpStream::connect(socket).await.map_err(unreachable)?, path).await
+        }
+        Address::Unix(socket) => ask(UnixStream::connect(socket).await.map_err(unreachable)?, path).await,
+    }
+}
+
+async fn ask<S>(stream: S, path: &str) -> Result<(StatusCode, Incoming), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let failed = |error: hyper::Error| error.to_string();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    tokio::spawn(connection);
+    let request = Request::get(path).header(http::header::HOST, "localhost").body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await.map_err(failed)?;
+    let (head, body) = response.into_parts();
+    Ok((head.status, body))
+}
+
+async fn timeout<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err("it was not answered in time".to_owned()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    crate::issuance::hexadecimal(bytes)
+}
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Longest time for one look.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pieces of a body that wait for the reader.
+const PIECES: usize = 16;
+
+/// Certificates looked at for one of ours: the last to expire may be the issuing one.
+const FEW: usize = 8;

@@ -1,0 +1,336 @@
+//! CRLs and OCSP as strangers see them: OpenSSL, GnuTLS, NSS and pkilint judge what is served, while
+//! certificates are revoked, the strongbox is sealed, and `signetd` dies.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use softhsm_tests::acme::Client;
+use softhsm_tests::clients::{Said, pkilint, pkilint_exceptions, run};
+use softhsm_tests::programs;
+use softhsm_tests::rig::{self, Options, Rig};
+use softhsm_tests::wait::wait_until;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Certificates that are imported; a million in `make torture`.
+const IMPORTED: usize = 50_000;
+
+#[test]
+fn strangers_agree_on_what_is_good_and_what_is_revoked() {
+    let scene = Scene::new();
+    let (good, bad) = (scene.obtain("good.example.test"), scene.obtain("bad.example.test"));
+    assert!(scene.openssl_ocsp(&good, &[]).text.contains(": good"));
+    scene.ctl(&["cert", "revoke", "--file", &bad.display().to_string(), "--reason", "keyCompromise"]);
+    let said = scene.openssl_ocsp(&bad, &["-no_nonce"]);
+    assert!(said.text.contains(": revoked") && said.text.contains("keyCompromise"), "{}", said.text);
+    scene.ctl(&["crl", "publish"]);
+    let (crl, root_crl) = (scene.fetch_crl("issuing-1"), scene.fetch_crl("root"));
+
+    // OpenSSL, over the whole chain.
+    let verify = |leaf: &Path| {
+        let mut command = Command::new("openssl");
+        command.args(["verify", "-x509_strict", "-crl_check_all", "-CAfile"]).arg(scene.file("SIGNET_CA_FILE"));
+        command.arg("-untrusted").arg(scene.file("SIGNET_ISSUER_FILE"));
+        run(command.arg("-CRLfile").arg(&crl).arg("-CRLfile").arg(&root_crl).arg(leaf))
+    };
+    verify(&good).success();
+    assert!(verify(&bad).text.contains("certificate revoked"), "{}", verify(&bad).text);
+
+    // GnuTLS.
+    for (leaf, expected) in [(&good, "good"), (&bad, "revoked")] {
+        let mut command = Command::new("ocsptool");
+        command.args(["--ask", &format!("{}/ocsp", scene.pki()), "--no-nonce"]);
+        command.arg("--load-issuer").arg(scene.file("SIGNET_ISSUER_FILE")).arg("--load-cert").arg(leaf);
+        let said = run(command.arg("--load-signer").arg(scene.file("SIGNET_ISSUER_FILE"))).success();
+        assert!(said.contains(&format!("Certificate Status: {expected}")), "{said}");
+    }
+
+    // NSS, with the status from CRL and from OCSP.
+    for (leaf, trusted) in [(&good, true), (&bad, false)] {
+        let said = scene.vfychain(leaf);
+        assert_eq!(said.succeeded, trusted, "{}", said.text);
+    }
+
+    // pkilint, on the bytes that are served.
+    let exceptions = pkilint_exceptions();
+    for (linter, file, more) in [
+        ("lint_crl", crl, &["-t", "CRL", "-p", "PKIX"][..]),
+        ("lint_crl", root_crl, &["-t", "ARL", "-p", "PKIX"]),
+        ("lint_ocsp_response", scene.ocsp_response(&good), &[]),
+        ("lint_ocsp_response", scene.ocsp_response(&bad), &[]),
+    ] {
+        let findings = lint(linter, more, &file, &exceptions);
+        assert_eq!(findings, Vec::<String>::new(), "{linter} on {}", file.display());
+    }
+}
+
+#[test]
+fn a_hold_is_taken_back_and_a_list_is_acted_on_when_it_is_meant() {
+    let scene = Scene::new();
+    let leaf = scene.obtain("held.example.test");
+    let serial = serial(&leaf);
+    let refused = scene.rig.environment.signetctl(&["cert", "hold", &serial]).expect_err("the profile refuses it");
+    assert!(refused.contains("does not allow it"), "{refused}");
+    let list = scene.directory().join("list");
+    std::fs::write(&list, format!("# from a report\n{serial}\n")).expect("a list");
+    let path = list.display().to_string();
+    assert!(scene.ctl(&["cert", "revoke", "--list", &path]).contains("1 certificate(s) would be revoked"));
+    assert!(scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": good"));
+    assert!(scene.ctl(&["cert", "revoke", "--of-profile", "server", "--dry-run"]).starts_with("1 certificate"));
+    assert!(scene.ctl(&["cert", "revoke", "--list", &path, "--yes"]).contains("1 certificate(s) revoked"));
+    assert!(scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": revoked"));
+    assert!(scene.ctl(&["cert", "revoke", "--of-profile", "server", "--yes"]).starts_with("0 certificate"));
+}
+
+#[test]
+fn while_sealed_what_was_signed_is_served_and_a_nonce_gets_the_answer_without_it() {
+    let scene = Scene::new();
+    let (leaf, fresh) = (scene.obtain("asked.example.test"), scene.obtain("fresh.example.test"));
+    scene.openssl_ocsp(&leaf, &["-no_nonce"]).success();
+    let crl = std::fs::read(scene.fetch_crl("issuing-1")).expect("a CRL");
+    scene.ctl(&["seal"]);
+    wait_until("it is sealed", PATIENCE, || {
+        rig::health(&scene.rig.layout).is_ok_and(|health| health["seal"] == "sealed")
+    })
+    .expect("sealed");
+    assert_eq!(std::fs::read(scene.fetch_crl("issuing-1")).expect("a CRL"), crl);
+    assert!(scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": good"));
+    let said = scene.openssl_ocsp(&leaf, &[]);
+    assert!(said.text.contains("no nonce in response") && said.text.contains(": good"), "{}", said.text);
+    let said = scene.openssl_ocsp(&fresh, &["-no_nonce"]);
+    assert!(said.text.to_lowercase().contains("trylater"), "{}", said.text);
+    // Revoking works; the answer that was signed before must not be given any more.
+    scene.ctl(&["cert", "revoke", &serial(&leaf)]);
+    std::thread::sleep(Duration::from_millis(600));
+    let said = scene.openssl_ocsp(&leaf, &["-no_nonce"]);
+    assert!(!said.text.contains(": good"), "{}", said.text);
+    scene.ctl(&["unseal", "--pin-file", scene.rig.environment.get("SIGNET_PIN_FILE")]);
+    wait_until("it is answered again", PATIENCE, || {
+        scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": revoked")
+    })
+    .expect("revoked");
+}
+
+#[test]
+fn signetd_that_dies_while_it_publishes_never_goes_back() {
+    let scene = Scene::new();
+    let leaf = scene.obtain("before.example.test");
+    let mut last = 0;
+    for round in 0..6u64 {
+        let publishing = {
+            let environment = scene.rig.environment.clone();
+            std::thread::spawn(move || environment.signetctl(&["crl", "publish"]))
+        };
+        std::thread::sleep(Duration::from_millis(5 + 12 * round));
+        let before = scene.rig.service("signetd").restarts;
+        scene.rig.signal("signetd", Signal::KILL);
+        // Whether it was published before the end nobody can say.
+        let _ = publishing.join();
+        wait_until("it is started again", PATIENCE, || {
+            let health = scene.rig.service("signetd");
+            health.restarts > before && health.ready
+        })
+        .expect("restart");
+        scene.rig.wait_until_ready();
+        let number = crl_number(&scene.fetch_crl("issuing-1"));
+        assert!(number >= last, "CRL {number} after {last}");
+        last = number;
+        assert!(scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": good"));
+    }
+    scene.ctl(&["crl", "publish"]);
+    assert!(crl_number(&scene.fetch_crl("issuing-1")) > last);
+    wait_until("the watchdog finds nothing wrong", PATIENCE, || {
+        let status = scene.rig.environment.signetctl(&["--json", "crl", "status"]);
+        status.is_ok_and(|text| {
+            let status: Value = serde_json::from_str(&text).expect("JSON");
+            status["crls"].as_array().expect("a list").iter().any(|crl| crl["seen"]["fault"].is_null())
+        })
+    })
+    .expect("a watchdog that is content");
+}
+
+#[test]
+fn many_imported_certificates_cost_what_is_asked_for_and_no_more() {
+    let count = match std::env::var("SIGNET_IMPORTED") {
+        Ok(text) => text.parse().expect("SIGNET_IMPORTED is a number"),
+        Err(_) => IMPORTED,
+    };
+    let scene = Scene::new();
+    let index = scene.directory().join("index.txt");
+    write_index(&index, count);
+    rig::down(&scene.rig.layout).expect("down");
+    let begun = Instant::now();
+    let mut command = Command::new(programs::directory().join("signetd"));
+    let said = run(command.arg("import").arg("--config").arg(scene.rig.layout.signetd()).arg(&index)).success();
+    let took = begun.elapsed();
+    assert!(said.contains(&format!("{count} certificates")), "{said}");
+    rig::up(&scene.rig.layout, &Options::default(), &programs::directory(), Some(std::process::id())).expect("up");
+    scene.rig.wait_until_ready();
+    wait_until("the CRL lists them", PATIENCE * 5, || entries(&scene) == (count / 2) as u64).expect("a CRL");
+    let crl = scene.fetch_crl("issuing-1");
+    let text = run(Command::new("openssl").args(["crl", "-inform", "DER", "-noout", "-crlnumber", "-in"]).arg(&crl));
+    text.success();
+
+    // One of each kind, and one that nobody knows.
+    for (number, expected) in [(2, ": good"), (3, ": revoked"), (count + 7, ": unknown")] {
+        let begun = Instant::now();
+        let said = scene.ask_serial(&format!("0x{}", imported(number)));
+        assert!(said.text.contains(expected), "{number}: {}", said.text);
+        println!("{expected} after {:?}", begun.elapsed());
+    }
+    // A revocation among so many is seen at once.
+    let begun = Instant::now();
+    scene.ctl(&["cert", "revoke", &imported(2)]);
+    assert!(scene.ask_serial(&format!("0x{}", imported(2))).text.contains(": revoked"));
+    println!("{count} imported in {took:?}; revoked and seen in {:?}", begun.elapsed());
+}
+
+/// A rig with an ACME client.
+struct Scene {
+    rig: Rig,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self { rig: Rig::start(&Options::default()) };
+        wait_until("a CRL is served", PATIENCE, || scene.try_fetch("/crl/issuing-1.crl").is_some()).expect("a CRL");
+        scene
+    }
+
+    fn directory(&self) -> &Path {
+        self.rig.directory()
+    }
+
+    fn pki(&self) -> &str {
+        self.rig.environment.get("SIGNET_PKI_URL")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.rig.environment.get(name))
+    }
+
+    fn ctl(&self, arguments: &[&str]) -> String {
+        self.rig.environment.signetctl(arguments).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    }
+
+    /// A certificate for `name`, in a PEM file.
+    fn obtain(&self, name: &str) -> PathBuf {
+        let plan = self.rig.plan(1);
+        let mut client = Client::new(&plan.directory, plan.tls, plan.responder, plan.patience).expect("a client");
+        client.register().expect("an account");
+        let issued = client.obtain(name).expect("a certificate");
+        let der = self.directory().join(format!("{name}.der"));
+        let pem = der.with_extension("pem");
+        std::fs::write(&der, &issued.chain[0]).expect("a file");
+        run(Command::new("openssl").args(["x509", "-inform", "DER", "-in"]).arg(&der).arg("-out").arg(&pem)).success();
+        pem
+    }
+
+    fn openssl_ocsp(&self, leaf: &Path, more: &[&str]) -> Said {
+        let mut command = self.openssl();
+        run(command.args(more).arg("-cert").arg(leaf))
+    }
+
+    fn ask_serial(&self, serial: &str) -> Said {
+        let mut command = self.openssl();
+        run(command.args(["-no_nonce", "-serial", serial]))
+    }
+
+    fn openssl(&self) -> Command {
+        let mut command = Command::new("openssl");
+        command.args(["ocsp", "-url", &format!("{}/ocsp", self.pki()), "-issuer"]).arg(self.file("SIGNET_ISSUER_FILE"));
+        command.arg("-CAfile").arg(self.file("SIGNET_CA_FILE"));
+        command
+    }
+
+    fn vfychain(&self, leaf: &Path) -> Said {
+        let database = self.directory().join("nss");
+        if !database.exists() {
+            std::fs::create_dir(&database).expect("a directory");
+            let certutil = |arguments: &[&str]| {
+                run(Command::new("certutil").args(["-d", &format!("sql:{}", database.display())]).args(arguments))
+            };
+            certutil(&["-N", "--empty-password"]).success();
+            let root = self.file("SIGNET_CA_FILE");
+            certutil(&["-A", "-n", "root", "-t", "C,,", "-i", &root.display().to_string()]).success();
+        }
+        let mut command = Command::new("vfychain");
+        command.args(["-d", &format!("sql:{}", database.display()), "-pp", "-u", "1"]);
+        // The leaf's status over OCSP, and no answer is no good.
+        command.args(["-g", "leaf", "-m", "ocsp", "-s", "failIfNoInfo", "-a"]);
+        run(command.arg(leaf).arg("-a").arg(self.file("SIGNET_ISSUER_FILE")))
+    }
+
+    fn try_fetch(&self, path: &str) -> Option<Vec<u8>> {
+        let output = Command::new("curl")
+            .args(["--silent", "--fail", "--noproxy", "*", &format!("{}{path}", self.pki())])
+            .output()
+            .expect("curl");
+        output.status.success().then_some(output.stdout)
+    }
+
+    /// The CRL as a DER file.
+    fn fetch_crl(&self, issuer: &str) -> PathBuf {
+        let bytes = self.try_fetch(&format!("/crl/{issuer}.crl")).expect("a CRL");
+        let file = self.directory().join(format!("{issuer}.crl"));
+        std::fs::write(&file, bytes).expect("a file");
+        file
+    }
+
+    /// The answer for a certificate, as a DER file.
+    fn ocsp_response(&self, leaf: &Path) -> PathBuf {
+        let file = leaf.with_extension("ocsp");
+        let mut command = self.openssl();
+        run(command.args(["-no_nonce", "-respout"]).arg(&file).arg("-cert").arg(leaf)).success();
+        file
+    }
+}
+
+/// One of pkilint's linters over a DER file.
+fn lint(linter: &str, more: &[&str], file: &Path, exceptions: &[String]) -> Vec<String> {
+    // Its option parser takes the verb first.
+    let mut arguments: Vec<&Path> = more.iter().map(Path::new).collect();
+    arguments.push(file);
+    pkilint(linter, &arguments, exceptions)
+}
+
+fn crl_number(crl: &Path) -> u128 {
+    let said = run(Command::new("openssl").args(["crl", "-inform", "DER", "-noout", "-crlnumber", "-in"]).arg(crl));
+    let text = said.success();
+    let number = text.trim().rsplit('=').next().expect("a number").trim_start_matches("0x").to_owned();
+    u128::from_str_radix(&number, 16).expect("a hexadecimal number")
+}
+
+fn entries(scene: &Scene) -> u64 {
+    let Ok(text) = scene.rig.environment.signetctl(&["--json", "crl", "status"]) else { return 0 };
+    let status: Value = serde_json::from_str(&text).expect("JSON");
+    let crls = status["crls"].as_array().expect("a list").clone();
+    crls.iter().find(|crl| crl["issuer"] == "issuing-1").and_then(|crl| crl["entries"].as_u64()).unwrap_or(0)
+}
+
+/// A database of `openssl ca` in which every other certificate is revoked.
+fn write_index(file: &Path, count: usize) {
+    let mut text = String::with_capacity(count * 90);
+    for number in 0..count {
+        let serial = imported(number);
+        match number % 2 {
+            0 => writeln!(text, "V\t360101000000Z\t\t{serial}\tunknown\t/CN=host-{number}.example.test"),
+            _ => writeln!(text, "R\t360101000000Z\t260101000000Z,superseded\t{serial}\tunknown\t/CN=host-{number}"),
+        }
+        .expect("a String takes everything");
+    }
+    std::fs::write(file, text).expect("a file");
+}
+
+/// A serial number of 20 octets, the same for the same number.
+fn imported(number: usize) -> String {
+    format!("{:08X}{:032X}", 0x1000_0000 + number, (number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+}
+
+fn serial(certificate: &Path) -> String {
+    softhsm_tests::clients::serial(certificate).to_lowercase()
+}
