@@ -51,12 +51,18 @@ pub(crate) fn element(out: &mut Vec<u8>, tag: u8, contents: &[u8]) {
 
 /// Writes an element whose contents `write` appends.
 pub(crate) fn nested(out: &mut Vec<u8>, tag: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    // Room for the usual short length; what is longer is moved.
+    out.extend_from_slice(&[tag, 0]);
     let start = out.len();
     write(out);
     let length = out.len() - start;
+    if length < 128 {
+        out[start - 1] = length as u8;
+        return;
+    }
     let mut head = Vec::with_capacity(MAX_HEADER);
     header(&mut head, tag, length as u64);
-    out.splice(start..start, head);
+    out.splice(start - 2..start, head);
 }
 
 /// Reads tag and length in their one DER form: the shortest, definite, below 2^32.

@@ -49,12 +49,7 @@ pub enum ImportError {
 }
 
 /// Reads `index` to its end, a line at a time. Blocks. Done again, it changes nothing.
-pub fn import(
-    store: &Store,
-    issuer_key: &str,
-    index: impl BufRead,
-    now: UnixTime,
-) -> Result<Imports, ImportError> {
+pub fn import(store: &Store, issuer_key: &str, index: impl BufRead, now: UnixTime) -> Result<Imports, ImportError> {
     let mut imports = Imports::default();
     let mut change = Change::new();
     let mut waiting = 0;

@@ -2,19 +2,19 @@
 
 use super::entry::{INVALIDITY_DATE, REASON_CODE, REMOVE_FROM_CRL};
 use super::{Entry, Mark, Reason};
-use crate::asn1;
 use crate::effects::UnixTime;
 use crate::serial::Serial;
+use crate::time::read_time;
 use crate::tlv;
 
-/// An entry taken apart, and not judged.
+/// An entry taken apart once, and not judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RawEntry<'a> {
     /// Contents of the INTEGER.
     pub(super) serial: &'a [u8],
     pub(super) date: RawTime<'a>,
-    /// Contents of the list of extensions, if there is one.
-    pub(super) extensions: Option<&'a [u8]>,
+    /// The extensions, if there is a list of them.
+    pub(super) extensions: Option<RawExtensions<'a>>,
 }
 
 /// A time as it was encoded.
@@ -24,14 +24,19 @@ pub(super) struct RawTime<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// An extension as it was encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RawExtension<'a> {
-    /// Contents of the OBJECT IDENTIFIER.
-    pub(super) oid: &'a [u8],
-    pub(super) is_critical: bool,
-    /// Contents of the OCTET STRING.
-    pub(super) value: &'a [u8],
+/// The extensions of an entry: the values of those that are known, and what is odd about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RawExtensions<'a> {
+    pub(super) reason: Option<&'a [u8]>,
+    pub(super) invalidity_date: Option<&'a [u8]>,
+    /// How many there are.
+    pub(super) count: u32,
+    /// Whether one of the known ones stands twice.
+    pub(super) has_doubles: bool,
+    /// Whether there is an unknown one.
+    pub(super) has_others: bool,
+    /// Whether one is critical.
+    pub(super) has_critical: bool,
 }
 
 impl<'a> RawEntry<'a> {
@@ -42,52 +47,37 @@ impl<'a> RawEntry<'a> {
         let extensions = match rest {
             [] => None,
             rest => match tlv::split(rest)? {
-                (tlv::SEQUENCE, extensions, []) => Some(extensions),
+                (tlv::SEQUENCE, extensions, []) => Some(RawExtensions::read(extensions)?),
                 _ => return None,
             },
         };
-        let entry = Self { serial, date: RawTime { tag, text }, extensions };
-        // Each must come apart, too.
-        entry.each_extension(&mut |_| ()).then_some(entry)
+        Some(Self { serial, date: RawTime { tag, text }, extensions })
     }
 
-    /// Shows each extension; false if one does not come apart.
-    pub(super) fn each_extension(&self, each: &mut dyn FnMut(RawExtension<'a>)) -> bool {
-        let mut rest = self.extensions.unwrap_or_default();
-        while !rest.is_empty() {
-            let Some((tlv::SEQUENCE, contents, next)) = tlv::split(rest) else { return false };
-            let Some(extension) = RawExtension::read(contents) else { return false };
-            each(extension);
-            rest = next;
-        }
-        true
+    /// The value of the reason code.
+    pub(super) fn reason(&self) -> Option<&'a [u8]> {
+        self.extensions?.reason
     }
 
-    /// The value of the first extension with this OID.
-    pub(super) fn extension(&self, oid: &[u8]) -> Option<&'a [u8]> {
-        let mut found = None;
-        self.each_extension(&mut |extension| {
-            if extension.oid == oid && found.is_none() {
-                found = Some(extension.value);
-            }
-        });
-        found
+    /// The value of the invalidity date.
+    pub(super) fn invalidity_date(&self) -> Option<&'a [u8]> {
+        self.extensions?.invalidity_date
     }
 
     /// Whether it says removeFromCRL.
     pub(super) fn is_removal(&self) -> bool {
-        self.extension(&REASON_CODE) == Some(&[tlv::ENUMERATED, 1, REMOVE_FROM_CRL])
+        self.reason() == Some(&[tlv::ENUMERATED, 1, REMOVE_FROM_CRL])
     }
 
     /// What it says, if it is an entry that Signet could have written.
     pub(super) fn to_entry(self) -> Option<Entry> {
-        let mark = match self.extension(&REASON_CODE) {
+        let mark = match self.reason() {
             None => Mark::Revoked(Reason::Unspecified),
             Some([tlv::ENUMERATED, 1, REMOVE_FROM_CRL]) => Mark::Removed,
             Some([tlv::ENUMERATED, 1, code]) => Mark::Revoked(Reason::try_from(*code).ok()?),
             Some(_) => return None,
         };
-        let invalidity_date = match self.extension(&INVALIDITY_DATE) {
+        let invalidity_date = match self.invalidity_date() {
             None => None,
             Some(value) => match tlv::split(value)? {
                 (tlv::GENERALIZED_TIME, text, []) => Some(RawTime { tag: tlv::GENERALIZED_TIME, text }.read()?),
@@ -98,27 +88,44 @@ impl<'a> RawEntry<'a> {
     }
 }
 
-impl<'a> RawExtension<'a> {
-    fn read(contents: &'a [u8]) -> Option<Self> {
-        let (tlv::OBJECT_IDENTIFIER, oid, rest) = tlv::split(contents)? else { return None };
-        let (is_critical, rest) = match tlv::split(rest)? {
-            // DER leaves FALSE, the default, out.
-            (tlv::BOOLEAN, [0xff], rest) => (true, rest),
-            (tlv::BOOLEAN, ..) => return None,
-            _ => (false, rest),
-        };
-        match tlv::split(rest)? {
-            (tlv::OCTET_STRING, value, []) => Some(Self { oid, is_critical, value }),
-            _ => None,
+impl<'a> RawExtensions<'a> {
+    /// Takes the contents of the list apart.
+    pub(super) fn read(mut rest: &'a [u8]) -> Option<Self> {
+        let mut all = Self::default();
+        while !rest.is_empty() {
+            let (tlv::SEQUENCE, contents, next) = tlv::split(rest)? else { return None };
+            let (tlv::OBJECT_IDENTIFIER, oid, after) = tlv::split(contents)? else { return None };
+            let value = match tlv::split(after)? {
+                (tlv::OCTET_STRING, value, []) => value,
+                // DER leaves FALSE, the default, out.
+                (tlv::BOOLEAN, [0xff], after) => match tlv::split(after)? {
+                    (tlv::OCTET_STRING, value, []) => {
+                        all.has_critical = true;
+                        value
+                    }
+                    _ => return None,
+                },
+                _ => return None,
+            };
+            let known = match oid {
+                oid if oid == REASON_CODE => Some(&mut all.reason),
+                oid if oid == INVALIDITY_DATE => Some(&mut all.invalidity_date),
+                _ => None,
+            };
+            match known {
+                Some(known) => all.has_doubles |= known.replace(value).is_some(),
+                None => all.has_others = true,
+            }
+            all.count += 1;
+            rest = next;
         }
+        Some(all)
     }
 }
 
 impl RawTime<'_> {
     /// The time, if it is in one of the two forms that RFC 5280 allows.
     pub(super) fn read(self) -> Option<UnixTime> {
-        let mut der = Vec::with_capacity(17);
-        tlv::element(&mut der, self.tag, self.text);
-        asn1::read_time_der(&der)
+        read_time(self.tag, self.text)
     }
 }

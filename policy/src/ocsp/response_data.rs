@@ -2,10 +2,9 @@
 
 use super::read::{extensions, only, optional, required};
 use super::{ARCHIVE_CUTOFF, CertId, EXTENDED_REVOKE, NONCE, Nonce, OcspError};
-use crate::asn1;
 use crate::crl::Reason;
 use crate::effects::UnixTime;
-use crate::time::{Form, write_time};
+use crate::time::{Form, read_time, write_time};
 use crate::tlv;
 
 /// ResponseData, RFC 6960 section 4.2.1. The responder names itself by its key.
@@ -218,9 +217,7 @@ impl SingleResponse {
 
 /// Reads the text of a GeneralizedTime.
 fn time(text: &[u8]) -> Result<UnixTime, OcspError> {
-    let mut der = Vec::with_capacity(17);
-    tlv::element(&mut der, tlv::GENERALIZED_TIME, text);
-    asn1::read_time_der(&der).ok_or(OcspError::Der("a time is not of the form YYYYMMDDHHMMSSZ"))
+    read_time(tlv::GENERALIZED_TIME, text).ok_or(OcspError::Der("a time is not of the form YYYYMMDDHHMMSSZ"))
 }
 
 fn extension(out: &mut Vec<u8>, oid: &[u8], value: &[u8]) {

@@ -1,5 +1,6 @@
 //! Programs by strangers, run against a rig: ACME clients, and verifiers of what was issued.
 
+mod apache;
 mod certbot;
 mod dehydrated;
 mod instant;
@@ -15,6 +16,7 @@ use std::process::Command;
 
 use crate::rig::Rig;
 
+pub use apache::Apache;
 pub use certbot::Certbot;
 pub use dehydrated::Dehydrated;
 pub use instant::Instant;

@@ -11,20 +11,30 @@ use crate::wait::wait_until;
 const READY: Duration = Duration::from_secs(20);
 
 /// A program that runs until the value is dropped.
-struct Background(Child);
+pub(super) struct Background(Child);
 
 impl Background {
-    fn start(command: &mut Command) -> Self {
+    pub(super) fn start(command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().unwrap_or_else(|error| panic!("{name}: {error}")))
     }
 }
 
+impl Background {
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("a process of ours");
+    }
+}
+
 impl Drop for Background {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to wait for either.
-        let _ = self.0.kill();
+        // SIGTERM, so that what has children ends them. It may have ended by itself; then there is
+        // nothing to wait for either.
+        if let Ok(None) = self.0.try_wait() {
+            self.signal(rustix::process::Signal::TERM);
+        }
         let _ = self.0.wait();
     }
 }

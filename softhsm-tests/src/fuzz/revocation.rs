@@ -2,10 +2,11 @@
 //! responses.
 
 use std::io::Cursor;
+use std::num::NonZeroU16;
 use std::sync::LazyLock;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use policy::crl::{self, Draft, Entry, Envelope, Mark, Reason, Scope, Writer};
+use policy::crl::{self, Draft, Entry, Envelope, Mark, Reason, Scope, Shard, Writer};
 use policy::effects::UnixTime;
 use policy::key::{PublicKey, SignatureScheme};
 use policy::ocsp::{
@@ -66,17 +67,24 @@ pub(super) fn crl_seeds() -> Vec<Vec<u8>> {
         entry(2, Mark::Revoked(Reason::Unspecified), None),
     ];
     let removed = [entry(3, Mark::Removed, None)];
-    let lists: [(Option<u64>, &[Entry]); 3] = [(None, &revoked), (None, &[]), (Some(1), &removed)];
-    let signed = |(base, entries): (Option<u64>, &[Entry])| {
+    let shard = Scope::Shard(Shard::of(serial(1), NonZeroU16::MIN));
+    let urls = ["http://pki.example.test/crl/1-of-1.crl".to_owned()];
+    let lists: [(Scope, Option<u64>, &[Entry]); 4] = [
+        (Scope::All, None, &revoked),
+        (Scope::All, None, &[]),
+        (Scope::All, Some(1), &removed),
+        (shard, None, &revoked),
+    ];
+    let signed = |(scope, base, entries): (Scope, Option<u64>, &[Entry])| {
         let (this_update, next_update) = (NOW, NOW.plus(7 * DAY));
         let draft = Draft {
             issuer: &CA.issuer,
             number: 7,
             this_update,
             next_update,
-            scope: Scope::All,
+            scope,
             base,
-            urls: &[],
+            urls: if scope == Scope::All { &[] } else { &urls },
             freshest: None,
         };
         let mut writer = Writer::begin(&draft, Cursor::new(Vec::new())).expect("a sound draft");

@@ -95,7 +95,12 @@ const MESSAGES: &[Row] = &[
     ),
     row("A-032", "7.1", Must, "directory and newNonce exist, and the directory leads to the other resources"),
     row("A-033", "7.1", Stated, "every resource but the directory has a Link rel=\"index\""),
-    row("A-034", "7.1", Stated, "challenges have a Link rel=\"up\" to their authorization"),
+    row(
+        "A-034",
+        "7.1",
+        Stated,
+        "challenges have a Link rel=\"up\" to their authorization; a chain brings its issuer, so it needs none",
+    ),
     row("A-035", "7.1.1", Must, "newAuthz is in the directory if and only if pre-authorization is supported"),
     row(
         "A-036",
@@ -259,7 +264,7 @@ const CHALLENGES: &[Row] = &[
     row("A-088", "8.4", Must, "dns-01: any of several TXT values may match; CNAMEs are followed"),
     row("A-089", "8.4", Must, "dns-01 of a wildcard is at the base name; x and *.x get along"),
     row("A-091", "10.4", Should, "validation does not reach addresses that are not allowed, through redirects neither"),
-    row("A-094", "11.2", Should, "DNS falls back to TCP"),
+    row("A-094", "11.2", Should, "DNS falls back to TCP, and is validated by DNSSEC where that is configured"),
 ];
 
 const TLS_ALPN: &[Row] = &[

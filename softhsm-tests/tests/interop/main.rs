@@ -1,6 +1,8 @@
 //! Clients that `make test` does not install: `make interop` does, and runs this.
 
-use softhsm_tests::clients::{External, Node, Proof, is_revoked, judge, serial};
+use std::process::Command;
+
+use softhsm_tests::clients::{Apache, External, Node, Proof, Web, is_revoked, judge, run, serial};
 use softhsm_tests::rig::{Options, Rig};
 
 #[test]
@@ -26,6 +28,44 @@ fn acme_client_of_npm_lives_the_whole_life_of_an_account() {
     judge(&rig, &leaf, &chain);
     node.run(&["tls.test"], Proof::TlsAlpn, Some(&key), &steps).success();
     judge(&rig, &leaf, &chain);
+}
+
+#[test]
+fn mod_md_gets_the_certificates_that_it_serves() {
+    if is_skipped() {
+        return;
+    }
+    let rig = Rig::start(&Options::default());
+    for (name, proof) in [("http.test", Proof::Http), ("tls.test", Proof::TlsAlpn)] {
+        let apache = Apache::start(&rig, name, proof, &External::create(&rig, &[]));
+        let certificate = apache.wait();
+        judge(&rig, &certificate, rig.environment.get("SIGNET_ISSUER_FILE").as_ref());
+        let said = apache.connect(&rig).success();
+        assert!(said.contains("Verification: OK"), "{said}");
+    }
+}
+
+#[test]
+fn acme_tiny_obtains() {
+    if is_skipped() {
+        return;
+    }
+    let rig = Rig::start(&Options::default());
+    let web = Web::start(&rig, rig.directory());
+    let file = |name: &str| rig.directory().join(name).display().to_string();
+    let [account, key, csr] = ["account.key", "tiny.key", "tiny.csr"].map(file);
+    run(Command::new("openssl").args(["genrsa", "-out", &account, "2048"])).success();
+    let request =
+        ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/", "-addext", "subjectAltName=DNS:tiny.test"];
+    run(Command::new("openssl").args(request).args(["-keyout", &key, "-out", &csr])).success();
+    let mut command = Command::new("acme-tiny");
+    command.args(["--account-key", &account, "--csr", &csr, "--disable-check", "--quiet", "--acme-dir"]);
+    command.arg(web.root().join(".well-known/acme-challenge"));
+    command.args(["--directory-url", rig.environment.get("SIGNET_DIRECTORY")]);
+    let said = run(command.env("SSL_CERT_FILE", rig.environment.get("SIGNET_CA_FILE"))).success();
+    let (_, pem) = said.split_once('\n').expect("a certificate after the first line");
+    std::fs::write(file("tiny.pem"), pem).expect("a file");
+    judge(&rig, file("tiny.pem").as_ref(), rig.environment.get("SIGNET_ISSUER_FILE").as_ref());
 }
 
 fn is_skipped() -> bool {

@@ -43,14 +43,12 @@ fn chain(acme: &Acme, id: &str, number: usize, headers: &HeaderMap, by: ByAccoun
     let pem = acme.certificate_chain(&by.account, id, number)?;
     let mut response = ([(CONTENT_TYPE, PEM_CHAIN)], pem).into_response();
     let base = &acme.services().public_url;
-    let mut link = |url: String, relation: &str| {
-        if let Ok(link) = HeaderValue::try_from(format!("<{url}>;rel=\"{relation}\"")) {
+    // No link `up` (section 7.1): it is for media types without the chain, and mod_md follows it.
+    for other in (0..acme.chain_count()).filter(|other| *other != number) {
+        let url = urls::chain(base, id, other);
+        if let Ok(link) = HeaderValue::try_from(format!("<{url}>;rel=\"alternate\"")) {
             response.headers_mut().append(LINK, link);
         }
-    };
-    link(urls::issuer(base, &acme.services().issuer_key), "up");
-    for other in (0..acme.chain_count()).filter(|other| *other != number) {
-        link(urls::chain(base, id, other), "alternate");
     }
     Ok(response)
 }

@@ -50,11 +50,6 @@ pub(super) fn chain(base: &str, order: &str, number: usize) -> String {
     }
 }
 
-/// The issuing certificate, which the public surface serves.
-pub(super) fn issuer(base: &str, key: &str) -> String {
-    format!("{base}/ca/{key}.crt")
-}
-
 /// The account that a `kid` names, by its id or by the thumbprint of its key.
 pub(super) fn account_id<'a>(base: &str, kid: &'a str) -> Option<&'a str> {
     let id = kid.strip_prefix(base)?.strip_prefix("/acme/account/")?;

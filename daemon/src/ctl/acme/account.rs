@@ -40,7 +40,8 @@ pub(in super::super) enum Verb {
         #[arg(allow_hyphen_values = true)]
         account: String,
         /// The id of the key
-        key: String,
+        #[arg(value_name = "KEY")]
+        eab: String,
     },
 }
 
@@ -56,10 +57,10 @@ pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
             session.client.act(Method::POST, &path, None::<&()>, OnExpired::Refuse)?;
             session.say(&format!("ended {account}"))
         }
-        Verb::Bind { account, key } => {
+        Verb::Bind { account, eab } => {
             let path = format!("{}/bind", path(account)?);
-            session.client.act(Method::POST, &path, Some(&Bind { eab: key.clone() }), OnExpired::Refuse)?;
-            session.say(&format!("bound {account} to {key}"))
+            session.client.act(Method::POST, &path, Some(&Bind { eab: eab.clone() }), OnExpired::Refuse)?;
+            session.say(&format!("bound {account} to {eab}"))
         }
     }
 }

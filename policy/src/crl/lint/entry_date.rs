@@ -4,19 +4,19 @@
 //! Effective since May 2008.
 
 use super::{EntryLint, EntrySubject, ensure};
-use crate::time::{Form, write_time};
+use crate::effects::UnixTime;
 use crate::tlv;
 
 pub(super) const LINT: EntryLint = EntryLint { name: "entry_date", rule: "RFC 5280 section 5.1.2.6", check };
 
 fn check(subject: &EntrySubject<'_>) -> Result<(), String> {
-    let date = subject.entry.date;
-    let time = date.read().ok_or("a revocation date is not of the form YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ")?;
-    let mut again = Vec::with_capacity(17);
-    let written = write_time(time, Form::Either, &mut again);
-    let is_same = written.is_ok() && tlv::split(&again) == Some((date.tag, date.text, &[]));
-    ensure(is_same, "a revocation date is not UTCTime through 2049 and GeneralizedTime after")
+    let time = subject.date.ok_or("a revocation date is not of the form YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ")?;
+    let is_short = subject.entry.date.tag == tlv::UTC_TIME;
+    ensure(is_short == (time < YEAR_2050), "a revocation date is not UTCTime through 2049 and GeneralizedTime after")
 }
+
+/// 2050-01-01T00:00:00Z
+const YEAR_2050: UnixTime = UnixTime(2_524_608_000);
 
 #[cfg(test)]
 mod tests {

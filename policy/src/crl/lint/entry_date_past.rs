@@ -8,7 +8,7 @@ use super::{EntryLint, EntrySubject, ensure};
 pub(super) const LINT: EntryLint = EntryLint { name: "entry_date_past", rule: "BR 7.2.2", check };
 
 fn check(subject: &EntrySubject<'_>) -> Result<(), String> {
-    let is_past = subject.entry.date.read().zip(subject.this_update).is_none_or(|(date, this)| date <= this);
+    let is_past = subject.date.zip(subject.this_update).is_none_or(|(date, this)| date <= this);
     ensure(is_past, "a revocation is dated later than thisUpdate")
 }
 

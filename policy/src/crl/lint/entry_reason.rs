@@ -4,13 +4,13 @@
 
 use super::{EntryLint, EntrySubject, ensure};
 use crate::crl::Reason;
-use crate::crl::entry::{REASON_CODE, REMOVE_FROM_CRL};
+use crate::crl::entry::REMOVE_FROM_CRL;
 use crate::tlv;
 
 pub(super) const LINT: EntryLint = EntryLint { name: "entry_reason", rule: "RFC 5280 section 5.3.1", check };
 
 fn check(subject: &EntrySubject<'_>) -> Result<(), String> {
-    let Some(value) = subject.entry.extension(&REASON_CODE) else { return Ok(()) };
+    let Some(value) = subject.entry.reason() else { return Ok(()) };
     let [tlv::ENUMERATED, 1, code] = value else { return Err("a reason code does not decode".to_owned()) };
     ensure(*code != Reason::Unspecified.code(), "the reason `unspecified` is not left out")?;
     ensure(*code == REMOVE_FROM_CRL || Reason::try_from(*code).is_ok(), format!("{code} is no reason code"))

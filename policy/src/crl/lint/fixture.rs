@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::crl::dp::{DistributionPoint, IssuingDistributionPoint}
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 
 use super::{EntryLint, EntrySubject, Lint, Subject};
-use crate::crl::raw_entry::{RawEntry, RawTime};
+use crate::crl::raw_entry::{RawEntry, RawExtensions, RawTime};
 use crate::crl::read::{self, Raw, Source};
 use crate::crl::{Draft, Entry, Mark, Reason, Scope, Shard, Writer};
 use crate::key::KeyAlgorithm;
@@ -148,12 +148,14 @@ pub(super) fn entry() -> EntryFixture {
     let mut der = Vec::new();
     listed().write(&mut der).unwrap();
     let (_, contents, _) = tlv::split(&der).unwrap();
-    let raw = RawEntry::read(contents).unwrap();
+    let (_, serial, rest) = tlv::split(contents).unwrap();
+    let (tag, text, rest) = tlv::split(rest).unwrap();
+    let (_, extensions, _) = tlv::split(rest).unwrap();
     EntryFixture {
         previous: Vec::new(),
-        serial: raw.serial.to_vec(),
-        date: (raw.date.tag, raw.date.text.to_vec()),
-        extensions: raw.extensions.map(<[u8]>::to_vec),
+        serial: serial.to_vec(),
+        date: (tag, text.to_vec()),
+        extensions: Some(extensions.to_vec()),
     }
 }
 
@@ -177,9 +179,10 @@ impl EntryFixture {
 
     fn check(&self, lint: &EntryLint) -> Result<(), String> {
         let date = RawTime { tag: self.date.0, text: &self.date.1 };
-        let entry = RawEntry { serial: &self.serial, date, extensions: self.extensions.as_deref() };
+        let extensions = self.extensions.as_deref().map(|list| RawExtensions::read(list).unwrap());
+        let entry = RawEntry { serial: &self.serial, date, extensions };
         let previous = (!self.previous.is_empty()).then_some(self.previous.as_slice());
-        (lint.check)(&EntrySubject { entry: &entry, previous, this_update: Some(NOW) })
+        (lint.check)(&EntrySubject { entry: &entry, date: date.read(), previous, this_update: Some(NOW) })
     }
 
     #[track_caller]

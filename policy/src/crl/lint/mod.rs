@@ -47,7 +47,7 @@ pub fn check(input: impl BufRead, issuer: &Issuer, scope: Scope) -> Result<Facts
         if previous.is_none() {
             this_update = asn1::read_time(&raw.this_update);
         }
-        let subject = EntrySubject { entry, previous, this_update };
+        let subject = EntrySubject { entry, date: entry.date.read(), previous, this_update };
         for lint in ENTRY_LINTS {
             if let Err(detail) = (lint.check)(&subject) {
                 // One is enough: a million entries may all break the same rule.
@@ -102,6 +102,8 @@ struct Subject<'a> {
 /// What the lint of an entry reads.
 struct EntrySubject<'a> {
     entry: &'a RawEntry<'a>,
+    /// When it was revoked, if that can be read.
+    date: Option<UnixTime>,
     /// The serial number before it.
     previous: Option<&'a [u8]>,
     /// When the CRL was made, if that can be read.

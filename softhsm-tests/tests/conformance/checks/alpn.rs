@@ -142,6 +142,13 @@ fn other_protocols_and_old_tls_are_refused(world: &World) {
             server = Some(Ended(command.spawn().expect("openssl")));
             let listens = || std::net::TcpStream::connect(format!("{address}:{port}")).is_ok();
             softhsm_tests::wait::wait_until("openssl listens", crate::peer::PATIENCE, listens).expect("a server");
+            // A client that takes this version does get a connection.
+            let mut client = Command::new("openssl");
+            client.args(["s_client", versions, "-cipher", "ALL:@SECLEVEL=0", "-alpn", "acme-tls/1", "-connect"]);
+            client.arg(format!("{address}:{port}")).stdin(Stdio::null());
+            let said = client.output().expect("openssl");
+            let said = String::from_utf8_lossy(&said.stdout).into_owned();
+            assert!(said.contains("ALPN protocol: acme-tls/1"), "{versions}: {said}");
         });
         assert_eq!(done["status"], end, "{versions}: {done}");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::peer::{JOSE, Judged, Order, Peer, challenge, text, texts};
+use crate::peer::{self, JOSE, Judged, Order, Peer, challenge, text, texts};
 use crate::world::{TERMS, WEBSITE, World};
 
 crate::checks! {
@@ -216,9 +216,14 @@ fn a_challenge_links_to_its_authorization(world: &World) {
     for challenge in authorization["challenges"].as_array().expect("challenges") {
         assert_eq!(peer.fetch(&text(&challenge["url"])).links("up"), [url.as_str()]);
     }
+    // A chain holds the issuer's certificate; where else it is, the certificate says itself. If there
+    // is a link, it leads there.
     let issued = peer.issue(&[&world.name("up")]);
-    let answer = peer.fetch(&issued.certificate);
-    assert_eq!(answer.links("index").len(), 1);
+    let issuer = peer::certificate(world.rig.environment.get("SIGNET_ISSUER_FILE"));
+    assert_eq!(peer::chain(issued.pem.as_bytes())[1], issuer);
+    for up in peer.fetch(&issued.certificate).links("up") {
+        assert_eq!(peer.plain("GET", &up).body, issuer.to_vec(), "{up}");
+    }
 }
 
 fn the_directory_tells_terms_and_site(world: &World) {

@@ -192,6 +192,8 @@ async fn the_directory_and_new_nonce_are_for_everybody() {
         // what is not offered is not there.
         assert!(directory.get("newAuthz").is_none());
         assert_eq!(directory["meta"]["externalAccountRequired"], false);
+        //
+        assert_eq!(directory["meta"]["caaIdentities"], json!(["ca.example.test"]));
         assert_eq!(directory["meta"]["profiles"]["server"], "TLS servers, 90 days");
     }
     for (method, status) in [("HEAD", StatusCode::OK), ("GET", StatusCode::NO_CONTENT)] {
@@ -266,8 +268,8 @@ async fn weak_and_foreign_account_keys_are_refused() {
     let point = world.signer.issuer.key().spki();
     let (x, y) = point[point.len() - 64..].split_at(32);
     for (jwk, kind) in [
-        (json!({"kty": "RSA", "n": encode(&[0xff; 128]), "e": "AQAB"}), "badSignatureAlgorithm"),
-        (json!({"kty": "EC", "crv": "P-256", "x": encode(&[1; 32]), "y": encode(&[1; 32])}), "malformed"),
+        (json!({"kty": "RSA", "n": encode(&[0xff; 128]), "e": "AQAB"}), "badPublicKey"),
+        (json!({"kty": "EC", "crv": "P-256", "x": encode(&[1; 32]), "y": encode(&[1; 32])}), "badPublicKey"),
         (json!({"kty": "oct", "k": "AAAA"}), "badPublicKey"),
         (json!({"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}), "badPublicKey"),
         (json!({"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)}), "malformed"),

@@ -521,7 +521,7 @@ async fn a_certificate_is_found_under_a_url_that_its_serial_number_does_not_lead
     assert_eq!(client.certificate(&url.replace("/certificate/", "/cert/")).await, der);
     let answer = client.read(&url).await;
     let links: Vec<_> = answer.headers.get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
-    assert!(links.contains(&"<https://ca.test/ca/issuing-1.crt>;rel=\"up\""), "A-034: {links:?}");
+    assert!(!links.iter().any(|link| link.contains("\"up\"")), "A-034: the chain is in the answer: {links:?}");
     assert!(!links.iter().any(|link| link.contains("alternate")), "{links:?}");
     let path = url.strip_prefix("https://ca.test").unwrap();
     for (accept, status) in [
