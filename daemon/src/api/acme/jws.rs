@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::IgnoredAny;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -84,7 +84,7 @@ pub fn parse_binding(jws: &Map<String, Value>, key: &AccountKey, url: &str) -> R
     let (Some(id), None) = (header.kid, header.jwk) else {
         return Err(wrong("must name its key with `kid`"));
     };
-    let bound: Map<String, Value> = serde_json::from_slice(&decode("payload", payload)?)
+    let bound: Map<String, Value> = json(&decode("payload", payload)?)
         .map_err(|_| wrong("must have the account's key, as a JWK, for its payload"))?;
     if AccountKey::from_jwk(&bound).ok().as_ref() != Some(key) {
         return Err(wrong("is for another account key than the request's"));
@@ -108,8 +108,8 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn read(body: &'a [u8]) -> Result<Self, AcmeError> {
-        let body: Flattened<'_> = serde_json::from_slice(body)
-            .map_err(|error| malformed(format!("the body is not a flattened JWS: {error}")))?;
+        let body: Flattened<'_> =
+            json(body).map_err(|error| malformed(format!("the body is not a flattened JWS: {error}")))?;
         if body.signatures {
             return Err(malformed("the JWS has `signatures`: send the flattened form with one `signature`"));
         }
@@ -119,7 +119,7 @@ impl<'a> Parts<'a> {
         let (Some(protected), Some(payload), Some(signature)) = (body.protected, body.payload, body.signature) else {
             return Err(malformed("the JWS lacks `protected`, `payload` or `signature`"));
         };
-        let header: Header = serde_json::from_slice(&decode("protected", protected)?)
+        let header: Header = json(&decode("protected", protected)?)
             .map_err(|error| malformed(format!("the JWS protected header cannot be read: {error}")))?;
         if header.crit {
             return Err(malformed("the JWS protected header has `crit`: no extension of JWS is supported"));
@@ -179,6 +179,11 @@ struct Header {
 /// Whether a member is there, whatever its value.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|IgnoredAny| true)
+}
+
+/// What JSON text says. It is UTF-8 throughout: serde_json does not look into what it skips.
+pub(super) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
+    serde_json::from_str(std::str::from_utf8(text).map_err(serde_json::Error::custom)?)
 }
 
 /// Strict base64url: no padding, no other alphabet, no bits left over.

@@ -36,8 +36,8 @@ pub(super) async fn change(State(acme): State<Arc<Acme>>, ByOwner(by): ByOwner) 
     if inner.url != format!("{base}{}", urls::KEY_CHANGE) {
         return Err(malformed("must have the `url` of the request that it stands in"));
     }
-    let wish: KeyChange = serde_json::from_slice(&inner.payload)
-        .map_err(|error| malformed(&format!("must name `account` and `oldKey`: {error}")))?;
+    let wish: KeyChange =
+        jws::json(&inner.payload).map_err(|error| malformed(&format!("must name `account` and `oldKey`: {error}")))?;
     if !urls::account_id(base, &wish.account).is_some_and(|id| by.account.is_called(id)) {
         return Err(malformed("is for another account than the one that sends it"));
     }

@@ -62,8 +62,7 @@ impl Payload {
         if self.0.first() != Some(&b'{') && !self.0.trim_ascii_start().starts_with(b"{") {
             return Err(AcmeError::Malformed("the payload must be a JSON object".into()));
         }
-        serde_json::from_slice(&self.0)
-            .map_err(|error| AcmeError::Malformed(format!("the payload cannot be read: {error}")))
+        jws::json(&self.0).map_err(|error| AcmeError::Malformed(format!("the payload cannot be read: {error}")))
     }
 
     /// Refuses anything but a POST-as-GET (RFC 8555 section 6.3).
