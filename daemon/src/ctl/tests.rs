@@ -52,6 +52,31 @@ fn no_argument_of_a_command_has_the_id_of_a_global_one() {
     command.get_subcommands().for_each(|command| check(command, &globals));
 }
 
+/// What an option of all verbs and an argument of one are called must not be the same: clap finds that
+/// only when the verb is read.
+#[test]
+fn the_verbs_about_acme_are_read_with_all_their_arguments() {
+    for line in [
+        "acme account list --limit 7 --eab 00 --json",
+        "acme account show -Qx-thumbprint --json",
+        "acme account deactivate 00 --key admin.key",
+        "acme account bind -Qx-thumbprint 00",
+        "acme eab create --label team --name .example.test --name 10.0.0.0/8 --profile-name server --orders 7 \
+         --certificates 7 --lifetime 7d --reusable --exempt --profile file.toml",
+        "acme eab list",
+        "acme eab show 00 --key admin.key",
+        "acme eab revoke 00 --accounts end --json",
+    ] {
+        let words = std::iter::once("signetctl").chain(line.split_whitespace());
+        let arguments = Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(arguments.global.json, line.contains("--json"), "{line}");
+        assert_eq!(arguments.global.key.is_some(), line.contains("--key"), "{line}");
+    }
+    for line in ["acme eab create --name *.example.*", "acme eab create --lifetime soon", "acme eab revoke"] {
+        assert!(Arguments::try_parse_from(std::iter::once("signetctl").chain(line.split(' '))).is_err(), "{line}");
+    }
+}
+
 #[test]
 fn paths_are_relative_to_the_profile_and_flags_override_it() {
     let directory = tempfile::tempdir().unwrap();

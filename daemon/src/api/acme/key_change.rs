@@ -29,7 +29,7 @@ pub(super) async fn change(State(acme): State<Arc<Acme>>, ByOwner(by): ByOwner) 
     let Signer::Jwk(new) = &inner.signer else {
         return Err(malformed("must be signed by the new key: send it as `jwk`"));
     };
-    inner.verify(new)?;
+    inner.verify(new).map_err(|error| new.check().err().map_or(error, AcmeError::from))?;
     if inner.nonce.is_some() {
         return Err(malformed("has a `nonce`: leave it out"));
     }

@@ -124,7 +124,8 @@ impl FromRequest<Arc<Acme>> for ByEither {
             (fresh(request, acme).await?, id.map_or_else(|| RequestId::generate(&acme.services().random), Ok)?);
         match &jws.signer {
             Signer::Jwk(key) => {
-                jws.verify(key)?;
+                // A key that is none verifies nothing: then that is what is wrong.
+                jws.verify(key).map_err(|error| key.check().err().map_or(error, AcmeError::from))?;
                 Ok(Self::Key(ByKey { from, key: key.clone(), payload: Payload(jws.payload) }, id))
             }
             Signer::Kid(kid) => {

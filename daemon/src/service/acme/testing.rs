@@ -60,7 +60,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
-        Self::over(directory, TestClock::new(), signer, store, Web::start(), acme, rate_limits, |_| {}).await
+        Self::over(directory, TestClock::new(), signer, store, Web::start(), (acme, rate_limits), |_| {}).await
     }
 
     /// The daemon crashes and starts again over the same store and signer. The old tasks are still
@@ -75,7 +75,7 @@ impl World {
         let mut offer = services.acme.clone();
         configure(&mut offer);
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web, offer, rate_limits, |_| {}).await
+        Self::over(directory, clock, signer, store, web, (offer, rate_limits), |_| {}).await
     }
 
     /// The same, with other services afterwards.
@@ -83,7 +83,7 @@ impl World {
         let Self { directory, clock, signer, store, services, acme, web, rate_limits } = self;
         let offer = services.acme.clone();
         drop((services, acme));
-        Self::over(directory, clock, signer, store, web, offer, rate_limits, adjust).await
+        Self::over(directory, clock, signer, store, web, (offer, rate_limits), adjust).await
     }
 
     /// An attempt at this order was given up, and was journalled after that with the certificate
@@ -105,8 +105,7 @@ impl World {
         signer: Arc<TestSigner>,
         store: Store,
         web: Web,
-        acme: config::Acme,
-        rate_limits: config::RateLimits,
+        (acme, rate_limits): (config::Acme, config::RateLimits),
         adjust: impl FnOnce(&mut Services),
     ) -> Self {
         let ca = Ca::new(signer.client(), store.clone());

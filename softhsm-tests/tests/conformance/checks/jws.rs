@@ -36,8 +36,11 @@ fn an_order(world: &World) -> String {
     json!({"identifiers": [{"type": "dns", "value": world.name("jws")}]}).to_string()
 }
 
+/// What is sent in place of a JWS that is right.
+type Alter<'a> = &'a dyn Fn(Value) -> Vec<u8>;
+
 /// Sends one wrong request after the other, each of which must be malformed and order nothing.
-fn refused(world: &World, alterations: &[(&str, &dyn Fn(Value) -> Vec<u8>)]) {
+fn refused(world: &World, alterations: &[(&str, Alter<'_>)]) {
     let mut peer = world.account();
     let url = world.url("newOrder");
     for (what, alter) in alterations {

@@ -240,7 +240,7 @@ async fn a_key_change_that_the_new_key_did_not_sign_for_this_account_is_refused(
     let weak = |header: &mut Value, _: &mut Value| {
         header["jwk"] = json!({"kty": "EC", "crv": "P-256", "x": encode(&[1; 32]), "y": encode(&[1; 32])});
     };
-    assert_eq!(client.change_key(&new, weak).await.status, bad);
+    expect(&client.change_key(&new, weak).await, bad, "badPublicKey", "no point of the curve");
     assert_eq!(client.read(&client.kid).await.status, StatusCode::OK);
 }
 

@@ -192,6 +192,8 @@ async fn the_directory_and_new_nonce_are_for_everybody() {
         // what is not offered is not there.
         assert!(directory.get("newAuthz").is_none());
         assert_eq!(directory["meta"]["externalAccountRequired"], false);
+        //
+        assert_eq!(directory["meta"]["caaIdentities"], json!(["ca.example.test"]));
         assert_eq!(directory["meta"]["profiles"]["server"], "TLS servers, 90 days");
     }
     for (method, status) in [("HEAD", StatusCode::OK), ("GET", StatusCode::NO_CONTENT)] {
