@@ -95,8 +95,11 @@ impl Desk {
     /// Looks at everything that is served at `address`, for ever.
     pub async fn watch(self: Arc<Self>, address: Address) {
         loop {
+            let right = self.watch.seen().values().all(|seen| seen.fault.is_none());
+            // Soon at the start, and soon again after something was wrong: an alarm that is over should end.
+            let pause = if right && !self.watch.seen().is_empty() { PAUSE } else { PAUSE / 6 };
+            tokio::time::sleep(pause).await;
             self.look(&address).await;
-            tokio::time::sleep(PAUSE).await;
         }
     }
 
