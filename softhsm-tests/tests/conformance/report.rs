@@ -23,12 +23,12 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("A-063", FLOW, "an_order_whose_authorization_expired_is_invalid"),
     ("A-097", FLOW, "an_order_whose_authorization_expired_is_invalid"),
     ("A-094", RESOLVER, "with_dnssec_a_signed_answer_is_taken_and_a_bogus_one_refused"),
-    ("C-05", ORDERS, "caa_that_forbids_fails_the_challenge_and_when_it_is_old_the_finalize"),
+    ("C-05", FINALIZE, "caa_that_forbids_fails_the_challenge_and_when_it_is_old_the_finalize"),
 ];
 
 const FLOW: &str = "daemon/src/api/acme/tests/flow.rs";
 const RESOLVER: &str = "softhsm-tests/tests/validation/resolver.rs";
-const ORDERS: &str = "daemon/src/api/acme/tests/orders.rs";
+const FINALIZE: &str = "daemon/src/api/acme/tests/finalize.rs";
 
 /// What came of all checks.
 pub(crate) struct Report {

@@ -4,6 +4,7 @@ mod accounts;
 mod client;
 mod contract;
 mod eab;
+mod finalize;
 mod flow;
 mod limits;
 mod orders;
