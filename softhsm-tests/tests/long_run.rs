@@ -12,8 +12,10 @@ use softhsm_tests::rig::{Options, Rig};
 
 const ORDERS: usize = 1000;
 const CLIENTS: usize = 4;
-/// Most that the last quarter of the orders may cost, in CPU time against the first one.
+/// Most that the last quarter of the orders may cost, in CPU time against the first one. Quarters of a
+/// few hundred orders differ by a third on a machine that does something else, too.
 const GROWTH: f64 = 1.2;
+const GROWTH_OF_FEW: f64 = 1.6;
 /// Most that the daemons together may grow in the second half, in bytes, while the store's caches are
 /// still filling up: they hold the rows of the first 3,000 orders or so.
 const WHILE_FILLING: u64 = 12 << 20;
@@ -45,7 +47,8 @@ fn the_last_orders_of_a_long_run_cost_what_the_first_ones_did() {
     let memory: Vec<String> = quarters.iter().map(|(_, bytes)| format!("{:.1} MB", *bytes as f64 / 1e6)).collect();
     println!("{orders} orders: CPU of an order {costs:?}, memory {memory:?}");
     let growth = each(&quarters[3]) / each(&quarters[0]);
-    assert!(growth < GROWTH, "an order costs {growth:.2} times what it did: {costs:?}");
+    let most = if orders < FULL { GROWTH_OF_FEW } else { GROWTH };
+    assert!(growth < most, "an order costs {growth:.2} times what it did: {costs:?}");
     let grown = quarters[3].1.saturating_sub(quarters[1].1);
     let most = if orders < FULL { WHILE_FILLING } else { WHEN_FULL };
     assert!(grown < most, "the daemons grew by {grown} bytes: {memory:?}");

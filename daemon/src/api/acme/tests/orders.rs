@@ -473,6 +473,27 @@ async fn caa_that_forbids_fails_the_challenge_and_when_it_is_old_the_finalize() 
     assert_eq!(settled["challenges"][0]["error"]["type"], "urn:ietf:params:acme:error:caa", "{settled}");
 }
 
+/// I1: of N names that are due each one is asked, and each answer is counted for its own name.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_name_whose_caa_check_is_old_is_asked_again_and_no_other_instead() {
+    let world = World::new().await;
+    let client = Client::new(&world).await;
+    let names: Vec<String> = (0..24).map(|number| format!("n{number}.example.test")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let url = client.ready_order(&world, &names).await;
+    world.clock.advance(8 * 3600);
+    let forbidden: Vec<&str> = names.iter().copied().step_by(5).collect();
+    for name in &forbidden {
+        world.web.put_caa(name, "issue", ";");
+    }
+    let answer = client.finalize(&url, &csr(&names)).await;
+    assert_eq!(answer.error(), "caa");
+    let refused = answer.json()["subproblems"].as_array().unwrap().clone();
+    let refused: Vec<&str> = refused.iter().map(|one| one["identifier"]["value"].as_str().unwrap()).collect();
+    assert_eq!(refused, forbidden);
+    assert_eq!(world.signer.certificates().len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_shown_while_the_challenge_is_processing_and_a_post_tries_again_at_once() {
     let world = World::new().await.reassemble(|services| {

@@ -42,10 +42,11 @@ fn follows(kind: &str, before: &str, after: &str) -> bool {
         return true;
     }
     let successors: &[&str] = match (kind, before) {
-        ("order", "pending") => &["ready", "valid", "invalid"],
-        ("order", "ready") => &["valid", "invalid"],
-        ("authorization", "pending") => &["valid", "invalid", "expired", "deactivated"],
-        ("authorization", "valid") => &["expired", "deactivated"],
+        ("order", "pending") => &["ready", "processing", "valid", "invalid"],
+        ("order", "ready") => &["processing", "valid", "invalid"],
+        ("order", "processing") => &["valid", "invalid"],
+        ("authorization", "pending") => &["valid", "invalid", "expired", "deactivated", "revoked"],
+        ("authorization", "valid") => &["expired", "deactivated", "revoked"],
         ("challenge", "pending") => &["processing", "valid", "invalid"],
         ("challenge", "processing") => &["valid", "invalid"],
         _ => &[],
