@@ -3,13 +3,15 @@
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use softhsm_tests::clients::run;
+use softhsm_tests::wait::wait_until;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::accounts::serial;
 use crate::der::{CsrDraft, SubjectName, csr};
 use crate::jose::{Key, encode};
-use crate::peer::{JOSE, Judged, Order, Peer, certificate, chain, text, texts};
+use crate::peer::{JOSE, Judged, Order, PATIENCE, Peer, certificate, chain, text, texts};
 use crate::world::World;
 
 crate::checks! {
@@ -351,6 +353,27 @@ fn a_certificate_is_revoked_once(world: &World) {
     }
 }
 
+/// What relying parties are told of a revoked certificate: OpenSSL's words about its OCSP answer.
+#[track_caller]
+fn published(world: &World, leaf: &[u8]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("leaf.pem").display().to_string();
+    std::fs::write(&file, openssl(&["x509", "-inform", "DER"], leaf)).expect("a file");
+    let get = |name| world.rig.environment.get(name).to_owned();
+    let url = format!("{}/ocsp", get("SIGNET_PKI_URL"));
+    let (issuer, root) = (get("SIGNET_ISSUER_FILE"), get("SIGNET_CA_FILE"));
+    // OpenSSL ends with an error for what is revoked; its words tell more.
+    let ask = ["ocsp", "-issuer", &issuer, "-cert", &file, "-url", &url, "-CAfile", &root, "-no_nonce"];
+    let mut said = String::new();
+    let told = wait_until("the revocation is published", PATIENCE, || {
+        said = run(Command::new("openssl").args(ask)).text;
+        said.contains(": revoked")
+    });
+    told.unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert!(said.contains("Response verify OK"), "{said}");
+    said
+}
+
 fn reasons_that_are_not_the_subscribers_are_refused(world: &World) {
     let mut peer = world.account();
     for reason in [0, 1, 3, 4, 5] {
@@ -381,5 +404,16 @@ fn reasons_that_are_not_the_subscribers_are_refused(world: &World) {
         }
         let answer = peer.revoke(&issued.leaf, json!({"reason": reason}));
         assert_eq!(answer.status, 200, "{reason}: {}", answer.text());
+        if reason == 4 {
+            let said = published(world, &issued.leaf);
+            assert!(said.contains("Reason: superseded"), "{said}");
+        }
+    }
+    // RFC 5280 section 5.3.1: no reason is said by no reasonCode, rather than by unspecified.
+    for members in [json!({}), json!({"reason": 0})] {
+        let issued = peer.issue(&[&world.name("reason")]);
+        assert_eq!(peer.revoke(&issued.leaf, members).status, 200);
+        let said = published(world, &issued.leaf);
+        assert!(!said.contains("Reason"), "{said}");
     }
 }
