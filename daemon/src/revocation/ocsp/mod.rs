@@ -23,6 +23,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::body::Bytes;
+use policy::crl::Reason;
 use policy::effects::UnixTime;
 use policy::ocsp::{CertId, ErrorStatus, HashAlgorithm, OcspError, Request, ResponseData, SingleResponse, Status};
 use policy::serial::Serial;
@@ -333,10 +334,12 @@ impl Responder {
 fn status(revoked: Option<&Revocation>) -> Status {
     match revoked {
         None => Status::Good,
-        Some(revoked) => Status::Revoked {
-            at: revoked.at,
-            reason: revoked.reason.and_then(|code| policy::crl::Reason::try_from(code).ok()),
-        },
+        Some(revoked) => {
+            let reason = revoked.reason.and_then(|code| Reason::try_from(code).ok());
+            // A client that says `unspecified` says no more than one that says nothing (RFC 5280
+            // section 5.3.1).
+            Status::Revoked { at: revoked.at, reason: reason.filter(|reason| *reason != Reason::Unspecified) }
+        }
     }
 }
 
