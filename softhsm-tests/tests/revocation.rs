@@ -82,7 +82,10 @@ fn a_hold_is_taken_back_and_a_list_is_acted_on_when_it_is_meant() {
     assert!(scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": good"));
     assert!(scene.ctl(&["cert", "revoke", "--of-profile", "server", "--dry-run"]).starts_with("1 certificate"));
     assert!(scene.ctl(&["cert", "revoke", "--list", &path, "--yes"]).contains("1 certificate(s) revoked"));
-    assert!(scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": revoked"));
+    wait_until("the revocation is answered", PATIENCE, || {
+        scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": revoked")
+    })
+    .expect("revoked");
     assert!(scene.ctl(&["cert", "revoke", "--of-profile", "server", "--yes"]).starts_with("0 certificate"));
 }
 
@@ -105,9 +108,10 @@ fn while_sealed_what_was_signed_is_served_and_a_nonce_gets_the_answer_without_it
     assert!(said.text.to_lowercase().contains("trylater"), "{}", said.text);
     // Revoking works; the answer that was signed before must not be given any more.
     scene.ctl(&["cert", "revoke", &serial(&leaf)]);
-    std::thread::sleep(Duration::from_millis(600));
-    let said = scene.openssl_ocsp(&leaf, &["-no_nonce"]);
-    assert!(!said.text.contains(": good"), "{}", said.text);
+    wait_until("nobody is told any more that it is good", PATIENCE, || {
+        !scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": good")
+    })
+    .expect("no answer that is known to be wrong");
     scene.ctl(&["unseal", "--pin-file", scene.rig.environment.get("SIGNET_PIN_FILE")]);
     wait_until("it is answered again", PATIENCE, || {
         scene.openssl_ocsp(&leaf, &["-no_nonce"]).text.contains(": revoked")
