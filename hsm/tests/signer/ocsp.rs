@@ -129,11 +129,11 @@ fn each_key_keeps_its_purpose() {
     policy_says(refusal(patiently(&ca.client, &Request::Ocsp(request))), "no key");
     let console = Actor { who: "console".to_owned(), request_id: String::new() };
     let request = OcspRequest { key: "ocsp-1".to_owned(), responses: data, actor: console.clone() };
-    policy_says(refusal(ca.client.call(None, Request::Ocsp(request))), "socket");
+    policy_says(refusal(patiently(&ca.client, &Request::Ocsp(request))), "socket");
     let request = Request::OcspCertificate { key: "ocsp-1".to_owned(), actor: console };
-    policy_says(refusal(ca.client.call(None, request)), "socket");
+    policy_says(refusal(patiently(&ca.client, &request)), "socket");
     let request = Request::OcspCertificate { key: "issuing-1".to_owned(), actor: actor() };
-    assert!(matches!(refusal(ca.client.call(None, request)), Refusal::Forbidden(_)));
+    assert!(matches!(refusal(patiently(&ca.client, &request)), Refusal::Forbidden(_)));
 }
 
 #[test]

@@ -238,7 +238,7 @@ pub(crate) fn patiently(client: &Client, request: &Request) -> Result<Response, 
     let until = Instant::now() + PATIENCE;
     loop {
         match client.call(None, request.clone()) {
-            Err(ClientError::Lost | ClientError::Unreachable { .. }) if Instant::now() < until => {
+            Err(ClientError::Epoch | ClientError::Lost | ClientError::Unreachable { .. }) if Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             answer => return answer,
