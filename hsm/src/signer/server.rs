@@ -376,6 +376,10 @@ impl Ticket {
             static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let forbidden = matches!(result, Err(Refusal::Forbidden(_)));
+        if forbidden {
+            // Before the peer hears of it: nothing that it sends after that is listened to.
+            self.connection.ended.store(true, Ordering::SeqCst);
+        }
         let sent = FRAME.with_borrow_mut(|frame| {
             wire::encode(&Reply { id: self.id, result }, frame)?;
             match wire::send(&self.connection.stream, frame, MsgFlags::MSG_DONTWAIT) {
