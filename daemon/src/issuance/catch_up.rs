@@ -375,7 +375,7 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
-            // What an administrator does in ACME is written to the store by the one who journals it.
+            // What is done in ACME and to nodes is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
@@ -383,11 +383,15 @@ impl Staged<'_> {
             | Event::Crl { .. }
             | Event::EabKeyCreated { .. }
             | Event::EabKeyRevoked { .. }
+            | Event::NodeDeleted { .. }
+            | Event::NodeRegistered { .. }
             | Event::Numbers { .. }
             | Event::Ocsp { .. }
             | Event::Opened { .. }
             | Event::ProfileLoaded { .. }
             | Event::Sealed
+            | Event::SeedIssued { .. }
+            | Event::SeedUsed { .. }
             | Event::Started { .. }
             | Event::UnsealAttempted
             | Event::UnsealFailed { .. }

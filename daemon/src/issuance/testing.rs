@@ -240,14 +240,18 @@ impl TestSigner {
                 let event = match act {
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+                    Act::DeleteNode { node } => Event::NodeDeleted { node },
                     Act::EndAccount { account } => Event::AccountEnded { account },
                     Act::Hold { serials, at } => Event::Held { serials, at },
+                    Act::IssueSeed { node, seed, expires } => Event::SeedIssued { node, seed, expires },
+                    Act::RegisterNode { registration } => Event::NodeRegistered { registration },
                     Act::Release { serials, at } => Event::Released { serials, at },
                     Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
                     Act::Revoke { serials, reason, at, invalidity_date } => {
                         Event::Revoked { serials, reason, at, invalidity_date }
                     }
                     Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+                    Act::UseSeed { node, seed } => Event::SeedUsed { node, seed },
                 };
                 Ok(Response::Recorded { seq: self.journal(&who, event) })
             }

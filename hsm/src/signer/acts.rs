@@ -15,11 +15,14 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
     Ok(match act {
         Act::BindAccount { account, key } => Event::AccountBound { account, key },
         Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+        Act::DeleteNode { node } => Event::NodeDeleted { node },
         Act::EndAccount { account } => Event::AccountEnded { account },
         Act::Hold { serials, at } => {
             some(&serials)?;
             Event::Held { serials, at }
         }
+        Act::IssueSeed { node, seed, expires } => Event::SeedIssued { node, seed, expires },
+        Act::RegisterNode { registration } => Event::NodeRegistered { registration },
         Act::Release { serials, at } => {
             some(&serials)?;
             Event::Released { serials, at }
@@ -37,5 +40,6 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
             }
         }
         Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+        Act::UseSeed { node, seed } => Event::SeedUsed { node, seed },
     })
 }

@@ -14,6 +14,7 @@ use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::grant::Grant;
 use policy::key::SignatureScheme;
+use policy::registration::{CommonName, Registration};
 use policy::serial::Serial;
 use policy::validity::Requested;
 use serde::de::Error as _;
@@ -240,6 +241,11 @@ pub enum Act {
         /// What it grants.
         grant: Grant,
     },
+    /// A node is deleted.
+    DeleteNode {
+        /// Its common name.
+        node: CommonName,
+    },
     /// An ACME account is ended.
     EndAccount {
         /// Its id.
@@ -252,6 +258,21 @@ pub enum Act {
         serials: Vec<Serial>,
         /// When it takes effect.
         at: UnixTime,
+    },
+    /// A one-time seed is made, with which a node gets its first certificate.
+    IssueSeed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        seed: String,
+        /// Last second in which it is good.
+        expires: UnixTime,
+    },
+    /// A node is registered, or what is registered of it changes.
+    RegisterNode {
+        /// What is registered.
+        registration: Registration,
     },
     /// Certificates on hold are good again.
     Release {
@@ -284,6 +305,14 @@ pub enum Act {
         key: String,
         /// What becomes of the accounts that are bound to it.
         accounts: BoundAccounts,
+    },
+    /// A seed is presented: a certificate is asked for with it. If none is signed, it is good again.
+    UseSeed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        seed: String,
     },
 }
 

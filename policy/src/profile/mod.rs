@@ -1,6 +1,7 @@
 //! Profiles: what kind of certificate may be issued, read from strict TOML files.
 
 mod file;
+mod outline;
 mod pattern;
 mod renewal;
 mod urls;
