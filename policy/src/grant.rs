@@ -62,7 +62,7 @@ impl Grant {
         let granted: Vec<String> = self.names.iter().take(SHOWN).map(Pattern::to_string).collect();
         let more = if self.names.len() > SHOWN { ", …" } else { "" };
         let why = format!("the account's external account key does not grant {name}, but {}{more}", granted.join(", "));
-        Err(Refusal { name: Some(name.clone()), why })
+        Err(Refusal { name: Some(name.clone()), rule: None, why })
     }
 
     /// Whether it grants certificates from the profile of this name.
@@ -73,7 +73,7 @@ impl Grant {
         let granted = self.profiles[..self.profiles.len().min(SHOWN)].join(", ");
         let why =
             format!("the account's external account key does not grant the profile `{profile}`: use one of {granted}");
-        Err(Refusal { name: None, why })
+        Err(Refusal { name: None, rule: None, why })
     }
 }
 

@@ -7,14 +7,16 @@ pub mod certificates;
 pub mod crl;
 mod failure;
 pub mod health;
-mod issue;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod ocsp;
 pub mod peer;
 pub mod profiles;
+pub mod requests;
 pub mod revocation;
 pub mod seal;
+pub mod search;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -40,6 +42,8 @@ pub struct Services {
     pub alternate_chains: Vec<String>,
     /// The CA signer.
     pub ca: Ca,
+    /// Calls that their callers may repeat.
+    pub calls: issue::Calls,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// The issuing certificate.
