@@ -300,6 +300,7 @@ pub(crate) fn limited_services(
         clock: Arc::new(Still),
         revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
         ca,
+        calls: Default::default(),
         issuer: Arc::clone(&authority.issuer),
         issuer_key: "issuing-1".to_owned(),
         limits: Arc::new(Limits::new(rate_limits, None, store.clone())),
@@ -310,6 +311,7 @@ pub(crate) fn limited_services(
         retiring: Vec::new(),
         root: authority.issuer.certificate().to_vec(),
         store,
+        upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),
     })

@@ -9,7 +9,8 @@ use crate::name::Name;
 use crate::profile::{Pattern, Refusal, is_common_name};
 
 /// What a node is called: 1 to 64 printable characters (ub-common-name, RFC 5280 appendix A.1), no space
-/// at either end. Where it is a DNS name or an address, it is one of the node's names.
+/// at either end, and at most 200 octets. Where it is a DNS name or an address, it is one of the node's
+/// names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CommonName(String);
@@ -55,7 +56,7 @@ impl Registration {
             return Ok(());
         }
         let why = format!("the node `{}` is not registered for {name}", self.common_name);
-        Err(Refusal { name: Some(name.clone()), why })
+        Err(Refusal { name: Some(name.clone()), rule: None, why })
     }
 
     /// Whether `name` is one of its names.
@@ -68,7 +69,7 @@ impl CommonName {
     /// Reads a common name. One that is a DNS name but for its case is written in lower case.
     pub fn parse(text: &str) -> Result<Self, CommonNameError> {
         let lower = text.to_ascii_lowercase();
-        match is_common_name(text) {
+        match is_common_name(text) && text.len() <= MAX_OCTETS {
             true if Name::parse(&lower).is_ok_and(|_| text.contains('.')) => Ok(Self(lower)),
             true => Ok(Self(text.to_owned())),
             false => Err(CommonNameError),
@@ -136,6 +137,9 @@ impl From<Thumbprint> for String {
     }
 }
 
+/// With `node:` before it, it is a text that the journal takes as an actor.
+const MAX_OCTETS: usize = 200;
+
 fn profile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     match !text.is_empty() && is_short(&text) {
@@ -179,7 +183,8 @@ mod tests {
             assert_eq!(CommonName::parse(text).unwrap().as_str(), kept);
         }
         let long = "x".repeat(65);
-        for text in ["", " x", "a\nb", "a\u{202e}b", &long] {
+        let octets = "\u{1f600}".repeat(51);
+        for text in ["", " x", "a\nb", "a\u{202e}b", &long, &octets] {
             assert!(CommonName::parse(text).is_err(), "{text:?}");
         }
     }

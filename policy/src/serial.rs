@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn decimal_digits_are_the_same_number() {
         for (text, decimal) in
-            [("01", "1"), ("ff00", "65280"), (&"7f".repeat(20), "727896984105088396269914706126450459259652439935")]
+            [("01", "1"), ("ff00", "65280"), (&"7f".repeat(20), "727885129180488904360266563744972327436484050815")]
         {
             let serial: Serial = text.parse().unwrap();
             assert_eq!(serial.to_decimal(), decimal);

@@ -223,6 +223,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[validation]", "[crl]\nhistory = 0\n[validation]"),
     ("[validation]", "[ocsp]\nnever_issued = \"good\"\n[validation]"),
     ("[validation]", "[ocsp]\nload = 101\n[validation]"),
+    ("[validation]", "[upki]\ncertify = \"always\"\n[validation]"),
+    ("[validation]", "[upki.profiles]\nca = \"server\"\n[validation]"),
+    ("[validation]", "[upki]\nprofiles = {}\n[validation]"),
+    ("surfaces = [\"pki\", \"health\"]", "surfaces = [\"upki\"]"),
 ];
 
 #[test]

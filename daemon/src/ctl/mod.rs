@@ -7,8 +7,11 @@ mod ca;
 mod certificates;
 mod client;
 mod crl;
+mod export;
 mod identity;
+mod issue;
 mod limits;
+mod nodes;
 mod ocsp;
 mod pin;
 mod profiles;
@@ -75,7 +78,7 @@ enum Verb {
     /// The CA's own certificates: show
     #[command(subcommand)]
     Ca(ca::Verb),
-    /// Certificates that were signed: list, show, revoke, hold, release
+    /// Certificates: issue, renew, search, show, export, revoke, hold, release
     #[command(subcommand)]
     Cert(certificates::Verb),
     /// Write a completion script for a shell to standard output
@@ -86,9 +89,21 @@ enum Verb {
     /// Certificate revocation lists: status, publish
     #[command(subcommand)]
     Crl(crl::Verb),
+    /// Certificates that are good and soon over
+    Expiring {
+        /// How soon, such as 30d or 12h
+        #[arg(long, default_value = "30d", value_parser = humantime::parse_duration)]
+        within: std::time::Duration,
+        /// At most so many
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
     /// Limits: list, explain, failing, release
     #[command(subcommand)]
     Limits(limits::Verb),
+    /// Registered nodes and their one-time seeds: add, set, list, show, seed, delete
+    #[command(subcommand)]
+    Node(nodes::Verb),
     /// Answers about the status of certificates: status, presign
     #[command(subcommand)]
     Ocsp(ocsp::Verb),
@@ -185,7 +200,9 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),
+        Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),
         Verb::Limits(verb) => limits::run(&session, &verb),
+        Verb::Node(verb) => nodes::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(_) => profiles::list(&session),
         Verb::Seal => seal::seal(&session),

@@ -12,9 +12,10 @@ mod tests;
 use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
-use policy::grant::Grant;
+use policy::grant::{Grant, TokenGrant};
 use policy::key::SignatureScheme;
 use policy::registration::{CommonName, Registration};
+use policy::rights::Role;
 use policy::serial::Serial;
 use policy::validity::Requested;
 use serde::de::Error as _;
@@ -56,7 +57,7 @@ pub struct Reply {
 /// Who acts, as `signetd` names him; it goes to the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// `admin:<fingerprint>`, `acme:<account>`, `console`, `signetd`.
+    /// `admin:<fingerprint>`, `acme:<account>`, `token:<id>`, `console`, `signetd`.
     #[serde(deserialize_with = "short")]
     pub who: String,
     /// The request id that the logs of `signetd` carry.
@@ -212,6 +213,7 @@ mod as_json {
         let is_long = [&record.actor, &record.request_id]
             .into_iter()
             .chain(&record.order)
+            .chain(&record.node)
             .chain(record.names.iter().flat_map(texts))
             .any(|text| text.len() > MAX_TEXT);
         if is_long {
@@ -233,6 +235,18 @@ pub enum Act {
         #[serde(deserialize_with = "short")]
         key: String,
     },
+    /// A request for a certificate is approved.
+    ApproveRequest {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        request: String,
+        /// SHA-256 of what is asked for, hexadecimal.
+        #[serde(deserialize_with = "short")]
+        digest: String,
+        /// Who asked. Not the one who approves.
+        #[serde(deserialize_with = "short")]
+        requester: String,
+    },
     /// An external account key is made.
     CreateEabKey {
         /// Its id.
@@ -240,6 +254,14 @@ pub enum Act {
         key: String,
         /// What it grants.
         grant: Grant,
+    },
+    /// An API token is made.
+    CreateToken {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        token: String,
+        /// What it grants.
+        grant: TokenGrant,
     },
     /// A node is deleted.
     DeleteNode {
@@ -274,6 +296,21 @@ pub enum Act {
         /// What is registered.
         registration: Registration,
     },
+    /// A request for a certificate is rejected.
+    RejectRequest {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        request: String,
+        /// SHA-256 of what is asked for, hexadecimal.
+        #[serde(deserialize_with = "short")]
+        digest: String,
+        /// Who asked.
+        #[serde(deserialize_with = "short")]
+        requester: String,
+        /// Why.
+        #[serde(deserialize_with = "short")]
+        why: String,
+    },
     /// Certificates on hold are good again.
     Release {
         /// Which, at most [`MAX_SERIALS`].
@@ -306,6 +343,22 @@ pub enum Act {
         /// What becomes of the accounts that are bound to it.
         accounts: BoundAccounts,
     },
+    /// An administrator gets another role.
+    SetRole {
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        fingerprint: String,
+        /// Which.
+        role: Role,
+    },
+    /// An API token is taken from now on, or not.
+    SetToken {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        token: String,
+        /// How it stands from now on.
+        state: TokenState,
+    },
     /// A seed is presented: a certificate is asked for with it. If none is signed, it is good again.
     UseSeed {
         /// Common name of the node.
@@ -327,6 +380,20 @@ pub enum BoundAccounts {
     End,
     /// They stay, within what the key granted.
     Keep,
+}
+
+/// How an API token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenState {
+    /// Not taken until somebody enables it again.
+    Disabled,
+    /// Taken.
+    Enabled,
+    /// Not taken until somebody unlocks it: it was used in a way that nobody wanted.
+    Locked,
+    /// Never taken again.
+    Revoked,
 }
 
 /// A PIN on its way to the signer: HPKE (RFC 9180) base mode, DHKEM(X25519, HKDF-SHA256),

@@ -7,8 +7,10 @@ pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
+pub mod nodes;
 pub mod ocsp;
 pub mod profiles;
 pub mod revoke;
@@ -16,7 +18,6 @@ pub mod seal;
 pub mod status;
 pub mod unseal;
 
-mod access;
 mod body;
 mod encoding;
 mod failure;
@@ -38,9 +39,11 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/administrators", get(administrators::list))
         .route("/admin/v1/administrators/{fingerprint}", delete(administrators::remove))
         .route("/admin/v1/ca", get(ca::show))
-        .route("/admin/v1/certificates", get(certificates::list))
+        .route("/admin/v1/certificates", get(certificates::list).post(issue::issue))
+        .route("/admin/v1/certificates/export", get(certificates::export))
         .route("/admin/v1/certificates/{serial}", get(certificates::show))
         .route("/admin/v1/certificates/{serial}/revoke", post(revoke::revoke))
+        .route("/admin/v1/certificates/{serial}/renew", post(issue::renew))
         .route("/admin/v1/limits", get(limits::list))
         .route("/admin/v1/limits/explain", get(limits::explain))
         .route("/admin/v1/limits/failing", get(limits::failing))
@@ -49,6 +52,9 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/certificates/find", post(revoke::find))
         .route("/admin/v1/crl", get(crl::show))
         .route("/admin/v1/crl/publish", post(crl::publish))
+        .route("/admin/v1/nodes", get(nodes::list).post(nodes::register))
+        .route("/admin/v1/nodes/{node}", get(nodes::show).put(nodes::change).delete(nodes::remove))
+        .route("/admin/v1/nodes/{node}/seeds", get(nodes::seeds).post(nodes::make_seed))
         .route("/admin/v1/ocsp", get(ocsp::show))
         .route("/admin/v1/ocsp/presign", post(ocsp::presign))
         .route("/admin/v1/profiles", get(profiles::list))

@@ -15,6 +15,7 @@ use super::Acme;
 use super::error::AcmeError;
 use crate::issuance::Submission;
 use crate::issuance::orders::{ORDERS, OrderFailure, UNDERWAY, Underway};
+use crate::service::metrics::Outcome;
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::{CaaQuestion, Failure, Wildcard};
 
@@ -39,9 +40,10 @@ impl Acme {
         if rule == CaaRule::Check {
             self.check_caa(&mut submission.record.names, &submission.record.actor).await?;
         }
-        self.pipeline.issue(submission).await?;
-        self.services.metrics.certificate_issued();
-        Ok(())
+        let profile = submission.profile.clone();
+        let issued = self.pipeline.issue(submission).await;
+        self.services.metrics.issuance("acme", &profile, Outcome::from(&issued));
+        Ok(issued.map(drop)?)
     }
 
     /// Lets the order be seen as processing. From then on its completion is promised.
@@ -188,7 +190,8 @@ impl Acme {
         let mut checks: JoinSet<(usize, Result<CaaCheck, Failure>)> = JoinSet::new();
         for (index, evidence) in names.iter().enumerate() {
             let Name::Dns(name) = &evidence.name else { continue };
-            if evidence.caa.as_ref().is_some_and(good) {
+            // Whoever registered a name vouches for it.
+            if !evidence.method.is_challenge() || evidence.caa.as_ref().is_some_and(good) {
                 continue;
             }
             let (validator, network) = (self.validator.clone(), self.network.clone());
