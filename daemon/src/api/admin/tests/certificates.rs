@@ -28,7 +28,8 @@ impl Desk {
     pub(super) async fn administrator(world: &World, digits: &str) -> Peer {
         let fingerprint = digits.repeat(32);
         let now = world.clock.now();
-        let record = AdministratorRecord { name: digits.to_owned(), enrolled: now, removed: None };
+        let record =
+            AdministratorRecord { name: digits.to_owned(), enrolled: now, role: Default::default(), removed: None };
         let mut change = Change::new();
         change.put(&ADMINISTRATORS, &fingerprint, &record);
         world.store.commit(change).await.unwrap();
