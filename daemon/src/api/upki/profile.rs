@@ -9,11 +9,18 @@ use super::Upki;
 use super::error::Error;
 use crate::service::issue::KeyKind;
 
-/// What uPKI calls one of our profiles.
+/// What uPKI calls one of our profiles: of several names the one that it uses if nothing is said.
 pub(super) fn theirs(upki: &Upki, ours: &str) -> String {
-    let known = upki.upki.profiles.iter().find(|(_, name)| *name == ours);
+    let profiles = &upki.upki.profiles;
+    if profiles.get(DEFAULT).is_some_and(|name| name == ours) {
+        return DEFAULT.to_owned();
+    }
+    let known = profiles.iter().find(|(_, name)| *name == ours);
     known.map_or(ours, |(theirs, _)| theirs).to_owned()
 }
+
+/// The profile of a request that names none.
+pub(super) const DEFAULT: &str = "server";
 
 /// What we call one of uPKI's profiles.
 pub(super) fn ours<'a>(upki: &'a Upki, theirs: &str) -> Option<&'a Profile> {

@@ -49,7 +49,7 @@ pub(in super::super) async fn register(
     mut fields: Fields,
 ) -> Result<Data<Registered>, Refusal> {
     let common_name = fields.required("cn");
-    let wanted = fields.text("profile").unwrap_or_else(|| "server".to_owned());
+    let wanted = fields.text("profile").unwrap_or_else(|| profile::DEFAULT.to_owned());
     let names = fields.texts("sans");
     let csr = fields.text("csr");
     fields.end()?;

@@ -54,7 +54,7 @@ pub(in super::super) async fn show(_permitted: Permitted<ReadProfiles>, State(up
         key_types.push(KeyType::Ed25519);
     }
     let days = |profile: &&Profile| profile::days(profile);
-    let usual = profile::ours(&upki, "server").map(profile::days);
+    let usual = profile::ours(&upki, profile::DEFAULT).map(profile::days);
     let max = profiles.iter().map(days).max().unwrap_or_default();
     Data(Options {
         key_types,

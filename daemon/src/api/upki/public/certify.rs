@@ -36,7 +36,7 @@ pub(in super::super) async fn certify(
     let certified = match (seed, upki.upki.certify) {
         (Some(seed), _) => upki.certify_by_seed(&permitted, &seed, request).await?,
         (None, Certify::Open) => {
-            let usual = profile::named(&upki, DEFAULT_PROFILE)?.name().to_owned();
+            let usual = profile::named(&upki, profile::DEFAULT)?.name().to_owned();
             upki.certify_unproven(&permitted, request, usual).await?
         }
         (None, Certify::Seed) => {
@@ -46,6 +46,3 @@ pub(in super::super) async fn certify(
     };
     Ok(Data(View::new(&upki, certified.issued, &certified.profile)?))
 }
-
-/// What the real server takes when no profile is named.
-const DEFAULT_PROFILE: &str = "server";

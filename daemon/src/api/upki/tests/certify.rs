@@ -131,12 +131,11 @@ async fn a_seed_whose_daemon_died_is_settled_by_what_the_journal_has() {
 
 #[tokio::test]
 async fn the_open_mode_issues_to_anybody_from_profiles_that_take_it_and_no_others() {
-    let world = World::with(Certify::Open).await;
-    let mapped = world.inner.reassemble(|services| {
+    let world = World::adjusted(|services| {
+        services.upki.certify = Certify::Open;
         services.upki.profiles.insert("server".to_owned(), "open".to_owned());
     });
-    let inner = mapped.await;
-    let world = World { router: crate::api::upki::router(std::sync::Arc::clone(&inner.services)), inner };
+    let world = world.await;
     let body = json!({"csr": csr("any.example.test")});
     let answer = world.post(&nobody(), "/api/v1/certify", body).await;
     assert_eq!(answer.data()["dn"], "/CN=any.example.test");

@@ -14,7 +14,6 @@ use policy::rights::Role;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::config::Certify;
 use crate::service::acme::testing::{self, fresh_key};
 use crate::service::peer::{Peer, PeerCertificate};
 use crate::service::rights::Permitted;
@@ -78,17 +77,17 @@ impl Answer {
 
 impl World {
     pub(super) async fn new() -> Self {
-        Self::with(Certify::Seed).await
+        Self::adjusted(|_| {}).await
     }
 
-    pub(super) async fn with(certify: Certify) -> Self {
+    pub(super) async fn adjusted(adjust: impl FnOnce(&mut Services)) -> Self {
         let inner = testing::World::with(|acme| {
             acme.profiles = vec!["server".into(), "node".into()];
             acme.orders.upki_forms = crate::config::Switch::On;
         });
         let inner = inner.await.reassemble(|services| {
             services.profiles = Arc::new(profiles());
-            services.upki.certify = certify;
+            adjust(services);
         });
         let inner = inner.await;
         Self { router: crate::api::upki::router(Arc::clone(&inner.services)), inner }
