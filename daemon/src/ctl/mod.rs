@@ -14,6 +14,7 @@ mod limits;
 mod ocsp;
 mod pin;
 mod profiles;
+mod requests;
 mod revoke;
 mod seal;
 mod status;
@@ -106,6 +107,9 @@ enum Verb {
     /// Profiles: list, check
     #[command(subcommand)]
     Profile(profiles::Verb),
+    /// Requests that wait for approval: list, show, create, approve, reject
+    #[command(subcommand)]
+    Request(requests::Verb),
     /// Seal: the CA's signer forgets the PIN, and nothing is issued until it is unsealed
     Seal,
     /// Show how the appliance is; works while sealed and with an expired certificate
@@ -200,6 +204,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Limits(verb) => limits::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(_) => profiles::list(&session),
+        Verb::Request(verb) => requests::run(&session, &verb),
         Verb::Seal => seal::seal(&session),
         Verb::Status => status::run(&session),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),

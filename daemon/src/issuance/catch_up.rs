@@ -364,8 +364,8 @@ impl Staged<'_> {
             Event::Released { serials, .. } => self.change_status(serials, entry, |revoked| {
                 revoked.take_if(|revoked| revoked.reason == Some(HOLD)).is_some()
             })?,
-            Event::AdministratorEnrolled { name, fingerprint } => {
-                let new = AdministratorRecord { name: name.clone(), enrolled: entry.at, removed: None };
+            Event::AdministratorEnrolled { name, fingerprint, role } => {
+                let new = AdministratorRecord { name: name.clone(), role: *role, enrolled: entry.at, removed: None };
                 match self.administrator(fingerprint)? {
                     Some(row) => (row.value, row.touch) = (new, Touch::Changed),
                     None => {
@@ -380,7 +380,13 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
-            // What is done in ACME and with requests is written to the store by the one who journals it.
+            Event::AdministratorRoleSet { fingerprint, role } => {
+                if let Some(row) = self.administrator(fingerprint)? {
+                    row.value.role = *role;
+                    row.touch = Touch::Changed;
+                }
+            }
+            // What an administrator does in ACME, with tokens and with requests is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
@@ -396,6 +402,8 @@ impl Staged<'_> {
             | Event::RequestRejected { .. }
             | Event::Sealed
             | Event::Started { .. }
+            | Event::TokenCreated { .. }
+            | Event::TokenSet { .. }
             | Event::UnsealAttempted
             | Event::UnsealFailed { .. }
             | Event::Unsealed => {}

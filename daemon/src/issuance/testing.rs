@@ -246,6 +246,7 @@ impl TestSigner {
                     }
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+                    Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
                     Act::EndAccount { account } => Event::AccountEnded { account },
                     Act::Hold { serials, at } => Event::Held { serials, at },
                     Act::Release { serials, at } => Event::Released { serials, at },
@@ -254,6 +255,8 @@ impl TestSigner {
                         Event::Revoked { serials, reason, at, invalidity_date }
                     }
                     Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+                    Act::SetRole { fingerprint, role } => Event::AdministratorRoleSet { fingerprint, role },
+                    Act::SetToken { token, state } => Event::TokenSet { token, state },
                 };
                 Ok(Response::Recorded { seq: self.journal(&who, event) })
             }

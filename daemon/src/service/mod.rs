@@ -15,8 +15,10 @@ pub mod peer;
 pub mod profiles;
 pub mod requests;
 pub mod revocation;
+pub mod rights;
 pub mod seal;
 pub mod search;
+pub mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -32,6 +34,7 @@ use crate::revocation::Desk;
 use crate::store::Store;
 
 pub use failure::Failure;
+use peer::Peer;
 
 /// What the use cases work on. Built once, by boot.
 pub struct Services {

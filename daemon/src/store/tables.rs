@@ -9,6 +9,7 @@ use der::{Decode, Encode};
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method};
 use policy::name::Name;
+use policy::rights::Role;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 use x509_cert::Certificate;
@@ -97,6 +98,9 @@ pub struct Revocation {
 pub struct AdministratorRecord {
     /// Subject common name.
     pub name: String,
+    /// What he may do.
+    #[serde(default)]
+    pub role: Role,
     /// When he was enrolled.
     pub enrolled: UnixTime,
     /// When he was removed, if he was.

@@ -19,6 +19,7 @@ pub(super) fn event(act: Act, who: &str) -> Result<Event, Refusal> {
         Act::ApproveRequest { request, digest, requester } => Event::RequestApproved { request, digest, requester },
         Act::BindAccount { account, key } => Event::AccountBound { account, key },
         Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+        Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
         Act::EndAccount { account } => Event::AccountEnded { account },
         Act::Hold { serials, at } => {
             some(&serials)?;
@@ -44,5 +45,7 @@ pub(super) fn event(act: Act, who: &str) -> Result<Event, Refusal> {
             }
         }
         Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+        Act::SetRole { fingerprint, role } => Event::AdministratorRoleSet { fingerprint, role },
+        Act::SetToken { token, state } => Event::TokenSet { token, state },
     })
 }

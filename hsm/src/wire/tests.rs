@@ -167,7 +167,13 @@ fn names_that_go_into_the_journal_are_short() {
                 common_name: None,
                 requested: Requested::default(),
                 tbs: Vec::new(),
-                record: AuthorizationRecord { actor, request_id, order: Some(order), names: vec![evidence], ..Default::default() },
+                record: AuthorizationRecord {
+                    actor,
+                    request_id,
+                    order: Some(order),
+                    names: vec![evidence],
+                    ..Default::default()
+                },
             }))
         };
         let act = Act::RemoveAdministrator { fingerprint: text(length) };

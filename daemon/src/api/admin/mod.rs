@@ -12,12 +12,12 @@ pub mod limits;
 pub mod metrics;
 pub mod ocsp;
 pub mod profiles;
+pub mod requests;
 pub mod revoke;
 pub mod seal;
 pub mod status;
 pub mod unseal;
 
-mod access;
 mod body;
 mod encoding;
 mod failure;
@@ -56,6 +56,10 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/ocsp/presign", post(ocsp::presign))
         .route("/admin/v1/profiles", get(profiles::list))
         .route("/admin/v1/profiles/check", post(profiles::check))
+        .route("/admin/v1/requests", get(requests::list).post(requests::create))
+        .route("/admin/v1/requests/{request}", get(requests::show))
+        .route("/admin/v1/requests/{request}/approve", post(requests::approve))
+        .route("/admin/v1/requests/{request}/reject", post(requests::reject))
         .route("/admin/v1/seal", post(seal::seal))
         .route("/admin/v1/status", get(status::show))
         .route("/admin/v1/unseal", post(unseal::unseal))

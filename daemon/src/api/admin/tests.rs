@@ -11,6 +11,7 @@ use http::{Method, Request, StatusCode};
 use policy::evidence::{AuthorizationRecord, Method as Proof, NameEvidence};
 use policy::key::KeyAlgorithm;
 use policy::name::Name;
+use policy::rights;
 use policy::tbs::Role;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -55,7 +56,12 @@ impl Surface {
 
     async fn enrolled(&self, days: u64, removed: Option<policy::effects::UnixTime>) -> Peer {
         let peer = self.somebody(days);
-        let record = AdministratorRecord { name: "Somebody".to_owned(), enrolled: NOW, removed };
+        let record = AdministratorRecord {
+            name: "Somebody".to_owned(),
+            role: rights::Role::Administrator,
+            enrolled: NOW,
+            removed,
+        };
         let mut change = Change::new();
         change.put(&ADMINISTRATORS, &peer.certificate.as_ref().unwrap().fingerprint, &record);
         self.services.store.commit(change).await.unwrap();
@@ -185,6 +191,11 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::POST, "/admin/v1/ocsp/presign", Door::Administrators),
     (Method::GET, "/admin/v1/profiles", Door::Administrators),
     (Method::POST, "/admin/v1/profiles/check", Door::Administrators),
+    (Method::GET, "/admin/v1/requests", Door::Administrators),
+    (Method::POST, "/admin/v1/requests", Door::Administrators),
+    (Method::GET, "/admin/v1/requests/{request}", Door::Administrators),
+    (Method::POST, "/admin/v1/requests/{request}/approve", Door::Administrators),
+    (Method::POST, "/admin/v1/requests/{request}/reject", Door::Administrators),
     (Method::POST, "/admin/v1/seal", Door::Administrators),
     (Method::GET, "/admin/v1/status", Door::ExpiredToo),
     (Method::POST, "/admin/v1/unseal", Door::ExpiredToo),
