@@ -7,6 +7,8 @@ pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod events;
+pub mod explain;
 pub mod issue;
 pub mod limits;
 pub mod metrics;
@@ -44,6 +46,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/certificates/{serial}", get(certificates::show))
         .route("/admin/v1/certificates/{serial}/revoke", post(revoke::revoke))
         .route("/admin/v1/certificates/{serial}/renew", post(issue::renew))
+        .route("/admin/v1/events", get(events::list))
         .route("/admin/v1/limits", get(limits::list))
         .route("/admin/v1/limits/explain", get(limits::explain))
         .route("/admin/v1/limits/failing", get(limits::failing))
@@ -56,6 +59,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/ocsp/presign", post(ocsp::presign))
         .route("/admin/v1/profiles", get(profiles::list))
         .route("/admin/v1/profiles/check", post(profiles::check))
+        .route("/admin/v1/profiles/explain", post(explain::explain))
+        .route("/admin/v1/profiles/{profile}", get(profiles::show))
         .route("/admin/v1/requests", get(requests::list).post(requests::create))
         .route("/admin/v1/requests/{request}", get(requests::show))
         .route("/admin/v1/requests/{request}/approve", post(requests::approve))

@@ -1,6 +1,7 @@
 mod acme_accounts;
 mod acme_orders;
 mod certificates;
+mod requests;
 
 use std::collections::BTreeSet;
 
@@ -183,6 +184,7 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::POST, "/admin/v1/certificates/{serial}/revoke", Door::Administrators),
     (Method::GET, "/admin/v1/crl", Door::ExpiredToo),
     (Method::POST, "/admin/v1/crl/publish", Door::Administrators),
+    (Method::GET, "/admin/v1/events", Door::Administrators),
     (Method::GET, "/admin/v1/limits", Door::Administrators),
     (Method::GET, "/admin/v1/limits/explain", Door::Administrators),
     (Method::GET, "/admin/v1/limits/failing", Door::Administrators),
@@ -191,6 +193,8 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::POST, "/admin/v1/ocsp/presign", Door::Administrators),
     (Method::GET, "/admin/v1/profiles", Door::Administrators),
     (Method::POST, "/admin/v1/profiles/check", Door::Administrators),
+    (Method::POST, "/admin/v1/profiles/explain", Door::Administrators),
+    (Method::GET, "/admin/v1/profiles/{profile}", Door::Administrators),
     (Method::GET, "/admin/v1/requests", Door::Administrators),
     (Method::POST, "/admin/v1/requests", Door::Administrators),
     (Method::GET, "/admin/v1/requests/{request}", Door::Administrators),

@@ -405,7 +405,7 @@ impl WantedKey {
 }
 
 /// A fresh key pair, made on a thread that may block.
-async fn make_key(kind: KeyKind) -> Result<(PrivateKey, PublicKey), IssueFailure> {
+pub(super) async fn make_key(kind: KeyKind) -> Result<(PrivateKey, PublicKey), IssueFailure> {
     let failed = |why: &dyn std::fmt::Display| IssueFailure::Internal(format!("a key was not made: {why}"));
     let made = tokio::task::spawn_blocking(move || key::generate(kind)).await;
     made.map_err(|error| failed(&error))?.map_err(|_| failed(&"the generator failed"))

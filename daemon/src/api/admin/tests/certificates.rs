@@ -3,6 +3,7 @@
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode};
 use policy::effects::Clock as _;
+use policy::rights::Role;
 use policy::validity::Validity;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -28,7 +29,8 @@ impl Desk {
     pub(super) async fn administrator(world: &World, digits: &str) -> Peer {
         let fingerprint = digits.repeat(32);
         let now = world.clock.now();
-        let record = AdministratorRecord { name: digits.to_owned(), enrolled: now, removed: None };
+        let record =
+            AdministratorRecord { name: digits.to_owned(), enrolled: now, removed: None, role: Role::Administrator };
         let mut change = Change::new();
         change.put(&ADMINISTRATORS, &fingerprint, &record);
         world.store.commit(change).await.unwrap();
