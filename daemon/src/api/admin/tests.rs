@@ -207,6 +207,17 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::GET, "/metrics", Door::ExpiredToo),
 ];
 
+/// Routes that whoever holds a certificate of ours may use, for what is his own.
+const OWN: &[(Method, &str)] = &[
+    (Method::GET, "/admin/v1/certificates"),
+    (Method::GET, "/admin/v1/certificates/export"),
+    (Method::GET, "/admin/v1/certificates/{serial}"),
+    (Method::POST, "/admin/v1/certificates/{serial}/renew"),
+    (Method::GET, "/admin/v1/requests"),
+    (Method::POST, "/admin/v1/requests"),
+    (Method::GET, "/admin/v1/requests/{request}"),
+];
+
 #[test]
 fn every_route_stands_in_the_table_of_this_test() {
     let sources = [include_str!("mod.rs"), include_str!("acme/mod.rs")];
@@ -243,7 +254,8 @@ async fn every_route_refuses_every_wrong_identity_before_it_reads_a_body() {
             // A body of the wrong type: whoever gets past the door hears of that first.
             let status = surface.send(peer, method, path, None).await.status();
             let entered = !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            assert_eq!(entered, *door >= opens, "{who} at {method} {path}: {status}");
+            let own = who == "stranger" && OWN.contains(&(method.clone(), *path));
+            assert_eq!(entered, own || *door >= opens, "{who} at {method} {path}: {status}");
             assert!(entered || status == refusal, "{who} at {method} {path}: {status}");
         }
     }
