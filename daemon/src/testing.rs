@@ -288,6 +288,7 @@ pub(crate) fn limited_services(
     connections_per_address: Option<u32>,
 ) -> Arc<Services> {
     let store = Store::new(store::open(EngineKind::Sqlite, &directory.join("store")).unwrap());
+    crate::issuance::testing::activate(&store);
     let profile = include_str!("../../packaging/profiles/server.toml");
     let profile = Profile::from_toml("server.toml", profile).unwrap();
     let text = include_str!("../../packaging/signetd.toml");

@@ -23,6 +23,8 @@ pub enum Actor {
 pub enum Permission {
     /// Orders, authorizations, challenges and changes of an ACME account.
     ActInAcme,
+    /// Letting the CA go active.
+    ActivateCa,
     /// Certificates on one's own word, without a challenge.
     Certify,
     /// Enrolment of administrators.
@@ -77,7 +79,7 @@ pub enum Verdict {
 /// The table. Whatever it does not grant is refused.
 pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
     use Permission::{
-        ActInAcme, Certify, EnrolAdministrator, ListCertificates, ManageAcme, ManageAdministrators, ManageLimits,
+        ActInAcme, ActivateCa, Certify, EnrolAdministrator, ListCertificates, ManageAcme, ManageAdministrators, ManageLimits,
         OpenAcmeAccount, ReadLimits, ReadProfiles, ReadPublic, ReadStatus, Revoke, Seal, Unseal,
     };
     match (actor, permission) {
@@ -89,7 +91,7 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 
         (
             Actor::Administrator(_) | Actor::Console,
-            Certify | ListCertificates | ManageAcme | ManageAdministrators | ManageLimits | ReadLimits | ReadProfiles
+            ActivateCa | Certify | ListCertificates | ManageAcme | ManageAdministrators | ManageLimits | ReadLimits | ReadProfiles
             | ReadStatus | Revoke | Seal | Unseal,
         ) => Verdict::Granted(Scope::Everything),
         // Break-glass: whoever enrols administrators must stand at the host.
@@ -119,8 +121,9 @@ mod tests {
 
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, administrator, console.
-    const TABLE: [(Permission, &str); 15] = [
+    const TABLE: [(Permission, &str); 16] = [
         (Permission::ActInAcme, "?o---"),
+        (Permission::ActivateCa, "?--**"),
         (Permission::Certify, "?--**"),
         (Permission::EnrolAdministrator, "?---*"),
         (Permission::ListCertificates, "?-o**"),

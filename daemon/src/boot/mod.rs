@@ -84,8 +84,12 @@ pub enum BootError {
 pub fn check(path: &Path) -> Result<String, BootError> {
     let config = Config::read(path)?;
     let material = Material::load(&config)?;
+    let warning = match plain(&config.listeners) {
+        Some(_) => String::new(),
+        None => format!("\nwarning: {}", revocation::BLIND),
+    };
     Ok(format!(
-        "{}: good: {} listener(s), {} profile(s), store `{}` in {}",
+        "{}: good: {} listener(s), {} profile(s), store `{}` in {}{warning}",
         path.display(),
         config.listeners.len(),
         material.profiles.len(),
@@ -237,9 +241,8 @@ async fn serve(
     tokio::spawn(ca.follow());
     tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
     tokio::spawn(Arc::clone(&acme).keep_clean());
-    let in_plain =
-        |listener: &&Listener| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki);
-    services.revocation.start(config.listeners.iter().find(in_plain).map(|listener| listener.address.clone()));
+    tokio::spawn(Arc::clone(&services).watch_urls());
+    services.revocation.start(plain(&config.listeners));
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer));
@@ -257,6 +260,14 @@ async fn serve(
     limits.save(Save::All, clock.now()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where relying parties get what they need in plain HTTP.
+fn plain(listeners: &[Listener]) -> Option<Address> {
+    let carries = |listener: &&Listener| {
+        listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki)
+    };
+    listeners.iter().find(carries).map(|listener| listener.address.clone())
 }
 
 /// Everything that stays in reach after confinement.

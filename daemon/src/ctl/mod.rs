@@ -72,7 +72,7 @@ enum Verb {
     /// Administrators: list, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
-    /// The CA's own certificates: show
+    /// The CA's own certificates, what they name, and its going active: show, check, activate
     #[command(subcommand)]
     Ca(ca::Verb),
     /// Certificates that were signed: list, show, revoke, hold, release

@@ -19,7 +19,7 @@ use super::hexadecimal;
 use super::orders::{ORDERS, OrderRecord};
 use crate::store::status::{self, Changed, IMPORTED, Imported};
 use crate::store::tables::{
-    ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
+    ACTIVATIONS, ADMINISTRATORS, Activation, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
     index_certificate,
 };
 use crate::store::{Change, CommitError, Store, StoreError, Versioned};
@@ -220,6 +220,7 @@ async fn take_over(
             statuses: BTreeMap::new(),
             orders: BTreeMap::new(),
             administrators: BTreeMap::new(),
+            activations: BTreeMap::new(),
         };
         for entry in entries {
             staged.apply(entry)?;
@@ -263,6 +264,8 @@ struct Staged<'a> {
     statuses: BTreeMap<Serial, (u64, UnixTime)>,
     orders: BTreeMap<String, Row<OrderRecord>>,
     administrators: BTreeMap<String, Row<AdministratorRecord>>,
+    /// The last one of each issuer: no row of it is anybody else's.
+    activations: BTreeMap<String, Activation>,
 }
 
 struct Row<T> {
@@ -375,6 +378,10 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
+            Event::CaActivated { issuer, forced: _, failures } => {
+                let (at, actor, failures) = (entry.at, entry.actor.clone(), failures.clone());
+                self.activations.insert(issuer.clone(), Activation { at, actor, failures });
+            }
             // What an administrator does in ACME is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
@@ -383,6 +390,8 @@ impl Staged<'_> {
             | Event::Crl { .. }
             | Event::EabKeyCreated { .. }
             | Event::EabKeyRevoked { .. }
+            // Who imports writes it to the store, once this entry is there.
+            | Event::Imported { .. }
             | Event::Numbers { .. }
             | Event::Ocsp { .. }
             | Event::Opened { .. }
@@ -506,6 +515,9 @@ impl Staged<'_> {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
                 change.update(&ORDERS, order, version, &row.value);
             }
+        }
+        for (issuer, activation) in &self.activations {
+            change.put(&ACTIVATIONS, issuer, activation);
         }
         for (fingerprint, row) in &self.administrators {
             match row.version {

@@ -25,6 +25,8 @@ use policy::tbs::{self, Certificate, Issuer, TbsCertificate};
 use policy::validity::Validity;
 
 use super::hexadecimal;
+use crate::store::tables::{ACTIVATIONS, Activation};
+use crate::store::{Change, Store};
 
 /// 2026-11-23T00:00:00Z
 pub(crate) const NOW: UnixTime = UnixTime(1_795_392_000);
@@ -238,6 +240,8 @@ impl TestSigner {
             }
             Request::Record { act, actor: Actor { who, .. } } => {
                 let event = match act {
+                    Act::ActivateCa { issuer, forced, failures } => Event::CaActivated { issuer, forced, failures },
+                    Act::Import { issuer, sha256, certificates } => Event::Imported { issuer, sha256, certificates },
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
                     Act::EndAccount { account } => Event::AccountEnded { account },
@@ -338,6 +342,14 @@ impl Inner {
         self.hash = digest(&SHA256, &[self.hash.as_slice(), json.as_bytes()].concat()).as_ref().to_vec();
         self.lines.push(format!("{} {json}", hexadecimal(&self.hash)));
     }
+}
+
+/// Lets the issuing CA be active from the start.
+pub(crate) fn activate(store: &Store) {
+    let mut change = Change::new();
+    let activation = Activation { at: NOW, actor: "admin:x".into(), failures: Vec::new() };
+    change.put(&ACTIVATIONS, KEY, &activation);
+    store.commit_blocking(change).unwrap();
 }
 
 /// SubjectPublicKeyInfo of an uncompressed P-256 point.

@@ -115,7 +115,16 @@ impl Desk {
             }
             (None, Some(Freshness::Late)) => Some(format!("{what} is late: less than a quarter of its time is left")),
         });
-        troubles.chain(seen).collect()
+        let blind = self.watch.blind().map(str::to_owned);
+        troubles.chain(seen).chain(self.unfit()).chain(blind).collect()
+    }
+
+    /// What the OCSP responder cannot sign.
+    fn unfit(&self) -> Option<String> {
+        let aside = self.responder.report().aside;
+        let first = aside.first()?;
+        let (count, serial, why) = (aside.len(), &first.serial, &first.why);
+        Some(format!("the OCSP answers for {count} certificate(s) cannot be signed, {serial} among them: {why}"))
     }
 
     /// Something changed: what is due is looked at now.
@@ -131,8 +140,9 @@ impl Desk {
         let publisher = Arc::clone(&self.publisher);
         tokio::spawn(async move { publisher.run().await });
         tokio::spawn(Arc::clone(&self.responder).run());
-        if let Some(address) = address {
-            tokio::spawn(Arc::clone(self).watch(address));
+        match address {
+            Some(address) => drop(tokio::spawn(Arc::clone(self).watch(address))),
+            None => self.watch.set_blind(),
         }
     }
 }

@@ -10,6 +10,7 @@ use policy::tbs;
 
 use super::Services;
 use super::administrators::Permitted;
+use super::peer::hex;
 use crate::issuance::ca::CaError;
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_GROUND, CERTIFICATES_BY_NAME, CertificateRecord};
 use crate::store::{StoreError, Table};
@@ -132,7 +133,7 @@ impl Services {
     }
 
     /// Those that an index has under a text, by serial number.
-    fn indexed(
+    pub(super) fn indexed(
         &self,
         index: &Table<()>,
         text: &str,
@@ -146,9 +147,9 @@ impl Services {
         let mut records = Vec::new();
         for (key, _) in self.store.scan(index, (first, Bound::Excluded(&end)), limit, false)? {
             let serial = &key[text.len() + 1..];
-            if let Some(record) = self.store.get(&CERTIFICATES, serial)? {
-                records.push(record.value);
-            }
+            // They are written in one commit.
+            let damaged = || StoreError::Damaged { tree: CERTIFICATES.tree.0, key: hex(serial) };
+            records.push(self.store.get(&CERTIFICATES, serial)?.ok_or_else(damaged)?.value);
         }
         Ok(records)
     }

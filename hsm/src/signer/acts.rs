@@ -4,7 +4,7 @@ use policy::crl::Reason;
 use policy::serial::Serial;
 
 use crate::journal::Event;
-use crate::wire::{Act, MAX_SERIALS, Refusal};
+use crate::wire::{Act, MAX_FAILURES, MAX_SERIALS, Refusal};
 
 /// What the journal says of an act, if it can be one.
 pub(super) fn event(act: Act) -> Result<Event, Refusal> {
@@ -13,12 +13,25 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
         many => Err(Refusal::Policy(format!("an act concerns 1 to {MAX_SERIALS} certificates, not {many}"))),
     };
     Ok(match act {
+        Act::ActivateCa { issuer, forced, failures } => {
+            if failures.len() > MAX_FAILURES || forced == failures.is_empty() {
+                let why = format!("a CA is forced to go active if something failed: 1 to {MAX_FAILURES} sentences, or none");
+                return Err(Refusal::Policy(why));
+            }
+            Event::CaActivated { issuer, forced, failures }
+        }
         Act::BindAccount { account, key } => Event::AccountBound { account, key },
         Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
         Act::EndAccount { account } => Event::AccountEnded { account },
         Act::Hold { serials, at } => {
             some(&serials)?;
             Event::Held { serials, at }
+        }
+        Act::Import { issuer, sha256, certificates } => {
+            if sha256.len() != 64 || !sha256.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f')) {
+                return Err(Refusal::Policy("an import is named by the SHA-256 of its file".to_owned()));
+            }
+            Event::Imported { issuer, sha256, certificates }
         }
         Act::Release { serials, at } => {
             some(&serials)?;

@@ -19,7 +19,7 @@ use crate::validity::{Requested, Validity};
 
 pub use pattern::Pattern;
 pub use renewal::{RenewalWindow, default_renewal_window};
-pub use urls::CrlPlace;
+pub use urls::{CrlPlace, Place};
 use urls::Places;
 pub(crate) use urls::Urls;
 
@@ -290,6 +290,11 @@ impl Profile {
     /// Where the CRL of its certificates is, if they name one.
     pub fn crl_place(&self) -> Option<&CrlPlace> {
         self.places.crl.as_ref()
+    }
+
+    /// Every URL that its certificates name if `issuer` signs them, and what it leads to.
+    pub fn named_urls(&self, issuer: &Issuer) -> Vec<(Place, String)> {
+        self.places.all(issuer)
     }
 
     /// Whether its certificates, of today or of a time with another number of shards, name the CRL of

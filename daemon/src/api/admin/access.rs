@@ -44,7 +44,7 @@ macro_rules! asks {
     )*};
 }
 
-asks!(ListCertificates ManageAcme ManageAdministrators ManageLimits ReadLimits ReadProfiles ReadPublic ReadStatus Revoke Seal Unseal);
+asks!(ActivateCa ListCertificates ManageAcme ManageAdministrators ManageLimits ReadLimits ReadProfiles ReadPublic ReadStatus Revoke Seal Unseal);
 
 /// A router's state, as far as the question who may do what needs it.
 pub(super) trait Serves: Send + Sync {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use hsm::wire::{Actor, Purpose};
 use policy::effects::UnixTime;
-use policy::key::SignatureScheme;
+use policy::key::PublicKey;
 use policy::ocsp::{self, OcspError};
 use policy::tbs::Certificate;
 
@@ -19,7 +19,8 @@ pub(super) struct ResponderCertificate {
     pub(super) key: Arc<str>,
     /// DER.
     der: Vec<u8>,
-    scheme: SignatureScheme,
+    /// Its public key.
+    pub(super) public: PublicKey,
     /// byKey, RFC 6960 section 4.2.1.
     pub(super) responder: [u8; 20],
     not_before: UnixTime,
@@ -31,7 +32,7 @@ pub(super) struct ResponderCertificate {
 impl ResponderCertificate {
     /// The whole OCSPResponse.
     pub(super) fn assemble(&self, data: &[u8], signature: &[u8]) -> Result<Vec<u8>, OcspError> {
-        ocsp::assemble(data, self.scheme, signature, &[&self.der])
+        ocsp::assemble(data, self.public.certificate_scheme(), signature, &[&self.der])
     }
 
     /// Whether a new one is to be had: half of it is over, or what is signed now would be cut short by
@@ -116,8 +117,8 @@ fn read(label: &str, der: Vec<u8>, longest: u64) -> Result<ResponderCertificate,
     let key = certificate.key().map_err(|error| error.to_string())?;
     Ok(ResponderCertificate {
         key: label.into(),
-        scheme: key.certificate_scheme(),
         responder: ocsp::responder_id(&key),
+        public: key,
         not_before: certificate.validity().not_before(),
         not_after: certificate.validity().not_after(),
         longest,
