@@ -79,8 +79,8 @@ pub enum Verdict {
 /// The table. Whatever it does not grant is refused.
 pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
     use Permission::{
-        ActInAcme, ActivateCa, Certify, EnrolAdministrator, ListCertificates, ManageAcme, ManageAdministrators, ManageLimits,
-        OpenAcmeAccount, ReadLimits, ReadProfiles, ReadPublic, ReadStatus, Revoke, Seal, Unseal,
+        ActInAcme, ActivateCa, Certify, EnrolAdministrator, ListCertificates, ManageAcme, ManageAdministrators,
+        ManageLimits, OpenAcmeAccount, ReadLimits, ReadProfiles, ReadPublic, ReadStatus, Revoke, Seal, Unseal,
     };
     match (actor, permission) {
         (_, ReadPublic) => Verdict::Granted(Scope::Everything),
@@ -91,8 +91,8 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 
         (
             Actor::Administrator(_) | Actor::Console,
-            ActivateCa | Certify | ListCertificates | ManageAcme | ManageAdministrators | ManageLimits | ReadLimits | ReadProfiles
-            | ReadStatus | Revoke | Seal | Unseal,
+            ActivateCa | Certify | ListCertificates | ManageAcme | ManageAdministrators | ManageLimits | ReadLimits
+            | ReadProfiles | ReadStatus | Revoke | Seal | Unseal,
         ) => Verdict::Granted(Scope::Everything),
         // Break-glass: whoever enrols administrators must stand at the host.
         (Actor::Console, EnrolAdministrator) => Verdict::Granted(Scope::Everything),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use softhsm_tests::acme::Client;
 use softhsm_tests::clients::{Said, pkilint, pkilint_exceptions, run};
 use softhsm_tests::programs;
-use softhsm_tests::rig::{self, Options, Rig};
+use softhsm_tests::rig::{self, Options, Rig, Start};
 use softhsm_tests::wait::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -166,13 +166,14 @@ fn many_imported_certificates_cost_what_is_asked_for_and_no_more() {
     let scene = Scene::new();
     let index = scene.directory().join("index.txt");
     write_index(&index, count);
-    rig::down(&scene.rig.layout).expect("down");
-    let begun = Instant::now();
-    let mut command = Command::new(programs::directory().join("signetd"));
-    let said = run(command.arg("import").arg("--config").arg(scene.rig.layout.signetd()).arg(&index)).success();
-    let took = begun.elapsed();
+    let (said, took) = scene.rig.without("signetd", || {
+        let begun = Instant::now();
+        let mut command = Command::new(programs::directory().join("signetd"));
+        let said = run(command.arg("import").arg("--config").arg(scene.rig.layout.signetd()).arg(&index)).success();
+        (said, begun.elapsed())
+    });
     assert!(said.contains(&format!("{count} certificates")), "{said}");
-    rig::up(&scene.rig.layout, &Options::default(), &programs::directory(), Some(std::process::id())).expect("up");
+    assert!(journal(&scene).contains(&format!("\"certificates\":{count}}}")), "the import is journalled");
     scene.rig.wait_until_ready();
     wait_until("the CRL lists them", PATIENCE * 5, || entries(&scene) == (count / 2) as u64).expect("a CRL");
     let crl = scene.fetch_crl("issuing-1");
@@ -301,6 +302,72 @@ fn lint(linter: &str, more: &[&str], file: &Path, exceptions: &[String]) -> Vec<
     let mut arguments: Vec<&Path> = more.iter().map(Path::new).collect();
     arguments.push(file);
     pkilint(linter, &arguments, exceptions)
+}
+
+/// The CA signer's journal, as it stands on the disk.
+fn journal(scene: &Scene) -> String {
+    let directory = scene.rig.record().ca_state(&scene.rig.layout).join("journal");
+    let mut segments: Vec<_> =
+        std::fs::read_dir(directory).expect("a journal").flatten().map(|one| one.path()).collect();
+    segments.sort();
+    let logs = segments.iter().filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+    logs.map(|path| std::fs::read_to_string(path).expect("a segment")).collect()
+}
+
+#[test]
+fn a_ca_goes_active_when_relying_parties_find_what_it_will_name_and_by_force_otherwise() {
+    let rig = Rig::start(&Options { start: Start::Sealed, ..Options::default() });
+    let ctl = |arguments: &[&str]| rig.environment.signetctl(arguments);
+    ctl(&["unseal", "--pin-file", rig.environment.get("SIGNET_PIN_FILE")]).expect("unseal");
+    wait_until("a CRL is served and all is right", PATIENCE, || ctl(&["ca", "check"]).is_ok()).expect("a check");
+    let said = ctl(&["ca", "check"]).expect("a check");
+    for what in ["CRL all", "OCSP", "CA certificate", "CRL of the root", "root certificate"] {
+        assert!(said.lines().any(|line| line.starts_with(what) && line.contains("right")), "{what}: {said}");
+    }
+    assert!(said.contains("not active"), "{said}");
+
+    // Nobody gets a certificate yet, and the sentence says what to do.
+    let health = rig::health(&rig.layout).expect("health");
+    assert_eq!((&health["ready"], &health["seal"]), (&Value::Bool(false), &"unsealed".into()));
+    let plan = rig.plan(1);
+    let authority = rig.environment.get("SIGNET_PUBLIC_URL").trim_start_matches("https://");
+    let mut https = softhsm_tests::acme::Https::new(plan.tls, authority).expect("a server");
+    let answer = https.request("GET", "/directory", None, &[]).expect("an answer");
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
+    assert!(answer.text().contains("signetctl ca activate"), "{}", answer.text());
+
+    // A URL that does not answer: another profile, as somebody may add it later.
+    let profiles = rig.layout.config().join("profiles");
+    let text = std::fs::read_to_string(profiles.join("server.toml")).expect("a profile");
+    let wrong = text.replace("/ocsp\"", "/nowhere\"");
+    assert_ne!(wrong, text);
+    std::fs::write(profiles.join("elsewhere.toml"), wrong).expect("a profile");
+    rig.without("signetd", || ());
+    wait_until("it is unsealed again", PATIENCE, || {
+        rig::health(&rig.layout).is_ok_and(|health| health["seal"] == "unsealed")
+    })
+    .expect("unsealed");
+    let refused = ctl(&["ca", "activate"]).expect_err("a refusal");
+    assert!(refused.contains("OCSP at") && refused.contains("/nowhere") && refused.contains("404"), "{refused}");
+    assert!(ctl(&["ca", "check"]).expect_err("exit code 1").contains("/nowhere"));
+    let said = ctl(&["ca", "activate", "--force"]).expect("by force");
+    assert!(said.contains("although") && said.contains("/nowhere"), "{said}");
+    rig.wait_until_ready();
+
+    // The watchdog says so, and nobody forgets it.
+    wait_until("the watchdog says so", PATIENCE * 2, || {
+        let health = rig::health(&rig.layout).unwrap_or_default();
+        health["revocation"].to_string().contains("/nowhere")
+    })
+    .expect("an alarm");
+    let directory = rig.record().ca_state(&rig.layout).join("journal");
+    let lines: String = std::fs::read_dir(directory)
+        .expect("a journal")
+        .flatten()
+        .filter_map(|file| std::fs::read_to_string(file.path()).ok())
+        .collect();
+    let activated = lines.lines().find(|line| line.contains("\"ca_activated\"")).expect("an entry");
+    assert!(activated.contains("\"forced\":true") && activated.contains("/nowhere"), "{activated}");
 }
 
 fn crl_number(crl: &Path) -> u128 {

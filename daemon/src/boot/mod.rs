@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use hsm::client::Client;
 use hsm::confine::{self, ConfineError, Network, Program, Rules};
+use hsm::wire::{Act, Actor, Request};
 use nix::unistd::{User, chown, geteuid};
 use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +23,7 @@ use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Surface
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
-use crate::revocation::{self, Desk, Imports};
+use crate::revocation::{self, Desk, Imports, Survey};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
@@ -101,15 +102,27 @@ pub fn check(path: &Path) -> Result<String, BootError> {
     ))
 }
 
-/// Takes over the status of another system's certificates from the database of `openssl ca`. Returns a
-/// sentence that says what came of it.
+/// Takes over the status of another system's certificates from the database of `openssl ca`, once the CA
+/// signer's journal has it. Returns a sentence that says what came of it.
 pub fn import(path: &Path, index: &Path) -> Result<String, BootError> {
     let config = Config::read(path)?;
     log::start(&config.log);
     let store = own_store(&config)?;
     let wrong = |why: String| BootError::Import(format!("{}: {why}", index.display()));
     let file = std::fs::File::open(index).map_err(|error| wrong(error.to_string()))?;
-    let imports = revocation::import(&store, &config.ca.key, std::io::BufReader::new(file), SystemClock.now());
+    let signer = Client::new(config.signers.ca, config.signers.deadline);
+    // The daemon is stopped, and a store that is new cannot follow a journal that speaks of what is
+    // imported here: the act is noted without catching up first.
+    let note = |survey: &Survey| {
+        let Survey { sha256, certificates } = survey.clone();
+        let act = Act::Import { issuer: config.ca.key.clone(), sha256, certificates };
+        let actor = Actor { who: "console".to_owned(), request_id: String::new() };
+        match signer.call(None, Request::Record { act, actor }) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the import cannot be journalled: {error}: start the CA signer, sealed or not")),
+        }
+    };
+    let imports = revocation::import(&store, &config.ca.key, file, SystemClock.now(), note);
     let Imports { certificates, new, revoked, ours } = imports.map_err(|error| wrong(error.to_string()))?;
     tracing::info!(certificates, new, revoked, ours, "certificates of another system were imported");
     Ok(format!(
@@ -264,9 +277,8 @@ async fn serve(
 
 /// Where relying parties get what they need in plain HTTP.
 fn plain(listeners: &[Listener]) -> Option<Address> {
-    let carries = |listener: &&Listener| {
-        listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki)
-    };
+    let carries =
+        |listener: &&Listener| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki);
     listeners.iter().find(carries).map(|listener| listener.address.clone())
 }
 

@@ -57,9 +57,11 @@ pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
 
 fn check(session: &Session, wait: Duration) -> Result<(), CtlError> {
     let look = || session.client.get::<Check>("/admin/v1/ca/check", OnExpired::Refuse);
-    let check = patiently(wait, look, |outcome| {
-        matches!(outcome, Ok(check) if check.urls.iter().all(|url| url.fault.is_none()))
-    })?;
+    let check = patiently(
+        wait,
+        look,
+        |outcome| matches!(outcome, Ok(check) if check.urls.iter().all(|url| url.fault.is_none())),
+    )?;
     session.show(&check, |check| {
         let urls = table(["WHAT", "URL", "FOUND", "NEXT UPDATE"], check.urls.iter().map(row));
         let active = match &check.active {
@@ -124,4 +126,4 @@ fn text(certificate: &CaCertificate) -> String {
 }
 
 /// Between two tries.
-const AGAIN: Duration = Duration::from_millis(500);
+const AGAIN: Duration = Duration::from_millis(250);

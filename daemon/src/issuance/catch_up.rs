@@ -19,8 +19,8 @@ use super::hexadecimal;
 use super::orders::{ORDERS, OrderRecord};
 use crate::store::status::{self, Changed, IMPORTED, Imported};
 use crate::store::tables::{
-    ACTIVATIONS, ADMINISTRATORS, Activation, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
-    index_certificate,
+    ACTIVATIONS, ADMINISTRATORS, Activation, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS,
+    JournalPosition, Revocation, index_certificate,
 };
 use crate::store::{Change, CommitError, Store, StoreError, Versioned};
 

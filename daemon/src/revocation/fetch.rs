@@ -21,13 +21,13 @@ use crate::config::Address;
 
 /// What is fetched, and from where.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(super) struct Target {
     /// Whom to connect to.
-    pub address: Address,
+    pub(super) address: Address,
     /// The Host header.
-    pub host: String,
+    pub(super) host: String,
     /// The path, from the first `/` on.
-    pub path: String,
+    pub(super) path: String,
 }
 
 /// A URL as it stands in certificates: plain HTTP.
@@ -216,7 +216,10 @@ mod tests {
     #[test]
     fn a_url_is_what_a_relying_party_makes_of_it() {
         let url = Url::parse("http://pki.example.test:8080/crl/x.crl").unwrap();
-        assert_eq!((url.host().to_string().as_str(), url.port, url.path.as_str()), ("pki.example.test", 8080, "/crl/x.crl"));
+        assert_eq!(
+            (url.host().to_string().as_str(), url.port, url.path.as_str()),
+            ("pki.example.test", 8080, "/crl/x.crl")
+        );
         let target = Url::parse("http://[::1]/ocsp/").unwrap().at("::1".parse().unwrap());
         assert_eq!(target.address, Address::Ip("[::1]:80".parse().unwrap()));
         assert_eq!((target.host.as_str(), target.below("abc").path.as_str()), ("[::1]", "/ocsp/abc"));

@@ -136,7 +136,10 @@ impl Desk {
         let record = self.publisher.record(&key).map_err(|error| error.to_string())?;
         let published = record.map_or(0, |record| record.number);
         if facts.base.is_some() != (kind == Kind::Delta) {
-            return Err("it is not a CRL of the kind that is named: a delta in place of a complete one, or the reverse".to_owned());
+            return Err(
+                "it is not a CRL of the kind that is named: a delta in place of a complete one, or the reverse"
+                    .to_owned(),
+            );
         }
         if facts.number.is_none_or(|number| number > published) {
             let number = facts.number.unwrap_or_default();

@@ -139,8 +139,14 @@ impl Services {
         loop {
             let watch = &self.revocation.watch;
             if self.ca.is_active(&self.issuer_key).unwrap_or_default() {
-                let checked: BTreeMap<String, Checked> =
-                    self.check_urls().await.into_iter().map(|one| (format!("{} at {}", one.what, one.url), one)).collect();
+                let checked: BTreeMap<String, Checked> = self
+                    .check_urls()
+                    .await
+                    .into_iter()
+                    .map(|one| (format!("{} at {}", one.what, one.url), one))
+                    .collect();
+                // Those that no profile names any more are nobody's business.
+                watch.retain(|what| !what.contains(" at http://") || checked.contains_key(what));
                 let now = self.clock.now();
                 for (what, one) in &checked {
                     watch.note(what, now, one.fault.clone().map_or(Ok(one.last), Err));

@@ -108,7 +108,10 @@ fn render_revocation(services: &Services, text: &mut String) -> std::fmt::Result
     writeln!(text, "# HELP signet_ocsp_signed_ahead_total OCSP answers signed ahead since the start.")?;
     writeln!(text, "# TYPE signet_ocsp_signed_ahead_total counter")?;
     writeln!(text, "signet_ocsp_signed_ahead_total {}", report.signed)?;
-    writeln!(text, "# HELP signet_ocsp_refused_total OCSP answers that could not be signed as they were, since the start.")?;
+    writeln!(
+        text,
+        "# HELP signet_ocsp_refused_total OCSP answers that could not be signed as they were, since the start."
+    )?;
     writeln!(text, "# TYPE signet_ocsp_refused_total counter")?;
     writeln!(text, "signet_ocsp_refused_total {}", report.refused)?;
     writeln!(text, "# HELP signet_ocsp_aside OCSP answers that cannot be signed, and wait to be tried again.")?;

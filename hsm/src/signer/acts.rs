@@ -15,7 +15,8 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
     Ok(match act {
         Act::ActivateCa { issuer, forced, failures } => {
             if failures.len() > MAX_FAILURES || forced == failures.is_empty() {
-                let why = format!("a CA is forced to go active if something failed: 1 to {MAX_FAILURES} sentences, or none");
+                let why =
+                    format!("a CA is forced to go active if something failed: 1 to {MAX_FAILURES} sentences, or none");
                 return Err(Refusal::Policy(why));
             }
             Event::CaActivated { issuer, forced, failures }
@@ -51,4 +52,26 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
         }
         Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_is_forced_exactly_when_something_failed_and_an_import_is_named_by_a_hash() {
+        let activate = |forced, failures: usize| {
+            let failures = vec!["CRL all at http://a.test/x.crl: 404".to_owned(); failures];
+            event(Act::ActivateCa { issuer: "issuing-1".to_owned(), forced, failures })
+        };
+        assert!(activate(false, 0).is_ok() && activate(true, MAX_FAILURES).is_ok());
+        for (forced, failures) in [(true, 0), (false, 1), (true, MAX_FAILURES + 1)] {
+            assert!(activate(forced, failures).is_err(), "{forced} {failures}");
+        }
+        let import = |sha256: &str| {
+            event(Act::Import { issuer: "issuing-1".to_owned(), sha256: sha256.to_owned(), certificates: 1 })
+        };
+        assert!(import(&"0a".repeat(32)).is_ok());
+        assert!(import(&"0A".repeat(32)).is_err() && import("0a").is_err());
+    }
 }

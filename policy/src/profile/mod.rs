@@ -19,9 +19,9 @@ use crate::validity::{Requested, Validity};
 
 pub use pattern::Pattern;
 pub use renewal::{RenewalWindow, default_renewal_window};
-pub use urls::{CrlPlace, Place};
 use urls::Places;
 pub(crate) use urls::Urls;
+pub use urls::{CrlPlace, Place};
 
 /// One profile, whose values cannot contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]

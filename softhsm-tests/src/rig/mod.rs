@@ -178,19 +178,36 @@ pub fn health(layout: &Layout) -> Result<serde_json::Value, Failure> {
     serde_json::from_str(body).map_err(|error| format!("{}: {error}: {answer}", layout.health().display()))
 }
 
-/// Unseals if wanted, and leaves `rig.env`.
+/// Unseals and lets the CA go active if wanted, and leaves `rig.env`.
 fn finish(layout: &Layout, options: &Options, programs: &Path) -> Result<(), Failure> {
     let record = Record::load(layout)?.ok_or_else(|| format!("{} is missing", layout.record().display()))?;
     let environment = Environment::of(layout, &record, programs);
     environment.save(&layout.env())?;
     let sealed = || health(layout).map(|health| health["seal"] == "sealed");
-    if options.start == Start::Sealed || !sealed()? {
+    if sealed()? {
+        if options.start == Start::Sealed {
+            return Ok(());
+        }
+        environment.signetctl(&["unseal", "--pin-file", environment.get("SIGNET_PIN_FILE")])?;
+    }
+    activate(layout, &environment)
+}
+
+/// Lets the CA go active if it is unsealed and not active yet: all that its certificates will name is right,
+/// or it is a failure. Returns when the daemon is ready.
+fn activate(layout: &Layout, environment: &Environment) -> Result<(), Failure> {
+    let is_inactive = |health: &serde_json::Value| {
+        let reasons = health["reasons"].as_array().cloned().unwrap_or_default();
+        reasons.iter().any(|reason| reason.as_str().is_some_and(|reason| reason.contains("not active yet")))
+    };
+    let state = wait_for("the daemon is ready but for its activation", READY, || {
+        health(layout).ok().filter(|health| health["ready"] == true || is_inactive(health))
+    })?;
+    if state["ready"] == true {
         return Ok(());
     }
-    environment.signetctl(&["unseal", "--pin-file", environment.get("SIGNET_PIN_FILE")])?;
-    wait_until("the daemon is ready after unsealing", READY, || {
-        health(layout).is_ok_and(|health| health["ready"] == true)
-    })
+    environment.signetctl(&["ca", "activate", "--wait", &format!("{}s", READY.as_secs())])?;
+    wait_until("the daemon is ready", READY, || health(layout).is_ok_and(|health| health["ready"] == true))
 }
 
 /// Ends what a supervisor that was killed has left behind: processes named by a pid file whose
@@ -270,6 +287,22 @@ impl Rig {
     pub fn wait_until_ready(&self) {
         wait_until("the rig is ready", READY, || health(&self.layout).is_ok_and(|health| health["ready"] == true))
             .unwrap_or_else(|error| panic!("{error}: {:?}", health(&self.layout)));
+    }
+
+    /// Lets the CA go active once it is unsealed, and waits until it is ready.
+    pub fn activate(&self) {
+        activate(&self.layout, &self.environment).unwrap_or_else(|error| panic!("{error}: {:?}", health(&self.layout)));
+    }
+
+    /// Stops a service, does something, and starts it again; the others run meanwhile.
+    pub fn without<T>(&self, service: &str, work: impl FnOnce() -> T) -> T {
+        let run = self.layout.run();
+        supervisor::hold(&run, service).expect("a supervisor");
+        wait_until(&format!("{service} is stopped"), READY, || self.service(service).pid.is_none()).expect("stopped");
+        let outcome = work();
+        supervisor::go_on(&run, service).expect("a supervisor");
+        wait_until(&format!("{service} is ready"), READY, || self.service(service).ready).expect("ready");
+        outcome
     }
 
     /// `clients` that order certificates as fast as they can, and try each step again for a minute

@@ -66,13 +66,7 @@ impl Responder {
     }
 
     /// Puts a row aside that was due at `at`: it is due again later, and others come first.
-    pub(super) async fn postpone(
-        &self,
-        at: UnixTime,
-        key: &[u8],
-        why: &str,
-        now: UnixTime,
-    ) -> Result<(), AnswerError> {
+    pub(super) async fn postpone(&self, at: UnixTime, key: &[u8], why: &str, now: UnixTime) -> Result<(), AnswerError> {
         let again = self.set_aside(key, why, now);
         let store = &self.office.store;
         let mut change = Change::new();

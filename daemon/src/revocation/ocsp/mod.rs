@@ -16,6 +16,8 @@ mod queue;
 mod refresh;
 mod row;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +28,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::body::Bytes;
 use policy::crl::Reason;
 use policy::effects::UnixTime;
-use policy::ocsp::{self, CertId, ErrorStatus, HashAlgorithm, OcspError, Request, ResponseData, SingleResponse, Status};
+use policy::ocsp::{
+    self, CertId, ErrorStatus, HashAlgorithm, OcspError, Request, ResponseData, SingleResponse, Status,
+};
 use policy::serial::Serial;
 use tokio::sync::Notify;
 
@@ -278,7 +282,9 @@ impl Responder {
             .iter()
             .map(|(id, known)| {
                 let (status, archive_cutoff) = match known {
-                    Known::Issued { not_after, revoked } => (status(revoked.as_ref()), self.cutoff(*not_after, now)),
+                    Known::Issued { not_after, revoked } => {
+                        (status(revoked.as_ref(), now), self.cutoff(*not_after, now))
+                    }
                     Known::Never if extended_revoke => (Status::NEVER_ISSUED, None),
                     Known::Never => (Status::Unknown, None),
                 };
@@ -343,14 +349,16 @@ impl Responder {
     }
 }
 
-fn status(revoked: Option<&Revocation>) -> Status {
+fn status(revoked: Option<&Revocation>, now: UnixTime) -> Status {
     match revoked {
         None => Status::Good,
         Some(revoked) => {
             let reason = revoked.reason.and_then(|code| Reason::try_from(code).ok());
             // A client that says `unspecified` says no more than one that says nothing (RFC 5280
             // section 5.3.1).
-            Status::Revoked { at: revoked.at, reason: reason.filter(|reason| *reason != Reason::Unspecified) }
+            // Later than now is what was revoked before a clock was set back: it is revoked all the same.
+            let at = revoked.at.min(now);
+            Status::Revoked { at, reason: reason.filter(|reason| *reason != Reason::Unspecified) }
         }
     }
 }

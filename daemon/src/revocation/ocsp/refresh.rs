@@ -73,7 +73,7 @@ impl Responder {
         self.wake.notify_one();
     }
 
-    async fn round(&self) -> Duration {
+    pub(super) async fn round(&self) -> Duration {
         let office = &self.office;
         for (what, outcome) in [
             ("OCSP responder's certificate", self.renew_if_due().await),
