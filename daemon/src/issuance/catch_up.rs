@@ -362,8 +362,8 @@ impl Staged<'_> {
             Event::Released { serials, .. } => self.change_status(serials, entry, |revoked| {
                 revoked.take_if(|revoked| revoked.reason == Some(HOLD)).is_some()
             })?,
-            Event::AdministratorEnrolled { name, fingerprint } => {
-                let new = AdministratorRecord { name: name.clone(), enrolled: entry.at, removed: None };
+            Event::AdministratorEnrolled { name, fingerprint, role } => {
+                let new = AdministratorRecord { name: name.clone(), role: *role, enrolled: entry.at, removed: None };
                 match self.administrator(fingerprint)? {
                     Some(row) => (row.value, row.touch) = (new, Touch::Changed),
                     None => {
@@ -378,11 +378,17 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
+            Event::AdministratorRoleSet { fingerprint, role } => {
+                if let Some(row) = self.administrator(fingerprint)? {
+                    row.value.role = *role;
+                    row.touch = Touch::Changed;
+                }
+            }
             Event::CaActivated { issuer, forced: _, failures } => {
                 let (at, actor, failures) = (entry.at, entry.actor.clone(), failures.clone());
                 self.activations.insert(issuer.clone(), Activation { at, actor, failures });
             }
-            // What an administrator does in ACME is written to the store by the one who journals it.
+            // What an administrator does in ACME and with tokens is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
@@ -398,6 +404,8 @@ impl Staged<'_> {
             | Event::ProfileLoaded { .. }
             | Event::Sealed
             | Event::Started { .. }
+            | Event::TokenCreated { .. }
+            | Event::TokenSet { .. }
             | Event::UnsealAttempted
             | Event::UnsealFailed { .. }
             | Event::Unsealed => {}

@@ -278,6 +278,7 @@ impl TestSigner {
                     Act::Import { issuer, sha256, certificates } => Event::Imported { issuer, sha256, certificates },
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+                    Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
                     Act::EndAccount { account } => Event::AccountEnded { account },
                     Act::Hold { serials, at } => Event::Held { serials, at },
                     Act::Release { serials, at } => Event::Released { serials, at },
@@ -286,6 +287,8 @@ impl TestSigner {
                         Event::Revoked { serials, reason, at, invalidity_date }
                     }
                     Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+                    Act::SetRole { fingerprint, role } => Event::AdministratorRoleSet { fingerprint, role },
+                    Act::SetToken { token, state } => Event::TokenSet { token, state },
                 };
                 Ok(Response::Recorded { seq: self.journal(&who, event) })
             }

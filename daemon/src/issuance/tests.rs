@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hsm::journal::{Event, FORMAT, JournalId};
 use hsm::wire::{Actor, SealStatus};
 use policy::effects::Clock as _;
+use policy::rights::Role;
 use tempfile::TempDir;
 
 use super::accept_journal;
@@ -44,7 +45,11 @@ impl Scene {
 }
 
 fn enrolled(name: &str) -> Event {
-    Event::AdministratorEnrolled { name: name.into(), fingerprint: format!("{name}-fingerprint") }
+    Event::AdministratorEnrolled {
+        name: name.into(),
+        fingerprint: format!("{name}-fingerprint"),
+        role: Role::Administrator,
+    }
 }
 
 fn actor() -> Actor {

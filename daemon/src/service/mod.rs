@@ -15,7 +15,9 @@ pub mod ocsp;
 pub mod peer;
 pub mod profiles;
 pub mod revocation;
+pub mod rights;
 pub mod seal;
+pub mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -31,6 +33,7 @@ use crate::revocation::Desk;
 use crate::store::Store;
 
 pub use failure::Failure;
+use peer::Peer;
 
 /// What the use cases work on. Built once, by boot.
 pub struct Services {

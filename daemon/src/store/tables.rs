@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use der::{Decode, Encode};
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method};
+use policy::rights::Role;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 use x509_cert::Certificate;
@@ -83,6 +84,9 @@ pub struct Revocation {
 pub struct AdministratorRecord {
     /// Subject common name.
     pub name: String,
+    /// What he may do.
+    #[serde(default)]
+    pub role: Role,
     /// When he was enrolled.
     pub enrolled: UnixTime,
     /// When he was removed, if he was.

@@ -23,6 +23,7 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
         }
         Act::BindAccount { account, key } => Event::AccountBound { account, key },
         Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+        Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
         Act::EndAccount { account } => Event::AccountEnded { account },
         Act::Hold { serials, at } => {
             some(&serials)?;
@@ -51,6 +52,8 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
             }
         }
         Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+        Act::SetRole { fingerprint, role } => Event::AdministratorRoleSet { fingerprint, role },
+        Act::SetToken { token, state } => Event::TokenSet { token, state },
     })
 }
 

@@ -10,8 +10,8 @@ use policy::name::Name;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
 use super::{encoding, failure};
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::certificates::{Ground, Which};
 use crate::service::{Services, certificates};

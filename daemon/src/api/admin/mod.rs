@@ -17,7 +17,6 @@ pub mod seal;
 pub mod status;
 pub mod unseal;
 
-mod access;
 mod body;
 mod encoding;
 mod failure;

@@ -10,6 +10,7 @@ use http::{Method, Request, StatusCode};
 use policy::evidence::{AuthorizationRecord, Method as Proof, NameEvidence};
 use policy::key::KeyAlgorithm;
 use policy::name::Name;
+use policy::rights;
 use policy::tbs::Role;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -54,7 +55,12 @@ impl Surface {
 
     async fn enrolled(&self, days: u64, removed: Option<policy::effects::UnixTime>) -> Peer {
         let peer = self.somebody(days);
-        let record = AdministratorRecord { name: "Somebody".to_owned(), enrolled: NOW, removed };
+        let record = AdministratorRecord {
+            name: "Somebody".to_owned(),
+            role: rights::Role::Administrator,
+            enrolled: NOW,
+            removed,
+        };
         let mut change = Change::new();
         change.put(&ADMINISTRATORS, &peer.certificate.as_ref().unwrap().fingerprint, &record);
         self.services.store.commit(change).await.unwrap();
