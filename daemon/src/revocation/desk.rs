@@ -68,6 +68,13 @@ impl Desk {
         let places = profiles.values().filter_map(Profile::crl_place).collect::<Vec<_>>();
         let published = published(&store, &issuer_key);
         let lists = lists(&places, &issuer, &published, crl.delta_every.is_some());
+        for scope in published.iter().filter(|scope| lists.iter().all(|list| list.scope != **scope)) {
+            tracing::warn!(
+                %scope,
+                "no profile names this CRL any more, so it is not renewed, and certificates that name it cannot be \
+                 checked once it has run out: leave its `[urls]` in a profile until they have expired"
+            );
+        }
         let office = Arc::new(Office::new(ca, clock, issuer, issuer_key.into(), store));
         let publisher = Arc::new(Publisher::new(Arc::clone(&office), crl, Files::new(directory), lists));
         let responder = Responder::new(Arc::clone(&office), ocsp);

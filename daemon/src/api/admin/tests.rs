@@ -169,6 +169,8 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::GET, "/admin/v1/administrators", Door::Administrators),
     (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
     (Method::GET, "/admin/v1/ca", Door::Everybody),
+    (Method::POST, "/admin/v1/ca/activate", Door::Administrators),
+    (Method::GET, "/admin/v1/ca/check", Door::ExpiredToo),
     (Method::GET, "/admin/v1/certificates", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/act", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/find", Door::Administrators),

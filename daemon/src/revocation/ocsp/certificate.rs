@@ -44,13 +44,20 @@ impl ResponderCertificate {
 }
 
 impl Responder {
-    /// The newest certificate, from memory.
+    /// The newest certificate, from memory, if it is valid now: nobody believes what another one vouches for.
     pub(super) async fn certificate(&self) -> Result<Arc<ResponderCertificate>, AnswerError> {
+        let now = self.office.clock.now();
         let known = self.certificate.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
-            Some(certificate) if self.office.clock.now() < certificate.not_after => Ok(certificate),
-            _ => self.find_certificate().await,
-        }
+        let certificate = match known {
+            Some(certificate) if now < certificate.not_after => certificate,
+            _ => self.find_certificate().await?,
+        };
+        let why = match (certificate.not_before <= now, now < certificate.not_after) {
+            (true, true) => return Ok(certificate),
+            (false, _) => "has not begun: this host's clock is behind",
+            (true, false) => "has run out, and could not be renewed yet",
+        };
+        Err(AnswerError::Later(format!("the certificate of the OCSP key `{}` {why}", certificate.key)))
     }
 
     /// Reads the newest certificate of the signer's OCSP key from the store.

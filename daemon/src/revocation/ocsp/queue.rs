@@ -87,7 +87,9 @@ pub(super) async fn sign(office: &Office, key: &str, responses: &[Vec<u8>]) -> V
                     *outcome = Ok(signature);
                 }
             }
-            Err(CaError::Signer(ClientError::Refused(Refusal::Policy(why)))) if part.len() == 1 => {
+            Err(error @ CaError::Signer(ClientError::Refused(Refusal::Policy(_)))) if part.len() == 1 => {
+                office.failed(&error);
+                let why = error.to_string();
                 outcomes[part.start] = Err(AnswerError::Unfit(why));
             }
             Err(CaError::Signer(ClientError::Refused(Refusal::Policy(_)))) if refused < REFUSALS => {

@@ -234,9 +234,8 @@ async fn batches_become_as_large_as_the_token_is_fast() {
 #[tokio::test]
 async fn a_certificate_that_is_revoked_between_signing_and_keeping_is_never_kept_as_good() {
     let scene = Scene::new();
-    let serials = scene.due(2).await;
     for ahead in [true, false] {
-        let serial = serials[usize::from(ahead)];
+        let serial = if ahead { scene.due(1).await[0] } else { scene.import(1, NOW.plus(DAY)).await[0] };
         scene.signer.inner().ocsp.held = true;
         let responder = Arc::clone(&scene.responder);
         let signing = tokio::spawn(async move {
@@ -329,6 +328,19 @@ async fn a_revocation_from_before_the_clock_was_set_back_is_answered() {
     scene.clock.set(NOW);
     let answer = scene.ask(serials[0]).await;
     assert_eq!(answer, Ok(Status::Revoked { at: NOW, reason: Some(Reason::KeyCompromise) }));
+}
+
+#[tokio::test]
+async fn no_answer_is_vouched_for_by_a_certificate_that_is_not_valid_now() {
+    let scene = Scene::new();
+    let serial = scene.due(1).await[0];
+    for now in [NOW.minus(DAY), NOW.plus(301 * DAY)] {
+        scene.clock.set(now);
+        assert!(scene.ask(serial).await.is_err());
+    }
+    assert_eq!(scene.responder.report().aside, [], "no answer is to blame");
+    scene.clock.set(NOW);
+    assert_eq!(scene.ask(serial).await, Ok(Status::Good));
 }
 
 #[tokio::test]
