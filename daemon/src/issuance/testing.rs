@@ -429,7 +429,9 @@ pub(crate) fn activate(store: &Store) {
     let mut change = Change::new();
     let activation = Activation { at: NOW, actor: "admin:x".into(), failures: Vec::new() };
     change.put(&ACTIVATIONS, KEY, &activation);
-    store.commit_blocking(change).unwrap();
+    // Callers stand in a runtime, which must not block.
+    let store = store.clone();
+    std::thread::spawn(move || store.commit_blocking(change)).join().unwrap().unwrap();
 }
 
 /// SubjectPublicKeyInfo of an uncompressed P-256 point.
