@@ -168,3 +168,133 @@ async fn certificate(target: &Target, expected: &[u8]) -> Result<(), String> {
         false => Err("another certificate is served".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use policy::profile::Profile;
+
+    use super::*;
+    use crate::issuance::ca::Ca;
+    use crate::issuance::testing::{KEY, TestClock, TestSigner};
+    use crate::store::{self, EngineKind, Store};
+
+    const PROFILE: &str = include_str!("../../../packaging/profiles/server.toml");
+
+    /// Answers one request.
+    fn serve(answer: Vec<u8>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/place", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            stream.write_all(&answer).unwrap();
+        });
+        url
+    }
+
+    fn ok(body: &[u8]) -> Vec<u8> {
+        [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+    }
+
+    struct Scene {
+        desk: Arc<Desk>,
+        signer: Arc<TestSigner>,
+        clock: Arc<TestClock>,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let signer = TestSigner::start(directory.path());
+            let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
+            let (ca, clock) = (Ca::new(signer.client(), store.clone()), TestClock::new());
+            let desk = Desk::shipped(&ca, clock.clone(), &signer.issuer, KEY, &store, directory.path());
+            Self { desk, signer, clock, _directory: directory }
+        }
+
+        async fn look(&self, named: Named, text: &str) -> Result<Option<Last>, String> {
+            let url = Url::parse(text).unwrap();
+            self.desk
+                .look_at_url(named, text, (&url, &["127.0.0.1".parse().unwrap()]), self.signer.issuer.certificate())
+                .await
+        }
+    }
+
+    #[tokio::test]
+    async fn every_url_of_every_profile_is_named_once() {
+        let scene = Scene::new();
+        let profile = |urls: &str| Profile::from_toml("server.toml", &format!("{PROFILE}\n[urls]\n{urls}\n")).unwrap();
+        let one = profile("crl = \"http://a.test/{shard}.crl\"\nshards = 4\nocsp = \"http://a.test/ocsp\"");
+        let other = profile("ocsp = \"http://a.test/ocsp\"\nca_issuers = \"http://a.test/ca\"");
+        assert_eq!(scene.desk.named_urls([&one, &other]).len(), 4 + 1 + 1);
+    }
+
+    #[tokio::test]
+    async fn a_ca_certificate_is_der_or_cms_and_the_right_one() {
+        let scene = Scene::new();
+        let certificate = scene.signer.issuer.certificate();
+        let right = Named::ByProfile(Place::CaIssuers);
+        assert_eq!(scene.look(right, &serve(ok(certificate))).await, Ok(None));
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}", "A".repeat(64));
+        for (answer, words) in [
+            (ok(&certificate[1..]), "another certificate"),
+            (ok(pem.as_bytes()), "DER"),
+            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(), "404"),
+            (
+                b"HTTP/1.1 301 Moved\r\nLocation: https://a.test/\r\nContent-Length: 0\r\n\r\n".to_vec(),
+                "redirects to https://a.test/",
+            ),
+            (b"nonsense".to_vec(), "breaks off"),
+        ] {
+            let why = scene.look(right, &serve(answer)).await.unwrap_err();
+            assert!(why.contains(words), "{words}: {why}");
+        }
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let why = scene.look(right, &format!("http://{closed}/")).await.unwrap_err();
+        assert!(why.contains("cannot be reached"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_crl_is_of_this_issuer_of_the_named_kind_in_time_and_no_newer_than_what_was_published() {
+        let scene = Scene::new();
+        let list = scene.desk.publisher.lists()[0].clone();
+        let file = || {
+            let served =
+                scene.desk.publisher.served(&list_key(KEY, "all", Kind::Complete), crate::revocation::Coding::Identity);
+            match served.unwrap().unwrap().contents {
+                crate::revocation::Contents::Bytes(bytes) => bytes,
+                crate::revocation::Contents::File(..) => panic!("it is small"),
+            }
+        };
+        scene.desk.publisher.publish(&list, Kind::Complete).await.unwrap();
+        let first = file();
+        let right = Named::ByProfile(Place::Crl(Scope::All));
+        assert!(scene.look(right, &serve(ok(&first))).await.unwrap().is_some());
+        let shard = Named::ByProfile(Place::Crl("1-of-4".parse().unwrap()));
+        let other = Scene::new();
+        let mut broken = first.to_vec();
+        *broken.last_mut().unwrap() ^= 1;
+        for (scene, named, answer, words) in [
+            (&scene, Named::Delta(Scope::All), ok(&first), "kind"),
+            (&scene, shard, ok(&first), "distribution point"),
+            (&scene, right, ok(&broken), "signature"),
+            (&scene, right, ok(b"<html>"), ""),
+            (&other, right, ok(&first), ""),
+        ] {
+            let why = scene.look(named, &serve(answer)).await.unwrap_err();
+            assert!(why.contains(words), "{words}: {why}");
+        }
+        // A copy that is older is good until it has run out.
+        scene.clock.advance(60);
+        scene.desk.publisher.publish(&list, Kind::Complete).await.unwrap();
+        assert!(scene.look(right, &serve(ok(&first))).await.is_ok());
+        scene.clock.advance(400 * 86_400);
+        let why = scene.look(right, &serve(ok(&first))).await.unwrap_err();
+        assert!(why.contains("run out"), "{why}");
+    }
+}
