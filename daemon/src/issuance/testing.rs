@@ -276,6 +276,12 @@ impl TestSigner {
                 let event = match act {
                     Act::ActivateCa { issuer, forced, failures } => Event::CaActivated { issuer, forced, failures },
                     Act::Import { issuer, sha256, certificates } => Event::Imported { issuer, sha256, certificates },
+                    Act::ApproveRequest { request, digest, requester } => {
+                        Event::RequestApproved { request, digest, requester }
+                    }
+                    Act::RejectRequest { request, digest, requester, why } => {
+                        Event::RequestRejected { request, digest, requester, why }
+                    }
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
                     Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },

@@ -10,10 +10,11 @@ use policy::tbs;
 use super::Services;
 use super::administrators::Permitted;
 use super::certificates::RevokeError;
+use super::peer::hex;
 use crate::issuance::ca::CaError;
 use crate::revocation;
 use crate::store::StoreError;
-use crate::store::status::IMPORTED;
+use crate::store::status::{IMPORTED, after_prefix};
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_GROUND, CertificateRecord, Ground};
 
 pub use crate::revocation::Deed;
@@ -57,8 +58,10 @@ impl Services {
         after: Option<Serial>,
     ) -> Result<Found, StoreError> {
         let now = self.clock.now();
-        let records = match question.ground() {
-            Some(ground) => self.indexed(&CERTIFICATES_BY_GROUND, &ground.to_string(), after, STEP)?,
+        // An index that is being built leaves some out.
+        let ground = if self.store.certificates_are_indexed()? { question.ground() } else { None };
+        let records = match ground {
+            Some(ground) => self.resting_on(&ground, after)?,
             None => {
                 let from = after.as_ref().map_or(Bound::Unbounded, |serial| Bound::Excluded(&serial.as_bytes()[..]));
                 let rows = self.store.scan(&CERTIFICATES, (from, Bound::Unbounded), STEP, false)?;
@@ -74,6 +77,22 @@ impl Services {
                     .is_ok_and(|certificate| now <= certificate.validity().not_after())
         };
         Ok(Found { serials: records.into_iter().filter(fits).map(|record| record.serial).collect(), next })
+    }
+
+    /// Certificates that rest on something, by serial number: at most [`STEP`] of them.
+    fn resting_on(&self, ground: &Ground, after: Option<Serial>) -> Result<Vec<CertificateRecord>, StoreError> {
+        let prefix = [ground.to_string().as_bytes(), &[0]].concat();
+        let end = after_prefix(&prefix);
+        let last = after.map(|serial| [prefix.as_slice(), serial.as_bytes()].concat());
+        let from = last.as_deref().map_or(Bound::Included(prefix.as_slice()), Bound::Excluded);
+        let rows = self.store.scan(&CERTIFICATES_BY_GROUND, (from, Bound::Excluded(end.as_slice())), STEP, false)?;
+        let record = |(key, _): (Vec<u8>, _)| {
+            let serial = &key[prefix.len()..];
+            // They are written in one commit.
+            let damaged = || StoreError::Damaged { tree: CERTIFICATES.tree.0, key: hex(serial) };
+            Ok(self.store.get(&CERTIFICATES, serial)?.ok_or_else(damaged)?.value)
+        };
+        rows.into_iter().map(record).collect()
     }
 
     /// Does a deed to certificates: durable in the journal and in the store when this returns, and visible

@@ -7,7 +7,7 @@ use crate::journal::Event;
 use crate::wire::{Act, MAX_FAILURES, MAX_SERIALS, Refusal};
 
 /// What the journal says of an act, if it can be one.
-pub(super) fn event(act: Act) -> Result<Event, Refusal> {
+pub(super) fn event(act: Act, who: &str) -> Result<Event, Refusal> {
     let some = |serials: &[Serial]| match serials.len() {
         1..=MAX_SERIALS => Ok(()),
         many => Err(Refusal::Policy(format!("an act concerns 1 to {MAX_SERIALS} certificates, not {many}"))),
@@ -21,6 +21,10 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
             }
             Event::CaActivated { issuer, forced, failures }
         }
+        Act::ApproveRequest { requester, .. } if requester == who => {
+            return Err(Refusal::Policy("a request is approved by somebody else than the one who made it".to_owned()));
+        }
+        Act::ApproveRequest { request, digest, requester } => Event::RequestApproved { request, digest, requester },
         Act::BindAccount { account, key } => Event::AccountBound { account, key },
         Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
         Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
@@ -34,6 +38,9 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
                 return Err(Refusal::Policy("an import is named by the SHA-256 of its file".to_owned()));
             }
             Event::Imported { issuer, sha256, certificates }
+        }
+        Act::RejectRequest { request, digest, requester, why } => {
+            Event::RequestRejected { request, digest, requester, why }
         }
         Act::Release { serials, at } => {
             some(&serials)?;
@@ -65,14 +72,14 @@ mod tests {
     fn a_ca_is_forced_exactly_when_something_failed_and_an_import_is_named_by_a_hash() {
         let activate = |forced, failures: usize| {
             let failures = vec!["CRL all at http://a.test/x.crl: 404".to_owned(); failures];
-            event(Act::ActivateCa { issuer: "issuing-1".to_owned(), forced, failures })
+            event(Act::ActivateCa { issuer: "issuing-1".to_owned(), forced, failures }, "admin:x")
         };
         assert!(activate(false, 0).is_ok() && activate(true, MAX_FAILURES).is_ok());
         for (forced, failures) in [(true, 0), (false, 1), (true, MAX_FAILURES + 1)] {
             assert!(activate(forced, failures).is_err(), "{forced} {failures}");
         }
         let import = |sha256: &str| {
-            event(Act::Import { issuer: "issuing-1".to_owned(), sha256: sha256.to_owned(), certificates: 1 })
+            event(Act::Import { issuer: "issuing-1".to_owned(), sha256: sha256.to_owned(), certificates: 1 }, "console")
         };
         assert!(import(&"0a".repeat(32)).is_ok());
         assert!(import(&"0A".repeat(32)).is_err() && import("0a").is_err());

@@ -8,6 +8,7 @@ pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod ocsp;
@@ -40,9 +41,11 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/ca", get(ca::show))
         .route("/admin/v1/ca/activate", post(activation::activate))
         .route("/admin/v1/ca/check", get(activation::check))
-        .route("/admin/v1/certificates", get(certificates::list))
+        .route("/admin/v1/certificates", get(certificates::list).post(issue::issue))
+        .route("/admin/v1/certificates/export", get(certificates::export))
         .route("/admin/v1/certificates/{serial}", get(certificates::show))
         .route("/admin/v1/certificates/{serial}/revoke", post(revoke::revoke))
+        .route("/admin/v1/certificates/{serial}/renew", post(issue::renew))
         .route("/admin/v1/limits", get(limits::list))
         .route("/admin/v1/limits/explain", get(limits::explain))
         .route("/admin/v1/limits/failing", get(limits::failing))

@@ -1,5 +1,6 @@
 mod acme_accounts;
 mod acme_orders;
+mod certificates;
 
 use std::collections::BTreeSet;
 
@@ -93,6 +94,9 @@ impl Surface {
                 actor: "acme:1".to_owned(),
                 request_id: "r".to_owned(),
                 order: None,
+                subject: None,
+                replaces: None,
+                requester: None,
                 names: names.iter().map(proof).collect(),
             },
             journal: "j".to_owned(),
@@ -172,9 +176,12 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::POST, "/admin/v1/ca/activate", Door::Administrators),
     (Method::GET, "/admin/v1/ca/check", Door::ExpiredToo),
     (Method::GET, "/admin/v1/certificates", Door::Administrators),
+    (Method::POST, "/admin/v1/certificates", Door::Administrators),
+    (Method::GET, "/admin/v1/certificates/export", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/act", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/find", Door::Administrators),
     (Method::GET, "/admin/v1/certificates/{serial}", Door::Administrators),
+    (Method::POST, "/admin/v1/certificates/{serial}/renew", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/{serial}/revoke", Door::Administrators),
     (Method::GET, "/admin/v1/crl", Door::ExpiredToo),
     (Method::POST, "/admin/v1/crl/publish", Door::Administrators),
@@ -318,6 +325,14 @@ async fn wrong_parameters_and_unknown_serials_are_answered_in_a_sentence() {
         ("/admin/v1/certificates?limit=0", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?limit=501", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?page=2", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?limit=1&limit=2", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?limit=%ff", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?status=good", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?spki=00", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?serial=xy", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?method=word", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?issued_after=-1", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates/export?limit=101", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?cursor=xyz", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?name=-", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates/xyz", StatusCode::BAD_REQUEST),
@@ -444,7 +459,10 @@ proptest! {
 
     #[test]
     fn no_query_panics(query in "[a-z=&%0-9*:.]{0,60}") {
-        let _ = certificates::parse(&query);
+        let uri = format!("/?{query}").parse().unwrap();
+        if let Ok(parameters) = axum::extract::Query::<super::certificates::Parameters>::try_from_uri(&uri) {
+            let _ = super::certificates::read(&parameters, 100);
+        }
     }
 }
 
@@ -454,6 +472,7 @@ async fn a_question_with_a_ground_looks_at_nothing_that_does_not_rest_on_it() {
     let surface = surface();
     let administrator = surface.administrator().await;
     let record = surface.certificate(&["a.example.test"]).await;
+    surface.services.store.index_certificates().await.unwrap();
     // Whoever looks at this one fails.
     let mut change = Change::new();
     change.put(&NO_RECORD, [1; 20], &1);
