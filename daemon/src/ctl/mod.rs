@@ -7,6 +7,7 @@ mod ca;
 mod certificates;
 mod client;
 mod crl;
+mod events;
 mod export;
 mod identity;
 mod issue;
@@ -14,6 +15,7 @@ mod limits;
 mod ocsp;
 mod pin;
 mod profiles;
+mod requests;
 mod revoke;
 mod seal;
 mod status;
@@ -88,6 +90,8 @@ enum Verb {
     /// Certificate revocation lists: status, publish
     #[command(subcommand)]
     Crl(crl::Verb),
+    /// What happened: the CA signer's journal, as events
+    Events(events::Events),
     /// Certificates that are good and soon over
     Expiring {
         /// How soon, such as 30d or 12h
@@ -103,9 +107,12 @@ enum Verb {
     /// Answers about the status of certificates: status, presign
     #[command(subcommand)]
     Ocsp(ocsp::Verb),
-    /// Profiles: list, check
+    /// Profiles: list, show, check, explain
     #[command(subcommand)]
     Profile(profiles::Verb),
+    /// Requests that wait for approval: list, show, create, approve, reject
+    #[command(subcommand)]
+    Request(requests::Verb),
     /// Seal: the CA's signer forgets the PIN, and nothing is issued until it is unsealed
     Seal,
     /// Show how the appliance is; works while sealed and with an expired certificate
@@ -196,10 +203,12 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),
+        Verb::Events(asked) => events::run(&session, &asked),
         Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),
         Verb::Limits(verb) => limits::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
-        Verb::Profile(_) => profiles::list(&session),
+        Verb::Profile(verb) => profiles::run(&session, &verb),
+        Verb::Request(verb) => requests::run(&session, &verb),
         Verb::Seal => seal::seal(&session),
         Verb::Status => status::run(&session),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),

@@ -6,6 +6,8 @@ pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod events;
+pub mod explain;
 mod failure;
 pub mod health;
 pub mod issue;

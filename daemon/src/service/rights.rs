@@ -51,10 +51,10 @@ impl Permitted {
         Self { who, scope: Scope::Everything, grant: None, request_id }
     }
 
-    /// Somebody with a certificate of ours, for the same.
+    /// Another administrator, or somebody with a certificate of ours and his own things.
     #[cfg(test)]
-    pub(crate) fn client_for_tests(services: &Services, fingerprint: String) -> Self {
-        Self { who: Actor::Client(fingerprint), scope: Scope::Own, ..Self::for_tests(services) }
+    pub(crate) fn other_for_tests(services: &Services, who: Actor, scope: Scope) -> Self {
+        Self { who, scope, ..Self::for_tests(services) }
     }
 
     /// Who acts, in the words of the journal.

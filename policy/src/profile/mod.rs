@@ -197,6 +197,11 @@ impl Profile {
         &self.description
     }
 
+    /// The file's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether its certificates are issued only after somebody else than the requester approved.
     pub fn needs_approval(&self) -> bool {
         self.approval == Approval::Needed

@@ -5,6 +5,7 @@ mod handshake;
 mod nonce;
 mod order;
 mod process;
+mod search;
 mod sign;
 mod start;
 
@@ -38,7 +39,14 @@ pub fn run() -> Result<(), Failure> {
     lines.extend(nonce::lines()?);
     drop(rig);
     lines.extend(start::lines()?);
+    lines.extend(search::lines()?);
     print(&lines);
+    Ok(())
+}
+
+/// Measures searches, and prints a table.
+pub fn searches() -> Result<(), Failure> {
+    print(&search::lines()?);
     Ok(())
 }
 

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::query::Query;
 use super::{encoding, failure};
-use crate::api::access::{self, Permitted};
+use crate::api::access::{self, PermittedOwn};
 use crate::problem::Problem;
 use crate::service::Services;
-use crate::service::administrators;
 use crate::service::certificates::Certificate;
+use crate::service::rights;
 use crate::service::search::{self, Cursor, Ground, NamePattern, Period, Search, SearchError, SerialPrefix, Status};
 
 /// A certificate in a list. Times are seconds since 1970.
@@ -117,7 +117,7 @@ pub struct Parameters {
 }
 
 pub(super) async fn list(
-    permitted: Permitted<access::ListCertificates>,
+    permitted: PermittedOwn<access::ListCertificates>,
     State(services): State<Arc<Services>>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, Problem> {
@@ -125,7 +125,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn export(
-    permitted: Permitted<access::ListCertificates>,
+    permitted: PermittedOwn<access::ListCertificates>,
     State(services): State<Arc<Services>>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page<Shown>>, Problem> {
@@ -133,7 +133,7 @@ pub(super) async fn export(
 }
 
 pub(super) async fn show(
-    permitted: Permitted<access::ListCertificates>,
+    permitted: PermittedOwn<access::ListCertificates>,
     State(services): State<Arc<Services>>,
     Path(serial): Path<String>,
 ) -> Result<Json<Shown>, Problem> {
@@ -146,7 +146,7 @@ pub(super) async fn show(
 
 fn page<T>(
     services: &Services,
-    permitted: &administrators::Permitted,
+    permitted: &rights::Permitted,
     parameters: &Parameters,
     most: usize,
     present: impl Fn(&Certificate, UnixTime) -> T,

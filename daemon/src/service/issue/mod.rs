@@ -9,22 +9,23 @@ mod tests;
 use std::error::Error;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use hsm::wire;
 use policy::csr::{Csr, CsrError};
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
 use policy::key::PublicKey;
 use policy::name::Name;
 use policy::profile::{Decision, Profile, Refusal};
+use policy::rights::Actor;
 use policy::serial::Serial;
 use policy::tbs::Certificate;
 use policy::validity::Requested;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
 use super::Services;
-use super::administrators::Permitted;
+use super::certificates::reaches;
 use super::metrics::Outcome;
 use super::peer::hex;
+use super::rights::{Permitted, Scope};
 use crate::issuance::{IssueError, Pipeline, Released, Submission};
 use crate::store::StoreError;
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord};
@@ -169,12 +170,16 @@ impl Services {
         &self,
         permitted: &Permitted,
         surface: &'static str,
-        warrant: Warrant,
+        serial: Serial,
         key: WantedKey,
         requested: Requested,
     ) -> Result<Issued, IssueFailure> {
-        let replaces = warrant.replaces().ok_or_else(|| IssueFailure::Internal("a renewal of nothing".to_owned()))?;
-        let profile = self.renewable(replaces)?.profile;
+        // Whoever has nothing but the certificate shows it; others give their word.
+        let warrant = match (permitted.scope(), permitted.who()) {
+            (Scope::Own, Actor::Administrator(..) | Actor::Client(_)) => Warrant::Renewal(serial),
+            _ => Warrant::Administrator { replaces: Some(serial) },
+        };
+        let profile = self.renewable(serial)?.profile;
         let (names, common_name, completes) = (None, None, Completes::Nothing);
         let wanted = Wanted { surface, profile, key, names, common_name, requested, warrant, completes };
         self.issue(permitted, wanted).await
@@ -182,7 +187,6 @@ impl Services {
 
     async fn issue_uncounted(&self, permitted: &Permitted, wanted: Wanted) -> Result<Issued, IssueFailure> {
         self.can_sign()?;
-        let actor = permitted.actor();
         let profile = self.profile(&wanted.profile)?;
         let (private_key, key) = match &wanted.key {
             WantedKey::Csr(csr) => (None, csr.key().clone()),
@@ -197,7 +201,7 @@ impl Services {
                 (Some(private), public)
             }
         };
-        let (submission, decision) = self.decide(&actor, &wanted, key)?;
+        let (submission, decision) = self.decide(permitted, &wanted, key)?;
         match decision {
             Decision::AskHuman(_) => return Err(self.ask_human(permitted, &wanted, submission).await?),
             Decision::Issue(_) => {}
@@ -215,15 +219,17 @@ impl Services {
         Ok(Issued { serial, chain: self.chain(&certificate)?, certificate, private_key })
     }
 
-    /// What would be submitted for `actor`, and what policy says of it. Nothing is signed.
+    /// What would be submitted for the one who asks, and what policy says of it. Nothing is signed.
     pub(super) fn decide(
         &self,
-        actor: &wire::Actor,
+        permitted: &Permitted,
         wanted: &Wanted,
         key: PublicKey,
     ) -> Result<(Submission, Decision), IssueFailure> {
         let profile = self.profile(&wanted.profile)?;
-        let Subject { names, common_name } = self.subject(&actor.who, wanted, profile)?;
+        let Subject { names, common_name } = self.subject(permitted, wanted, profile)?;
+        permitted.grants(profile.name(), &names)?;
+        let actor = permitted.actor();
         let method = wanted.warrant.method();
         if names.is_empty() {
             // No name brings the question up.
@@ -231,12 +237,12 @@ impl Services {
         }
         profile.allows_validity(wanted.requested, self.issuer.validity(), self.clock.now())?;
         let record = AuthorizationRecord {
-            actor: actor.who.clone(),
-            request_id: actor.request_id.clone(),
             order: match &wanted.completes {
                 Completes::Call(id) => Some(id.order(&actor.who)),
                 Completes::Nothing => None,
             },
+            actor: actor.who,
+            request_id: actor.request_id,
             names: evidence(&names, method, self.clock.now()),
             subject: common_name.is_some().then_some(method),
             replaces: wanted.warrant.replaces(),
@@ -253,18 +259,15 @@ impl Services {
     }
 
     /// Names and common name of what is wanted, whoever says them.
-    fn subject(&self, actor: &str, wanted: &Wanted, profile: &Profile) -> Result<Subject, IssueFailure> {
+    fn subject(&self, permitted: &Permitted, wanted: &Wanted, profile: &Profile) -> Result<Subject, IssueFailure> {
         let chosen = |text: Option<&str>| text.filter(|_| profile.gives_requested_common_name()).map(str::to_owned);
         let csr = match &wanted.key {
             WantedKey::Csr(csr) => Some(&**csr),
             WantedKey::Generate(_) => None,
         };
         let renewed = wanted.warrant.replaces().map(|serial| self.renewable(serial)).transpose()?;
-        if let (Some(record), Warrant::Renewal(_)) = (&renewed, wanted.warrant) {
-            let fingerprint = hex(digest(&SHA256, &record.certificate).as_ref());
-            if !matches!(actor.split_once(':'), Some(("admin" | "client", held)) if held == fingerprint) {
-                return Err(refused("a certificate is renewed by whoever shows it, or by an administrator"));
-            }
+        if renewed.as_ref().is_some_and(|record| !reaches(permitted, record)) {
+            return Err(refused("a certificate is renewed by whoever shows it, or by an administrator"));
         }
         let renewed = renewed.map(|record| Certificate::from_der(&record.certificate)).transpose();
         let renewed =
@@ -402,7 +405,7 @@ impl WantedKey {
 }
 
 /// A fresh key pair, made on a thread that may block.
-async fn make_key(kind: KeyKind) -> Result<(PrivateKey, PublicKey), IssueFailure> {
+pub(super) async fn make_key(kind: KeyKind) -> Result<(PrivateKey, PublicKey), IssueFailure> {
     let failed = |why: &dyn std::fmt::Display| IssueFailure::Internal(format!("a key was not made: {why}"));
     let made = tokio::task::spawn_blocking(move || key::generate(kind)).await;
     made.map_err(|error| failed(&error))?.map_err(|_| failed(&"the generator failed"))
