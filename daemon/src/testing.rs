@@ -312,6 +312,7 @@ pub(crate) fn limited_services(
         retiring: Vec::new(),
         root: authority.issuer.certificate().to_vec(),
         store,
+        upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),
     })

@@ -19,7 +19,7 @@ use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
+use crate::config::{Address, Certify, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
@@ -234,9 +234,17 @@ async fn serve(
         retiring: config.ca.retiring,
         root: material.root,
         store,
+        upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),
     });
+    let speaks_upki = config.listeners.iter().any(|listener| listener.surfaces.contains(&Surface::Upki));
+    if speaks_upki && services.upki.certify == Certify::Open {
+        tracing::warn!(
+            "[upki] certify = \"open\": whoever reaches the listener gets certificates from the profiles that take \
+             \"unproven\", without any proof"
+        );
+    }
     let acme = Acme::start(Arc::clone(&services)).await?;
     let (stop, stopped) = watch::channel(false);
     stop_on_signals(stop)?;

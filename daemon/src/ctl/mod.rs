@@ -12,6 +12,7 @@ mod export;
 mod identity;
 mod issue;
 mod limits;
+mod nodes;
 mod ocsp;
 mod pin;
 mod profiles;
@@ -104,6 +105,9 @@ enum Verb {
     /// Limits: list, explain, failing, release
     #[command(subcommand)]
     Limits(limits::Verb),
+    /// Registered nodes and their one-time seeds: add, set, list, show, seed, delete
+    #[command(subcommand)]
+    Node(nodes::Verb),
     /// Answers about the status of certificates: status, presign
     #[command(subcommand)]
     Ocsp(ocsp::Verb),
@@ -206,6 +210,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Events(asked) => events::run(&session, &asked),
         Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),
         Verb::Limits(verb) => limits::run(&session, &verb),
+        Verb::Node(verb) => nodes::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(verb) => profiles::run(&session, &verb),
         Verb::Request(verb) => requests::run(&session, &verb),

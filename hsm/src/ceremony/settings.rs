@@ -126,8 +126,9 @@ pub(super) fn profiles(init: &Init) -> Vec<(&'static str, String)> {
     PROFILES.into_iter().map(filled).collect()
 }
 
-const PROFILES: [(&str, &str); 3] = [
+const PROFILES: [(&str, &str); 4] = [
     ("client.toml", include_str!("../../../packaging/profiles/client.toml")),
+    ("node.toml", include_str!("../../../packaging/profiles/node.toml")),
     ("server.toml", include_str!("../../../packaging/profiles/server.toml")),
     ("shortlived.toml", include_str!("../../../packaging/profiles/shortlived.toml")),
 ];

@@ -19,6 +19,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, co
 use policy::effects::UnixTime;
 use policy::grant::{Grant, Pattern, RateLimits, Reuse};
 use policy::key::SignatureScheme;
+use policy::registration::{CommonName, Registration};
 
 use rig::{Appliance, PIN, actor, patiently, refusal, sealed, status};
 
@@ -108,6 +109,40 @@ fn what_administrators_do_in_acme_is_journalled_sealed_or_not() {
     let refused = client.call(None, Request::Record { act, actor: actor() }).unwrap_err();
     assert!(refused.to_string().contains("somebody else"), "{refused}");
     assert!(sealed(&status(&client)));
+}
+
+#[test]
+fn what_is_done_to_nodes_is_journalled_and_no_seed_is_in_it() {
+    let appliance = Appliance::new();
+    let _tls = appliance.start("tls", None);
+    let _ca = appliance.start("ca", None);
+    let client = appliance.client("ca");
+    let before = status(&client).last;
+    let node = || CommonName::parse("web-1.example.test").unwrap();
+    let registration = Registration {
+        common_name: node(),
+        names: vec![Pattern::parse(".web-1.example.test").unwrap()],
+        profile: "server".to_owned(),
+        account: None,
+    };
+    let hash = || "5e".repeat(32);
+    for act in [
+        Act::RegisterNode { registration },
+        Act::IssueSeed { node: node(), seed: hash(), expires: UnixTime(7) },
+        Act::UseSeed { node: node(), seed: hash() },
+        Act::DeleteNode { node: node() },
+    ] {
+        client.call(None, Request::Record { act, actor: actor() }).unwrap();
+    }
+    let Response::Journal { lines, .. } = client.call(None, Request::Journal { after: before }).unwrap() else {
+        panic!("no journal")
+    };
+    let kinds = ["node_registered", "seed_issued", "seed_used", "node_deleted"];
+    assert_eq!(lines.len(), kinds.len());
+    for (line, kind) in lines.iter().zip(kinds) {
+        assert!(line.contains(&format!(r#""type":"{kind}""#)) && line.contains("web-1.example.test"), "{line}");
+    }
+    assert!(lines[0].contains(r#""names":[".web-1.example.test"]"#), "{}", lines[0]);
 }
 
 #[test]

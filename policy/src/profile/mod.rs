@@ -1,6 +1,7 @@
 //! Profiles: what kind of certificate may be issued, read from strict TOML files.
 
 mod file;
+mod outline;
 mod pattern;
 mod renewal;
 mod urls;
@@ -657,7 +658,7 @@ mod tests {
 
     #[test]
     fn shipped_profiles_load_and_have_the_promised_validity() {
-        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90)] {
+        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90), ("node", 60)] {
             let profile = testing::profile(name);
             assert_eq!((profile.name(), profile.seconds), (name, days * DAY));
             assert!(!profile.description().is_empty());

@@ -56,6 +56,8 @@ pub struct Options {
     pub profile: Option<String>,
     /// TOML that goes into `signetd.toml` beside, or in place of, what a rig says there.
     pub settings: Option<String>,
+    /// Surfaces beside ACME's, where that is served; then clients may show certificates there.
+    pub surfaces: Option<Vec<String>>,
     /// Whether to unseal.
     pub start: Start,
     /// Which module the CA's signer loads. Decided by the ceremony.
@@ -101,6 +103,9 @@ pub struct Record {
     /// What `signetd.toml` says beside, or in place of, what a rig says there.
     #[serde(default)]
     pub settings: String,
+    /// Surfaces beside ACME's, where that is served.
+    #[serde(default)]
+    pub surfaces: Vec<String>,
     /// Where store and CA journal lie, if not in the rig's directory.
     pub disk: Option<PathBuf>,
     /// Whether signers are watched.
@@ -147,6 +152,7 @@ impl Record {
         record.tls01_port = options.tls01_port.unwrap_or(record.tls01_port);
         record.profile = options.profile.clone().or(record.profile);
         record.settings = options.settings.clone().unwrap_or(record.settings);
+        record.surfaces = options.surfaces.clone().unwrap_or(record.surfaces);
         record.watchdog = options.watchdog;
         Ok(record)
     }
@@ -175,8 +181,8 @@ impl Record {
     /// The same rig on ports of its own, with its records on another disk.
     pub(super) fn twin(&self, disk: &Path) -> std::io::Result<Self> {
         let fresh = Self::fresh(self.engine, Some(disk.to_owned()))?;
-        let settings = self.settings.clone();
-        Ok(Self { profile: self.profile.clone(), settings, watchdog: self.watchdog, ..fresh })
+        let (settings, surfaces) = (self.settings.clone(), self.surfaces.clone());
+        Ok(Self { profile: self.profile.clone(), settings, surfaces, watchdog: self.watchdog, ..fresh })
     }
 
     pub(super) fn save(&self, layout: &Layout) -> Result<(), Failure> {
@@ -204,6 +210,7 @@ impl Record {
             own_dns: true,
             profile: None,
             settings: String::new(),
+            surfaces: Vec::new(),
             disk,
             watchdog: Watchdog::On,
         })

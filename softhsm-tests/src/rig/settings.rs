@@ -98,7 +98,8 @@ fn own(layout: &Layout, record: &Record) -> String {
          [[listener]]\n\
          address = \"{listen}\"\n\
          tls = true\n\
-         surfaces = [\"acme\", \"health\", \"pki\"]\n\
+         surfaces = [\"acme\", \"health\", \"pki\"{surfaces}]\n\
+         {client_certificates}\
          \n\
          [[listener]]\n\
          address = \"{admin}\"\n\
@@ -110,6 +111,11 @@ fn own(layout: &Layout, record: &Record) -> String {
          address = \"{pki}\"\n\
          tls = false\n\
          surfaces = [\"health\", \"pki\"]\n",
+        surfaces = record.surfaces.iter().map(|name| format!(", \"{name}\"")).collect::<String>(),
+        client_certificates = match record.surfaces.is_empty() {
+            true => "",
+            false => "client_certificates = \"optional\"\n",
+        },
         health = path(&layout.health()),
         issuer = path(&layout.certificate(&format!("{ISSUING}.pem"))),
         profiles = path(&layout.config().join("profiles")),

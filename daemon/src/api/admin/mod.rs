@@ -13,6 +13,7 @@ pub mod explain;
 pub mod issue;
 pub mod limits;
 pub mod metrics;
+pub mod nodes;
 pub mod ocsp;
 pub mod profiles;
 pub mod requests;
@@ -58,6 +59,9 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/certificates/find", post(revoke::find))
         .route("/admin/v1/crl", get(crl::show))
         .route("/admin/v1/crl/publish", post(crl::publish))
+        .route("/admin/v1/nodes", get(nodes::list).post(nodes::register))
+        .route("/admin/v1/nodes/{node}", get(nodes::show).put(nodes::change).delete(nodes::remove))
+        .route("/admin/v1/nodes/{node}/seeds", get(nodes::seeds).post(nodes::make_seed))
         .route("/admin/v1/ocsp", get(ocsp::show))
         .route("/admin/v1/ocsp/presign", post(ocsp::presign))
         .route("/admin/v1/profiles", get(profiles::list))

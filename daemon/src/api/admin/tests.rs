@@ -1,6 +1,7 @@
 mod acme_accounts;
 mod acme_orders;
 mod certificates;
+mod nodes;
 mod requests;
 
 use std::collections::BTreeSet;
@@ -97,6 +98,7 @@ impl Surface {
                 order: None,
                 subject: None,
                 replaces: None,
+                node: None,
                 requester: None,
                 names: names.iter().map(proof).collect(),
             },
@@ -191,6 +193,13 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::GET, "/admin/v1/limits/explain", Door::Administrators),
     (Method::GET, "/admin/v1/limits/failing", Door::Administrators),
     (Method::POST, "/admin/v1/limits/release", Door::Administrators),
+    (Method::GET, "/admin/v1/nodes", Door::Administrators),
+    (Method::POST, "/admin/v1/nodes", Door::Administrators),
+    (Method::GET, "/admin/v1/nodes/{node}", Door::Administrators),
+    (Method::PUT, "/admin/v1/nodes/{node}", Door::Administrators),
+    (Method::DELETE, "/admin/v1/nodes/{node}", Door::Administrators),
+    (Method::GET, "/admin/v1/nodes/{node}/seeds", Door::Administrators),
+    (Method::POST, "/admin/v1/nodes/{node}/seeds", Door::Administrators),
     (Method::GET, "/admin/v1/ocsp", Door::ExpiredToo),
     (Method::POST, "/admin/v1/ocsp/presign", Door::Administrators),
     (Method::GET, "/admin/v1/profiles", Door::Administrators),
