@@ -28,7 +28,7 @@ use crate::wait::{wait_for, wait_until};
 /// Longest wait for the daemons to be ready, on a machine that does much else.
 const READY: Duration = Duration::from_secs(60);
 /// Longest wait for a process that was killed to be gone.
-const GONE: Duration = Duration::from_secs(5);
+const GONE: Duration = Duration::from_secs(30);
 
 /// One sentence: what is wrong and what to do.
 pub type Failure = String;
