@@ -102,6 +102,11 @@ impl Layout {
         self.0.join("run")
     }
 
+    /// How far the clock that the daemons see is off, as libfaketime reads it.
+    pub fn clock(&self) -> PathBuf {
+        self.run().join("clock")
+    }
+
     /// The daemon's health socket.
     pub fn health(&self) -> PathBuf {
         self.run().join("health.sock")

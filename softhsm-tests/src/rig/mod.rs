@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 pub use ceremony::MODULE;
 pub use environment::Environment;
 pub use layout::Layout;
-pub use record::{Engine, Module, Options, Record, Start, Watchdog};
+pub use record::{Clock, Engine, Module, Options, Record, Start, Watchdog};
+pub use settings::FAKETIME;
 
 use crate::acme::load::{Load, Plan};
 use crate::acme::{self, Responder};
@@ -50,11 +51,14 @@ pub fn up(layout: &Layout, options: &Options, programs: &Path, owner: Option<u32
         }
     }
     let record = Record::decide(layout, options)?;
+    if record.clock == Clock::Offset && !Path::new(settings::FAKETIME).is_file() {
+        return Err(format!("{} is missing: run `apt-get install libfaketime`", settings::FAKETIME));
+    }
     let store = record.store(layout);
     for directory in [&layout.logs(), &layout.run(), store.parent().unwrap_or(layout.directory())] {
         std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
-    ceremony::hold(layout, &record, options.ca_module, programs)?;
+    ceremony::hold(layout, &record, options, programs)?;
     write(&layout.signetd(), &settings::signetd(layout, &record)?)?;
     record.save(layout)?;
     let result = start(layout, programs, owner)
@@ -258,6 +262,12 @@ impl Rig {
     pub fn signal(&self, service: &str, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid(service)).expect("a pid");
         rustix::process::kill_process(pid, signal).expect("a process of ours");
+    }
+
+    /// Sets the clock that the daemons see so many seconds ahead of the host's, or behind it, with a
+    /// step. For a rig with [`Clock::Offset`].
+    pub fn set_clock(&self, offset: i64) {
+        crate::files::replace(&self.layout.clock(), format!("{offset:+}\n").as_bytes()).expect("the clock's file");
     }
 
     /// How the supervisor sees a service.

@@ -39,6 +39,18 @@ pub enum Module {
     SoftHsm,
 }
 
+/// The clock that the daemons see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// The host's.
+    #[default]
+    Host,
+    /// The host's, as far off as [`Rig::set_clock`](super::Rig::set_clock) says: libfaketime stands
+    /// between the daemons and the C library's clock of the day.
+    Offset,
+}
+
 /// What `up` is asked for. What is not given is as it was, or chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -62,8 +74,12 @@ pub struct Options {
     pub ca_module: Module,
     /// Where store and CA journal lie, instead of in the rig's directory. Decided by the ceremony.
     pub disk: Option<PathBuf>,
+    /// How many CRL shards the profiles name; none without it. Decided by the ceremony.
+    pub shards: Option<u16>,
     /// Whether signers are watched.
     pub watchdog: Watchdog,
+    /// The clock that the daemons see.
+    pub clock: Clock,
 }
 
 /// Whether signers are watched.
@@ -105,6 +121,9 @@ pub struct Record {
     pub disk: Option<PathBuf>,
     /// Whether signers are watched.
     pub watchdog: Watchdog,
+    /// The clock that the daemons see.
+    #[serde(default)]
+    pub clock: Clock,
 }
 
 impl Engine {
@@ -148,6 +167,7 @@ impl Record {
         record.profile = options.profile.clone().or(record.profile);
         record.settings = options.settings.clone().unwrap_or(record.settings);
         record.watchdog = options.watchdog;
+        record.clock = options.clock;
         Ok(record)
     }
 
@@ -206,6 +226,7 @@ impl Record {
             settings: String::new(),
             disk,
             watchdog: Watchdog::On,
+            clock: Clock::Host,
         })
     }
 }

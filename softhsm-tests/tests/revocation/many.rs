@@ -1,0 +1,85 @@
+//! Many certificates that another system issued.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::Value;
+use softhsm_tests::clients::run;
+use softhsm_tests::programs;
+use softhsm_tests::rig::{self, Options};
+use softhsm_tests::wait::wait_until;
+
+use crate::scene::{PATIENCE, Scene};
+
+/// Certificates that are imported; a million in `make torture`.
+const IMPORTED: usize = 50_000;
+
+#[test]
+fn many_imported_certificates_cost_what_is_asked_for_and_no_more() {
+    let count = match std::env::var("SIGNET_IMPORTED") {
+        Ok(text) => text.parse().expect("SIGNET_IMPORTED is a number"),
+        Err(_) => IMPORTED,
+    };
+    let scene = Scene::new();
+    let index = scene.directory().join("index.txt");
+    write_index(&index, count);
+    rig::down(&scene.rig.layout).expect("down");
+    let begun = Instant::now();
+    let mut command = Command::new(programs::directory().join("signetd"));
+    let said = run(command.arg("import").arg("--config").arg(scene.rig.layout.signetd()).arg(&index)).success();
+    let took = begun.elapsed();
+    assert!(said.contains(&format!("{count} certificates")), "{said}");
+    rig::up(&scene.rig.layout, &Options::default(), &programs::directory(), Some(std::process::id())).expect("up");
+    scene.rig.wait_until_ready();
+    wait_until("the CRL lists them", PATIENCE * 5, || entries(&scene) == (count / 2) as u64).expect("a CRL");
+    let crl = scene.fetch_crl("issuing-1");
+    let text = run(Command::new("openssl").args(["crl", "-inform", "DER", "-noout", "-crlnumber", "-in"]).arg(&crl));
+    text.success();
+
+    // One of each kind, and one that nobody knows.
+    for (number, expected) in [(2, ": good"), (3, ": revoked"), (count + 7, ": unknown")] {
+        let begun = Instant::now();
+        let said = scene.ask_serial(&format!("0x{}", imported(number)));
+        assert!(said.text.contains(expected), "{number}: {}", said.text);
+        println!("{expected} after {:?}", begun.elapsed());
+    }
+    // A revocation among so many is seen at once.
+    scene.ctl(&["cert", "revoke", &imported(2)]);
+    let begun = Instant::now();
+    let revoked = || scene.ask_serial(&format!("0x{}", imported(2))).text.contains(": revoked");
+    // Within a second, when nothing else runs.
+    wait_until("it is revoked", PATIENCE, revoked).expect("revoked");
+    println!("{count} imported in {took:?}; revoked and seen in {:?}", begun.elapsed());
+}
+
+fn entries(scene: &Scene) -> u64 {
+    let Ok(text) = scene.rig.environment.signetctl(&["--json", "crl", "status"]) else { return 0 };
+    let status: Value = serde_json::from_str(&text).expect("JSON");
+    let crls = status["crls"].as_array().expect("a list").clone();
+    crls.iter().find(|crl| crl["issuer"] == "issuing-1").and_then(|crl| crl["entries"].as_u64()).unwrap_or(0)
+}
+
+/// A database of `openssl ca` in which every other certificate is revoked.
+fn write_index(file: &Path, count: usize) {
+    let mut text = String::with_capacity(count * 90);
+    for number in 0..count {
+        let serial = imported(number);
+        match number % 2 {
+            0 => writeln!(text, "V\t360101000000Z\t\t{serial}\tunknown\t/CN=host-{number}.example.test"),
+            _ => writeln!(text, "R\t360101000000Z\t260101000000Z,superseded\t{serial}\tunknown\t/CN=host-{number}"),
+        }
+        .expect("a String takes everything");
+    }
+    std::fs::write(file, text).expect("a file");
+}
+
+/// A serial number of 20 octets, the same for the same number.
+fn imported(number: usize) -> String {
+    format!(
+        "{:08X}{:032X}",
+        0x1000_0000 + number,
+        (number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    )
+}
