@@ -19,6 +19,8 @@ struct Command {
 enum Part {
     /// Full orders and nonces only
     Orders,
+    /// CRLs, OCSP and revocation only
+    Revocation,
     /// The token's own rate, for the token that SOFTHSM2_CONF names
     #[command(hide = true)]
     OwnRate {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse().part {
         None => bench::run(),
         Some(Part::Orders) => bench::orders(),
+        Some(Part::Revocation) => bench::revocation(),
         Some(Part::OwnRate { sessions, pin_file, certificate, each }) => {
             own_rate(&pin_file, &certificate, sessions, each)
         }

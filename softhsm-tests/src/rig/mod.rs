@@ -31,6 +31,9 @@ const READY: Duration = Duration::from_secs(60);
 /// Longest wait for a process that was killed to be gone.
 const GONE: Duration = Duration::from_secs(30);
 
+/// The services that are ended and stopped, in this order.
+const SERVICES: [&str; 3] = ["signetd", "signer-ca", "signer-tls"];
+
 /// One sentence: what is wrong and what to do.
 pub type Failure = String;
 
@@ -200,7 +203,7 @@ fn finish(layout: &Layout, options: &Options, programs: &Path) -> Result<(), Fai
 /// Ends what a supervisor that was killed has left behind: processes named by a pid file whose
 /// command line names this rig.
 fn kill_leftovers(layout: &Layout) -> Result<(), Failure> {
-    for service in ["signetd", "signer-ca", "signer-tls"] {
+    for service in SERVICES {
         let file = layout.pid_file(service);
         let pid = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
         let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
@@ -267,7 +270,10 @@ impl Rig {
     /// Sets the clock that the daemons see so many seconds ahead of the host's, or behind it, with a
     /// step. For a rig with [`Clock::Offset`].
     pub fn set_clock(&self, offset: i64) {
-        crate::files::replace(&self.layout.clock(), format!("{offset:+}\n").as_bytes()).expect("the clock's file");
+        for service in SERVICES {
+            let file = self.layout.clock(service);
+            crate::files::replace(&file, format!("{offset:+}\n").as_bytes()).expect("the clock's file");
+        }
     }
 
     /// How the supervisor sees a service.
@@ -317,7 +323,7 @@ impl Rig {
         let supervisor = self.layout.pid_file("supervisor");
         let pid = std::fs::read_to_string(supervisor).expect("the supervisor's pid").trim().parse().expect("a pid");
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a pid"), signal).expect("a process");
-        for service in ["signetd", "signer-ca", "signer-tls"] {
+        for service in SERVICES {
             self.signal(service, signal);
         }
     }

@@ -129,9 +129,12 @@ fn own(layout: &Layout, record: &Record) -> String {
 
 /// The services in the order in which they start.
 pub(super) fn services(layout: &Layout, record: &Record, programs: &Path) -> Vec<Service> {
-    let mut environment = BTreeMap::from([("RUST_BACKTRACE".to_owned(), "1".to_owned())]);
-    if record.clock == Clock::Offset {
-        let clock = layout.clock().display().to_string();
+    let environment = |name: &str| {
+        let mut environment = BTreeMap::from([("RUST_BACKTRACE".to_owned(), "1".to_owned())]);
+        if record.clock == Clock::Host {
+            return environment;
+        }
+        let clock = layout.clock(name).display().to_string();
         // Only the clock of the day is another one: deadlines and timers go by the monotonic clock.
         let library = [
             ("LD_PRELOAD", FAKETIME),
@@ -142,12 +145,13 @@ pub(super) fn services(layout: &Layout, record: &Record, programs: &Path) -> Vec
             ("NO_FAKE_STAT", "1"),
         ];
         environment.extend(library.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    }
+        environment
+    };
     let service = |name: &str, program: &str, config: &Path, watchdog_ms, descriptors| Service {
         name: name.to_owned(),
         program: programs.join(program),
         arguments: ["run", "--config"].map(String::from).into_iter().chain([config.display().to_string()]).collect(),
-        environment: environment.clone(),
+        environment: environment(name),
         log: layout.log(name),
         pid_file: layout.pid_file(name),
         watchdog_ms,

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
+use softhsm_tests::bench;
 use softhsm_tests::clients::run;
 use softhsm_tests::programs;
 use softhsm_tests::rig::{self, Options};
@@ -15,6 +16,11 @@ use crate::scene::{PATIENCE, Scene};
 
 /// Certificates that are imported; a million in `make torture`.
 const IMPORTED: usize = 50_000;
+
+/// Most memory that publishing a CRL may take beside what the processes have, in octets.
+const CRL_MEMORY: u64 = 100 << 20;
+/// Most CPU for a million entries, in seconds, of an optimised build.
+const CRL_CPU: f64 = 2.0;
 
 #[test]
 fn many_imported_certificates_cost_what_is_asked_for_and_no_more() {
@@ -37,6 +43,23 @@ fn many_imported_certificates_cost_what_is_asked_for_and_no_more() {
     let crl = scene.fetch_crl("issuing-1");
     let text = run(Command::new("openssl").args(["crl", "-inform", "DER", "-noout", "-crlnumber", "-in"]).arg(&crl));
     text.success();
+
+    // A CRL costs CPU for each entry, and no memory for any: what is said of a million is asked of these.
+    let services = ["signetd", "signer-ca"];
+    let (rest, before) = (bench::resident(&scene.rig, &services), bench::cpu(&scene.rig, &services));
+    let peaks = bench::Peaks::start(&scene.rig, &services);
+    scene.ctl(&["crl", "publish"]);
+    let (spent, extra) = (bench::cpu(&scene.rig, &services) - before, peaks.highest().saturating_sub(rest));
+    let million = spent.as_secs_f64() / (count / 2) as f64 * 1e6;
+    println!("CRL of {} entries: {spent:?} of CPU, {million:.1} s a million, {extra} octets more memory", count / 2);
+    assert!(extra < CRL_MEMORY, "{extra} octets more memory for a CRL");
+    if !cfg!(debug_assertions) {
+        assert!(million < CRL_CPU, "{million:.1} s of CPU for a million entries");
+    }
+    println!(
+        "{count} certificates: start to ready in {} µs, {rest} octets at rest",
+        scene.rig.service("signetd").ready_after
+    );
 
     // One of each kind, and one that nobody knows.
     for (number, expected) in [(2, ": good"), (3, ": revoked"), (count + 7, ": unknown")] {
