@@ -152,6 +152,11 @@ impl CtlError {
     }
 }
 
+/// The command line, as manual pages and completions describe it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs what the command line says; errors are one sentence on standard error.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use policy::effects::{Clock, Entropy};
 
 use crate::ceremony::SigningConsole;
@@ -24,6 +24,11 @@ pub struct Effects {
     pub clock: Arc<dyn Clock>,
     /// The system's generator.
     pub entropy: Box<dyn Entropy>,
+}
+
+/// The command line, as manual pages and completions describe it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the verb that the command line names. Exit code 0: done; 1: refused or failed, with one
