@@ -40,18 +40,16 @@ removed() {
     fi
 }
 
-# A journal and a software token are the CA. No command that anybody types by habit deletes them.
+# A journal and a software token are the CA: no command that anybody types by habit deletes them.
 purged() {
     if [ "${SIGNET_PURGE:-}" = delete-the-ca ]; then
         rm -rf /etc/signet /var/lib/signet /var/lib/signet-signer /run/signet
-        return
     fi
-    for kept in /etc/signet /var/lib/signet /var/lib/signet-signer; do
-        # What is empty is nobody's.
-        rmdir --ignore-fail-on-non-empty -p "$kept" 2>/dev/null || true
-        if [ -e "$kept" ]; then echo "Not deleted: $kept"; fi
-    done
+    # What is empty is nobody's.
+    rmdir --ignore-fail-on-non-empty /etc/signet /var/lib/signet /var/lib/signet-signer 2>/dev/null || true
     if [ -e /var/lib/signet-signer ]; then
-        echo 'To delete keys, journal, store and configuration for ever, purge again with SIGNET_PURGE=delete-the-ca in the environment.'
+        echo 'Not deleted: the keys, the journal, the store and the configuration of a CA, in /etc/signet and /var/lib/signet*.' >&2
+        echo 'To delete them for ever, purge again with SIGNET_PURGE=delete-the-ca in the environment.' >&2
+        return 1
     fi
 }

@@ -17,8 +17,14 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
         Verb::AcceptJournal { config, id } => boot::accept_journal(&config, &id).map(|done| println!("{done}")),
+        Verb::Backup { config, signer, out } => {
+            boot::backup(&config, &signer, &out).map(|done| println!("{done}")).map_err(Into::into)
+        }
         Verb::Check { config } => boot::check(&config).map(|found| println!("{found}")),
         Verb::Import { config, index } => boot::import(&config, &index).map(|done| println!("{done}")),
+        Verb::Restore { config, signer, from } => {
+            boot::restore(&config, &signer, &from).map(|done| println!("{done}")).map_err(Into::into)
+        }
         Verb::Run { config } => boot::run(&config),
     };
     match outcome {
@@ -48,6 +54,20 @@ enum Verb {
         /// Id of the new journal, as `signetctl status` shows it
         id: String,
     },
+    /// Copy store and journal, while Signet runs or not; as root on the host
+    ///
+    /// The copy is one of a moment: what the journal has more than the store is taken over when a restored store is started.
+    /// A store of the engine sled can be copied only while signetd is stopped. Tokens and /etc/signet are not in the copy.
+    Backup {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+        /// The CA signer's configuration file, which says where the journal is
+        #[arg(long, value_name = "FILE", default_value = SIGNER)]
+        signer: PathBuf,
+        /// A directory that is made, for root alone
+        out: PathBuf,
+    },
     /// Read the configuration and what it points at, say whether it is good, and change nothing
     Check {
         /// The configuration file
@@ -66,6 +86,19 @@ enum Verb {
         #[arg(value_name = "FILE")]
         index: PathBuf,
     },
+    /// Put a backup on a host that has no store and no journal; as root, with Signet stopped
+    ///
+    /// Tokens and /etc/signet are there already. It says how store and journal differ, and starts nothing: the host is sealed.
+    Restore {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+        /// The CA signer's configuration file, which says where the journal goes
+        #[arg(long, value_name = "FILE", default_value = SIGNER)]
+        signer: PathBuf,
+        /// The directory that `signetd backup` made
+        from: PathBuf,
+    },
     /// Serve until told to stop (SIGTERM or SIGINT)
     Run {
         /// The configuration file
@@ -75,3 +108,4 @@ enum Verb {
 }
 
 const CONFIG: &str = "/etc/signet/signetd.toml";
+const SIGNER: &str = "/etc/signet/signer-ca.toml";

@@ -7,6 +7,7 @@ mod ca;
 mod certificates;
 mod client;
 mod crl;
+mod hsm;
 mod identity;
 mod limits;
 mod ocsp;
@@ -86,6 +87,9 @@ enum Verb {
     /// Certificate revocation lists: status, publish
     #[command(subcommand)]
     Crl(crl::Verb),
+    /// The token, looked at on the appliance: doctor
+    #[command(subcommand)]
+    Hsm(hsm::Verb),
     /// Limits: list, explain, failing, release
     #[command(subcommand)]
     Limits(limits::Verb),
@@ -177,6 +181,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
             clap_complete::generate(*shell, &mut Arguments::command(), "signetctl", &mut script);
             return table::write(&String::from_utf8_lossy(&script));
         }
+        Verb::Hsm(verb) => return Err(hsm::run(verb, global.json)),
         // A file can be checked before there is an appliance.
         Verb::Profile(profiles::Verb::Check { files }) => return profiles::check(files, global.json),
         _ => {}
@@ -190,13 +195,13 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),
+        Verb::Completion { .. } | Verb::Hsm(_) => Ok(()),
         Verb::Limits(verb) => limits::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(_) => profiles::list(&session),
         Verb::Seal => seal::seal(&session),
         Verb::Status => status::run(&session),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),
-        Verb::Completion { .. } => Ok(()),
     }
 }
 

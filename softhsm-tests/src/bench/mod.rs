@@ -6,6 +6,7 @@ mod nonce;
 mod order;
 mod process;
 mod sign;
+mod size;
 mod start;
 
 use crate::rig::{Failure, Options, Rig};
@@ -38,6 +39,7 @@ pub fn run() -> Result<(), Failure> {
     lines.extend(nonce::lines()?);
     drop(rig);
     lines.extend(start::lines()?);
+    lines.push(size::line()?);
     print(&lines);
     Ok(())
 }
