@@ -145,6 +145,29 @@ impl Appliance {
         self.sealed();
     }
 
+    /// A backup, made while it runs, on a host that lost its store and its journal.
+    pub(crate) fn backup_and_restore(&self, name: &str) {
+        let guest = &self.guest;
+        let said = guest.must("signetd backup /root/backup");
+        assert!(said.contains("copied: journal"), "{said}");
+        assert_eq!(guest.must("stat -c %a /root/backup").trim(), "700");
+        assert!(guest.run("signetd backup /root/backup").text.contains("nothing is ever overwritten"));
+        guest.must("systemctl stop signetd signet-signer@ca signet-signer@tls");
+        let said = guest.run("signetd restore /root/backup");
+        assert!(said.code == 1 && said.text.contains("this host has a store"), "{said:?}");
+        guest.must("mv /var/lib/signet/store /var/lib/signet-signer/ca/journal /root/");
+        let said = guest.must("signetd restore /root/backup");
+        assert!(said.contains("restored: journal"), "{said}");
+        guest.must("! find /var/lib/signet/store ! -user signet | grep .");
+        guest.must("! find /var/lib/signet-signer/ca/journal ! -user signet-signer | grep .");
+        guest.must("systemctl start signet-signer@tls signet-signer@ca signetd");
+        self.running();
+        self.sealed();
+        self.unseal();
+        let listed = guest.must(&format!("{CTL} cert list --name {name}"));
+        assert!(listed.contains("server"), "{listed}");
+    }
+
     /// Installs a package while a client asks ten times a second. It may wait or read 503, and nothing else.
     pub(crate) fn upgrade(&self, command: &str) {
         let guest = &self.guest;

@@ -69,6 +69,7 @@ fn a_deb_becomes_a_certificate_authority_that_survives_what_hosts_go_through() {
     host.sealed();
     host.unseal();
     host.certificate("again.example.test");
+    host.backup_and_restore("again.example.test");
     host.upgrade("dpkg -i /root/new.deb");
     host.certificate("upgraded.example.test");
 
