@@ -22,6 +22,7 @@ pub fn main() -> ExitCode {
         }
         Verb::Check { config } => boot::check(&config).map(|found| println!("{found}")),
         Verb::Import { config, index } => boot::import(&config, &index).map(|done| println!("{done}")),
+        Verb::Reindex { config } => boot::reindex(&config).map(|done| println!("{done}")),
         Verb::Restore { config, signer, from } => {
             boot::restore(&config, &signer, &from).map(|done| println!("{done}")).map_err(Into::into)
         }
@@ -85,6 +86,12 @@ enum Verb {
         /// The database
         #[arg(value_name = "FILE")]
         index: PathBuf,
+    },
+    /// Build the indexes of the certificates anew, if searches miss some; signetd must be stopped
+    Reindex {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
     },
     /// Put a backup on a host that has no store and no journal; as root, with Signet stopped
     ///

@@ -17,6 +17,7 @@ use policy::tbs::Certificate;
 use super::ca::{Ca, CaError, Ready};
 use super::hexadecimal;
 use super::orders::{ORDERS, OrderRecord};
+use super::requests::{self, REQUESTS, RequestRecord};
 use crate::store::status::{self, Changed, IMPORTED, Imported};
 use crate::store::tables::{
     ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
@@ -219,6 +220,7 @@ async fn take_over(
             imported: BTreeMap::new(),
             statuses: BTreeMap::new(),
             orders: BTreeMap::new(),
+            requests: BTreeMap::new(),
             administrators: BTreeMap::new(),
         };
         for entry in entries {
@@ -262,6 +264,7 @@ struct Staged<'a> {
     /// Certificates whose status changed, and the last entry that changed it.
     statuses: BTreeMap<Serial, (u64, UnixTime)>,
     orders: BTreeMap<String, Row<OrderRecord>>,
+    requests: BTreeMap<String, Row<RequestRecord>>,
     administrators: BTreeMap<String, Row<AdministratorRecord>>,
 }
 
@@ -329,8 +332,10 @@ impl Staged<'_> {
                         self.certificates.insert(serial, Row { version: None, value: new, touch: Touch::Changed });
                     }
                 }
-                if let Some(order) = &record.order {
-                    self.complete(order, serial)?;
+                match record.order.as_deref().map(|order| (order, requests::id_in(order))) {
+                    Some((_, Some(id))) => self.complete_request(id, serial, &record.actor, entry.at)?,
+                    Some((order, None)) => self.complete(order, serial)?,
+                    None => {}
                 }
             }
             Event::Revoked { serials, reason, at, invalidity_date } => {
@@ -359,8 +364,8 @@ impl Staged<'_> {
             Event::Released { serials, .. } => self.change_status(serials, entry, |revoked| {
                 revoked.take_if(|revoked| revoked.reason == Some(HOLD)).is_some()
             })?,
-            Event::AdministratorEnrolled { name, fingerprint } => {
-                let new = AdministratorRecord { name: name.clone(), enrolled: entry.at, removed: None };
+            Event::AdministratorEnrolled { name, fingerprint, role } => {
+                let new = AdministratorRecord { name: name.clone(), role: *role, enrolled: entry.at, removed: None };
                 match self.administrator(fingerprint)? {
                     Some(row) => (row.value, row.touch) = (new, Touch::Changed),
                     None => {
@@ -375,7 +380,13 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
-            // What an administrator does in ACME is written to the store by the one who journals it.
+            Event::AdministratorRoleSet { fingerprint, role } => {
+                if let Some(row) = self.administrator(fingerprint)? {
+                    row.value.role = *role;
+                    row.touch = Touch::Changed;
+                }
+            }
+            // What an administrator does in ACME, with requests and with tokens is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
@@ -387,8 +398,12 @@ impl Staged<'_> {
             | Event::Ocsp { .. }
             | Event::Opened { .. }
             | Event::ProfileLoaded { .. }
+            | Event::RequestApproved { .. }
+            | Event::RequestRejected { .. }
             | Event::Sealed
             | Event::Started { .. }
+            | Event::TokenCreated { .. }
+            | Event::TokenSet { .. }
             | Event::UnsealAttempted
             | Event::UnsealFailed { .. }
             | Event::Unsealed => {}
@@ -406,6 +421,17 @@ impl Staged<'_> {
         if row.value.complete(order, serial) {
             row.touch = Touch::Changed;
         }
+        Ok(())
+    }
+
+    /// The request that a certificate completes is issued, with that certificate.
+    fn complete_request(&mut self, id: &str, serial: Serial, by: &str, at: UnixTime) -> Result<(), CaError> {
+        if !self.requests.contains_key(id) {
+            let Some(row) = self.store.get(&REQUESTS, id)? else { return Ok(()) };
+            self.requests.insert(id.to_owned(), Row::read(row));
+        }
+        let row = self.requests.get_mut(id).expect("it was just inserted");
+        row.change(|request| request.complete(serial, by, at));
         Ok(())
     }
 
@@ -505,6 +531,11 @@ impl Staged<'_> {
         for (order, row) in &self.orders {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
                 change.update(&ORDERS, order, version, &row.value);
+            }
+        }
+        for (id, row) in &self.requests {
+            if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
+                change.update(&REQUESTS, id, version, &row.value);
             }
         }
         for (fingerprint, row) in &self.administrators {

@@ -238,8 +238,15 @@ impl TestSigner {
             }
             Request::Record { act, actor: Actor { who, .. } } => {
                 let event = match act {
+                    Act::ApproveRequest { request, digest, requester } => {
+                        Event::RequestApproved { request, digest, requester }
+                    }
+                    Act::RejectRequest { request, digest, requester, why } => {
+                        Event::RequestRejected { request, digest, requester, why }
+                    }
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+                    Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
                     Act::EndAccount { account } => Event::AccountEnded { account },
                     Act::Hold { serials, at } => Event::Held { serials, at },
                     Act::Release { serials, at } => Event::Released { serials, at },
@@ -248,6 +255,8 @@ impl TestSigner {
                         Event::Revoked { serials, reason, at, invalidity_date }
                     }
                     Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+                    Act::SetRole { fingerprint, role } => Event::AdministratorRoleSet { fingerprint, role },
+                    Act::SetToken { token, state } => Event::TokenSet { token, state },
                 };
                 Ok(Response::Recorded { seq: self.journal(&who, event) })
             }

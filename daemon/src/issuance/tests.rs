@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hsm::journal::{Event, FORMAT, JournalId};
 use hsm::wire::{Actor, SealStatus};
 use policy::effects::Clock as _;
+use policy::rights::Role;
 use tempfile::TempDir;
 
 use super::accept_journal;
@@ -44,7 +45,11 @@ impl Scene {
 }
 
 fn enrolled(name: &str) -> Event {
-    Event::AdministratorEnrolled { name: name.into(), fingerprint: format!("{name}-fingerprint") }
+    Event::AdministratorEnrolled {
+        name: name.into(),
+        fingerprint: format!("{name}-fingerprint"),
+        role: Role::Administrator,
+    }
 }
 
 fn actor() -> Actor {
@@ -197,6 +202,9 @@ async fn different_certificates_with_one_serial_are_faulted() {
             actor: "console".into(),
             request_id: String::new(),
             order: None,
+            subject: None,
+            replaces: None,
+            requester: None,
             names: Vec::new(),
         },
     };
@@ -229,6 +237,9 @@ async fn a_revocation_is_journalled_once_and_recorded_even_while_sealed_and_at_t
                 actor: "console".into(),
                 request_id: String::new(),
                 order: None,
+                subject: None,
+                replaces: None,
+                requester: None,
                 names: Vec::new(),
             },
         },

@@ -7,14 +7,18 @@ pub mod certificates;
 pub mod crl;
 mod failure;
 pub mod health;
-mod issue;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod ocsp;
 pub mod peer;
 pub mod profiles;
+pub mod requests;
 pub mod revocation;
+pub mod rights;
 pub mod seal;
+pub mod search;
+pub mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -30,6 +34,7 @@ use crate::revocation::Desk;
 use crate::store::Store;
 
 pub use failure::Failure;
+use peer::Peer;
 
 /// What the use cases work on. Built once, by boot.
 pub struct Services {
@@ -40,6 +45,8 @@ pub struct Services {
     pub alternate_chains: Vec<String>,
     /// The CA signer.
     pub ca: Ca,
+    /// Calls that their callers may repeat.
+    pub calls: issue::Calls,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// The issuing certificate.

@@ -30,11 +30,12 @@ pub use writer::{OpenError, WriteError, Writer};
 use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
-use policy::grant::Grant;
+use policy::grant::{Grant, TokenGrant};
+use policy::rights::Role;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::BoundAccounts;
+use crate::wire::{BoundAccounts, TokenState};
 
 /// Version of the entry format; a newer one is refused with a sentence.
 pub const FORMAT: u16 = 1;
@@ -84,11 +85,21 @@ pub enum Event {
         name: String,
         /// SHA-256 of the certificate, lower-case hexadecimal.
         fingerprint: String,
+        /// What he may do. Whoever was enrolled before there were roles may do everything.
+        #[serde(default)]
+        role: Role,
     },
     /// An administrator was removed.
     AdministratorRemoved {
         /// SHA-256 of the certificate, lower-case hexadecimal.
         fingerprint: String,
+    },
+    /// An administrator got another role.
+    AdministratorRoleSet {
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        fingerprint: String,
+        /// Which.
+        role: Role,
     },
     /// A step of the key ceremony.
     Ceremony {
@@ -190,6 +201,26 @@ pub enum Event {
         /// When it takes effect.
         at: UnixTime,
     },
+    /// Somebody approved a request for a certificate that somebody else had made.
+    RequestApproved {
+        /// Its id.
+        request: String,
+        /// SHA-256 of what was asked for, hexadecimal.
+        digest: String,
+        /// Who had asked.
+        requester: String,
+    },
+    /// Somebody rejected a request for a certificate.
+    RequestRejected {
+        /// Its id.
+        request: String,
+        /// SHA-256 of what was asked for, hexadecimal.
+        digest: String,
+        /// Who had asked.
+        requester: String,
+        /// Why.
+        why: String,
+    },
     /// Certificates were revoked.
     Revoked {
         /// Which.
@@ -210,6 +241,20 @@ pub enum Event {
         version: String,
         /// Whether it came up with the PIN from the descriptor store or a credential.
         unsealed: bool,
+    },
+    /// An API token was made.
+    TokenCreated {
+        /// Its id.
+        token: String,
+        /// What it grants.
+        grant: TokenGrant,
+    },
+    /// An API token was enabled, disabled, locked or revoked.
+    TokenSet {
+        /// Its id.
+        token: String,
+        /// How it stands since.
+        state: TokenState,
     },
     /// The token refused a PIN.
     UnsealFailed {

@@ -12,8 +12,9 @@ mod tests;
 use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
-use policy::grant::Grant;
+use policy::grant::{Grant, TokenGrant};
 use policy::key::SignatureScheme;
+use policy::rights::Role;
 use policy::serial::Serial;
 use policy::validity::Requested;
 use serde::de::Error as _;
@@ -55,7 +56,7 @@ pub struct Reply {
 /// Who acts, as `signetd` names him; it goes to the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// `admin:<fingerprint>`, `acme:<account>`, `console`, `signetd`.
+    /// `admin:<fingerprint>`, `acme:<account>`, `token:<id>`, `console`, `signetd`.
     #[serde(deserialize_with = "short")]
     pub who: String,
     /// The request id that the logs of `signetd` carry.
@@ -232,6 +233,18 @@ pub enum Act {
         #[serde(deserialize_with = "short")]
         key: String,
     },
+    /// A request for a certificate is approved.
+    ApproveRequest {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        request: String,
+        /// SHA-256 of what is asked for, hexadecimal.
+        #[serde(deserialize_with = "short")]
+        digest: String,
+        /// Who asked. Not the one who approves.
+        #[serde(deserialize_with = "short")]
+        requester: String,
+    },
     /// An external account key is made.
     CreateEabKey {
         /// Its id.
@@ -239,6 +252,14 @@ pub enum Act {
         key: String,
         /// What it grants.
         grant: Grant,
+    },
+    /// An API token is made.
+    CreateToken {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        token: String,
+        /// What it grants.
+        grant: TokenGrant,
     },
     /// An ACME account is ended.
     EndAccount {
@@ -252,6 +273,21 @@ pub enum Act {
         serials: Vec<Serial>,
         /// When it takes effect.
         at: UnixTime,
+    },
+    /// A request for a certificate is rejected.
+    RejectRequest {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        request: String,
+        /// SHA-256 of what is asked for, hexadecimal.
+        #[serde(deserialize_with = "short")]
+        digest: String,
+        /// Who asked.
+        #[serde(deserialize_with = "short")]
+        requester: String,
+        /// Why.
+        #[serde(deserialize_with = "short")]
+        why: String,
     },
     /// Certificates on hold are good again.
     Release {
@@ -285,6 +321,22 @@ pub enum Act {
         /// What becomes of the accounts that are bound to it.
         accounts: BoundAccounts,
     },
+    /// An administrator gets another role.
+    SetRole {
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        fingerprint: String,
+        /// Which.
+        role: Role,
+    },
+    /// An API token is taken from now on, or not.
+    SetToken {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        token: String,
+        /// How it stands from now on.
+        state: TokenState,
+    },
 }
 
 /// Most certificates in one act: their serials fit one frame and one line of the journal.
@@ -298,6 +350,20 @@ pub enum BoundAccounts {
     End,
     /// They stay, within what the key granted.
     Keep,
+}
+
+/// How an API token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenState {
+    /// Not taken until somebody enables it again.
+    Disabled,
+    /// Taken.
+    Enabled,
+    /// Not taken until somebody unlocks it: it was used in a way that nobody wanted.
+    Locked,
+    /// Never taken again.
+    Revoked,
 }
 
 /// A PIN on its way to the signer: HPKE (RFC 9180) base mode, DHKEM(X25519, HKDF-SHA256),

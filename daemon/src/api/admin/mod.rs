@@ -7,6 +7,7 @@ pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod ocsp;
@@ -16,7 +17,6 @@ pub mod seal;
 pub mod status;
 pub mod unseal;
 
-mod access;
 mod body;
 mod encoding;
 mod failure;
@@ -38,9 +38,11 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/administrators", get(administrators::list))
         .route("/admin/v1/administrators/{fingerprint}", delete(administrators::remove))
         .route("/admin/v1/ca", get(ca::show))
-        .route("/admin/v1/certificates", get(certificates::list))
+        .route("/admin/v1/certificates", get(certificates::list).post(issue::issue))
+        .route("/admin/v1/certificates/export", get(certificates::export))
         .route("/admin/v1/certificates/{serial}", get(certificates::show))
         .route("/admin/v1/certificates/{serial}/revoke", post(revoke::revoke))
+        .route("/admin/v1/certificates/{serial}/renew", post(issue::renew))
         .route("/admin/v1/limits", get(limits::list))
         .route("/admin/v1/limits/explain", get(limits::explain))
         .route("/admin/v1/limits/failing", get(limits::failing))

@@ -8,10 +8,10 @@ use axum::extract::State;
 use policy::effects::UnixTime;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
 use super::body::Body;
 use super::crl::Look;
 use super::failure;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::ocsp;

@@ -1,5 +1,6 @@
 mod acme_accounts;
 mod acme_orders;
+mod certificates;
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use http::{Method, Request, StatusCode};
 use policy::evidence::{AuthorizationRecord, Method as Proof, NameEvidence};
 use policy::key::KeyAlgorithm;
 use policy::name::Name;
+use policy::rights;
 use policy::tbs::Role;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -54,7 +56,12 @@ impl Surface {
 
     async fn enrolled(&self, days: u64, removed: Option<policy::effects::UnixTime>) -> Peer {
         let peer = self.somebody(days);
-        let record = AdministratorRecord { name: "Somebody".to_owned(), enrolled: NOW, removed };
+        let record = AdministratorRecord {
+            name: "Somebody".to_owned(),
+            role: rights::Role::Administrator,
+            enrolled: NOW,
+            removed,
+        };
         let mut change = Change::new();
         change.put(&ADMINISTRATORS, &peer.certificate.as_ref().unwrap().fingerprint, &record);
         self.services.store.commit(change).await.unwrap();
@@ -87,6 +94,9 @@ impl Surface {
                 actor: "acme:1".to_owned(),
                 request_id: "r".to_owned(),
                 order: None,
+                subject: None,
+                replaces: None,
+                requester: None,
                 names: names.iter().map(proof).collect(),
             },
             journal: "j".to_owned(),
@@ -164,9 +174,12 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
     (Method::GET, "/admin/v1/ca", Door::Everybody),
     (Method::GET, "/admin/v1/certificates", Door::Administrators),
+    (Method::POST, "/admin/v1/certificates", Door::Administrators),
+    (Method::GET, "/admin/v1/certificates/export", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/act", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/find", Door::Administrators),
     (Method::GET, "/admin/v1/certificates/{serial}", Door::Administrators),
+    (Method::POST, "/admin/v1/certificates/{serial}/renew", Door::Administrators),
     (Method::POST, "/admin/v1/certificates/{serial}/revoke", Door::Administrators),
     (Method::GET, "/admin/v1/crl", Door::ExpiredToo),
     (Method::POST, "/admin/v1/crl/publish", Door::Administrators),
@@ -310,6 +323,14 @@ async fn wrong_parameters_and_unknown_serials_are_answered_in_a_sentence() {
         ("/admin/v1/certificates?limit=0", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?limit=501", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?page=2", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?limit=1&limit=2", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?limit=%ff", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?status=good", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?spki=00", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?serial=xy", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?method=word", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?issued_after=-1", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates/export?limit=101", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?cursor=xyz", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?name=-", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates/xyz", StatusCode::BAD_REQUEST),
@@ -436,6 +457,9 @@ proptest! {
 
     #[test]
     fn no_query_panics(query in "[a-z=&%0-9*:.]{0,60}") {
-        let _ = certificates::parse(&query);
+        let uri = format!("/?{query}").parse().unwrap();
+        if let Ok(parameters) = axum::extract::Query::<super::certificates::Parameters>::try_from_uri(&uri) {
+            let _ = super::certificates::read(&parameters, 100);
+        }
     }
 }
