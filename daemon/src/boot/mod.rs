@@ -1,6 +1,7 @@
 //! The only place that builds the clock, the store, the signers' handles and the services, in the
 //! order that confinement asks for.
 
+mod backup;
 mod effects;
 mod log;
 mod material;
@@ -32,6 +33,7 @@ use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store, StoreError};
 use crate::tls::{self, Terms, TlsError, TlsSigner};
+pub use backup::{BackupError, backup, restore};
 use effects::{SystemClock, SystemEntropy};
 use material::Material;
 pub use material::MaterialError;
@@ -46,6 +48,9 @@ pub enum BootError {
     /// The ACME service cannot take up where it stopped.
     #[error("the ACME service cannot start: {0}")]
     Acme(#[from] AcmeError),
+    /// A backup cannot be made or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),

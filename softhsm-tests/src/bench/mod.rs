@@ -8,6 +8,7 @@ mod process;
 mod revocation;
 mod search;
 mod sign;
+mod size;
 mod start;
 
 use crate::rig::{Failure, Options, Rig};
@@ -42,6 +43,7 @@ pub fn run() -> Result<(), Failure> {
     lines.extend(start::lines()?);
     lines.extend(revocation::lines()?);
     lines.extend(search::lines()?);
+    lines.push(size::line()?);
     print(&lines);
     Ok(())
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use softhsm_tests::rig::{self, Options, Rig, Start};
 use softhsm_tests::wait::wait_until;
 
-use super::scene::PATIENCE;
+use crate::scene::PATIENCE;
 
 #[test]
 fn a_ca_goes_active_when_relying_parties_find_what_it_will_name_and_by_force_otherwise() {

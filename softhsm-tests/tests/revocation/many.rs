@@ -9,7 +9,6 @@ use serde_json::Value;
 use softhsm_tests::bench;
 use softhsm_tests::clients::run;
 use softhsm_tests::programs;
-use softhsm_tests::rig::{self, Options};
 use softhsm_tests::wait::wait_until;
 
 use crate::scene::{PATIENCE, Scene};
