@@ -76,6 +76,8 @@ macro_rules! permissions {
 permissions! {
     /// Orders, authorizations, challenges and changes of an ACME account.
     ActInAcme = "act-in-acme",
+    /// Letting the CA go active.
+    ActivateCa = "activate-ca",
     /// Decisions about requests of others.
     Approve = "approve",
     /// Certificates on one's own word, without a challenge.
@@ -226,7 +228,7 @@ impl Role {
     /// What the role may do with everything there is.
     pub fn permits(self, permission: Permission) -> bool {
         use Permission::{
-            ActInAcme, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
+            ActInAcme, ActivateCa, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
             ManageAdministrators, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount, ReadAcme,
             ReadAdministrators, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests,
             ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal,
@@ -236,7 +238,9 @@ impl Role {
             | ReadNodes | ReadProfiles | ReadPublic | ReadRequests | ReadStatus | ReadTokens => true,
             Approve | Certify | ManageAcme | ManageLimits | ManageNodes | RenewOwn | Revoke | Seal | SubmitRequest
             | Unseal => matches!(self, Self::Administrator | Self::Operator),
-            EnrolAdministrator | ManageAdministrators | ManageTokens => matches!(self, Self::Administrator),
+            ActivateCa | EnrolAdministrator | ManageAdministrators | ManageTokens => {
+                matches!(self, Self::Administrator)
+            }
             // An ACME account's own business.
             ActInAcme | OpenAcmeAccount => false,
         }
@@ -310,8 +314,9 @@ mod tests {
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, token that carries everything,
     /// auditor, operator, administrator, console.
-    const TABLE: [(Permission, &str); 28] = [
+    const TABLE: [(Permission, &str); 29] = [
         (Permission::ActInAcme, "?o------"),
+        (Permission::ActivateCa, "?-----**"),
         (Permission::Approve, "?----***"),
         (Permission::Certify, "?--*-***"),
         (Permission::DryRun, "?--*****"),

@@ -9,6 +9,7 @@ mod client;
 mod crl;
 mod events;
 mod export;
+mod hsm;
 mod identity;
 mod issue;
 mod limits;
@@ -77,7 +78,7 @@ enum Verb {
     /// Administrators: list, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
-    /// The CA's own certificates: show
+    /// The CA's own certificates, what they name, and its going active: show, check, activate
     #[command(subcommand)]
     Ca(ca::Verb),
     /// Certificates: issue, renew, search, show, export, revoke, hold, release
@@ -102,6 +103,9 @@ enum Verb {
         #[arg(long, default_value_t = 1000)]
         limit: usize,
     },
+    /// The token, looked at on the appliance: doctor
+    #[command(subcommand)]
+    Hsm(hsm::Verb),
     /// Limits: list, explain, failing, release
     #[command(subcommand)]
     Limits(limits::Verb),
@@ -174,6 +178,11 @@ impl CtlError {
     }
 }
 
+/// The command line, as manual pages and completions describe it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs what the command line says; errors are one sentence on standard error.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -194,6 +203,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
             clap_complete::generate(*shell, &mut Arguments::command(), "signetctl", &mut script);
             return table::write(&String::from_utf8_lossy(&script));
         }
+        Verb::Hsm(verb) => return Err(hsm::run(verb, global.json)),
         // A file can be checked before there is an appliance.
         Verb::Profile(profiles::Verb::Check { files }) => return profiles::check(files, global.json),
         _ => {}
@@ -209,6 +219,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Crl(verb) => crl::run(&session, &verb),
         Verb::Events(asked) => events::run(&session, &asked),
         Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),
+        Verb::Completion { .. } | Verb::Hsm(_) => Ok(()),
         Verb::Limits(verb) => limits::run(&session, &verb),
         Verb::Node(verb) => nodes::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
@@ -217,7 +228,6 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Seal => seal::seal(&session),
         Verb::Status => status::run(&session),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),
-        Verb::Completion { .. } => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Use cases shared by all surfaces, and the state they work on.
 
 pub mod acme;
+pub mod activation;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;

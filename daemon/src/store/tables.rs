@@ -48,6 +48,9 @@ pub const CERTIFICATES_BY_EXPIRY: Table<()> = Table::new("certificates_by_expiry
 /// Who may administer. Key: SHA-256 of the certificate, lower-case hexadecimal.
 pub const ADMINISTRATORS: Table<AdministratorRecord> = Table::new("administrators");
 
+/// The issuing CAs that went active. Key: label of the issuing key.
+pub const ACTIVATIONS: Table<Activation> = Table::new("activations");
+
 /// How far the indexes of [`CERTIFICATES`] are built. Key: [`INDEXES_KEY`].
 pub const INDEXES: Table<Indexes> = Table::new("indexes");
 
@@ -109,6 +112,18 @@ pub struct AdministratorRecord {
     pub enrolled: UnixTime,
     /// When he was removed, if he was.
     pub removed: Option<UnixTime>,
+}
+
+/// That an issuing CA went active.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// When that was journalled.
+    pub at: UnixTime,
+    /// Who did it, in the words of the authorization record.
+    pub actor: String,
+    /// What failed then, a sentence each: none, unless it was forced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
 }
 
 /// Which indexes of the certificates there are.

@@ -102,6 +102,16 @@ pub enum Event {
         /// Which.
         role: Role,
     },
+    /// An issuing CA went active: from then on it signs for others.
+    CaActivated {
+        /// Label of the issuing key.
+        issuer: String,
+        /// Whether it did although something failed.
+        forced: bool,
+        /// What failed when the URLs in its certificates were looked at, a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        failures: Vec<String>,
+    },
     /// A step of the key ceremony.
     Ceremony {
         /// One line of the transcript.
@@ -166,6 +176,15 @@ pub enum Event {
         serials: Vec<Serial>,
         /// When it takes effect.
         at: UnixTime,
+    },
+    /// The status of another system's certificates was taken over from a file.
+    Imported {
+        /// Label of the issuing key.
+        issuer: String,
+        /// SHA-256 of the file, lower-case hexadecimal.
+        sha256: String,
+        /// How many certificates it names.
+        certificates: u64,
     },
     /// A node was deleted.
     NodeDeleted {

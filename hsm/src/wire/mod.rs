@@ -71,6 +71,15 @@ fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error>
     if text.len() <= MAX_TEXT { Ok(text) } else { Err(D::Error::custom("the text is too long")) }
 }
 
+/// Reads texts of at most [`MAX_TEXT`] octets each.
+fn short_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    match texts.iter().all(|text| text.len() <= MAX_TEXT) {
+        true => Ok(texts),
+        false => Err(D::Error::custom("a text is too long")),
+    }
+}
+
 /// What a signer can be asked. The table in `signer::table` says in which seal state, and on which
 /// socket, each is legal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,6 +235,17 @@ mod as_json {
 /// Acts of `signetd` that the journal holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
+    /// An issuing CA goes active: what its certificates name was looked at.
+    ActivateCa {
+        /// Label of the issuing key.
+        #[serde(deserialize_with = "short")]
+        issuer: String,
+        /// Whether it goes active although something failed.
+        forced: bool,
+        /// What failed, a sentence each; at most [`MAX_FAILURES`].
+        #[serde(deserialize_with = "short_each")]
+        failures: Vec<String>,
+    },
     /// An ACME account is bound to an external account key.
     BindAccount {
         /// Id of the account.
@@ -280,6 +300,17 @@ pub enum Act {
         serials: Vec<Serial>,
         /// When it takes effect.
         at: UnixTime,
+    },
+    /// The status of another system's certificates is taken over.
+    Import {
+        /// Label of the issuing key.
+        #[serde(deserialize_with = "short")]
+        issuer: String,
+        /// SHA-256 of the file, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        sha256: String,
+        /// How many certificates it names.
+        certificates: u64,
     },
     /// A one-time seed is made, with which a node gets its first certificate.
     IssueSeed {
@@ -371,6 +402,9 @@ pub enum Act {
 
 /// Most certificates in one act: their serials fit one frame and one line of the journal.
 pub const MAX_SERIALS: usize = 1000;
+
+/// Most failures in one [`Act::ActivateCa`].
+pub const MAX_FAILURES: usize = 64;
 
 /// What becomes of the accounts that are bound to a key that is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

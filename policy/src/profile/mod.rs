@@ -20,9 +20,9 @@ use crate::validity::{Requested, Validity};
 
 pub use pattern::Pattern;
 pub use renewal::{RenewalWindow, default_renewal_window};
-pub use urls::CrlPlace;
 use urls::Places;
 pub(crate) use urls::Urls;
+pub use urls::{CrlPlace, Place};
 
 /// One profile, whose values cannot contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -355,6 +355,11 @@ impl Profile {
     /// Where the CRL of its certificates is, if they name one.
     pub fn crl_place(&self) -> Option<&CrlPlace> {
         self.places.crl.as_ref()
+    }
+
+    /// Every URL that its certificates name if `issuer` signs them, and what it leads to.
+    pub fn named_urls(&self, issuer: &Issuer) -> Vec<(Place, String)> {
+        self.places.all(issuer)
     }
 
     /// Whether its certificates, of today or of a time with another number of shards, name the CRL of

@@ -39,6 +39,18 @@ pub enum Module {
     SoftHsm,
 }
 
+/// The clock that the daemons see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// The host's.
+    #[default]
+    Host,
+    /// The host's, as far off as [`Rig::set_clock`](super::Rig::set_clock) says: libfaketime stands
+    /// between the daemons and the C library's clock of the day.
+    Offset,
+}
+
 /// What `up` is asked for. What is not given is as it was, or chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -64,8 +76,12 @@ pub struct Options {
     pub ca_module: Module,
     /// Where store and CA journal lie, instead of in the rig's directory. Decided by the ceremony.
     pub disk: Option<PathBuf>,
+    /// How many CRL shards the profiles name; none without it. Decided by the ceremony.
+    pub shards: Option<u16>,
     /// Whether signers are watched.
     pub watchdog: Watchdog,
+    /// The clock that the daemons see.
+    pub clock: Clock,
 }
 
 /// Whether signers are watched.
@@ -110,6 +126,9 @@ pub struct Record {
     pub disk: Option<PathBuf>,
     /// Whether signers are watched.
     pub watchdog: Watchdog,
+    /// The clock that the daemons see.
+    #[serde(default)]
+    pub clock: Clock,
 }
 
 impl Engine {
@@ -154,6 +173,7 @@ impl Record {
         record.settings = options.settings.clone().unwrap_or(record.settings);
         record.surfaces = options.surfaces.clone().unwrap_or(record.surfaces);
         record.watchdog = options.watchdog;
+        record.clock = options.clock;
         Ok(record)
     }
 
@@ -213,6 +233,7 @@ impl Record {
             surfaces: Vec::new(),
             disk,
             watchdog: Watchdog::On,
+            clock: Clock::Host,
         })
     }
 }

@@ -3,6 +3,7 @@
 //! The types here are the contract; `signetctl` reads and writes the same ones.
 
 pub mod acme;
+pub mod activation;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
@@ -42,6 +43,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/administrators", get(administrators::list))
         .route("/admin/v1/administrators/{fingerprint}", delete(administrators::remove))
         .route("/admin/v1/ca", get(ca::show))
+        .route("/admin/v1/ca/activate", post(activation::activate))
+        .route("/admin/v1/ca/check", get(activation::check))
         .route("/admin/v1/certificates", get(certificates::list).post(issue::issue))
         .route("/admin/v1/certificates/export", get(certificates::export))
         .route("/admin/v1/certificates/{serial}", get(certificates::show))

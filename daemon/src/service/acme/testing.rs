@@ -59,6 +59,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
+        crate::issuance::testing::activate(&store);
         Self::over(directory, TestClock::new(), signer, store, Web::start(), (acme, rate_limits), |_| {}).await
     }
 
