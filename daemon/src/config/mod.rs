@@ -197,6 +197,9 @@ pub enum Surface {
 }
 
 impl Surface {
+    /// Every surface.
+    pub const ALL: [Self; 4] = [Self::Acme, Self::Admin, Self::Health, Self::Pki];
+
     /// The paths it claims, each with everything below it.
     pub fn paths(self) -> &'static [&'static str] {
         match self {

@@ -122,7 +122,6 @@ fn too_large(limits: &Limits) -> Response {
 
 /// The surface that claims `path`.
 fn surface(path: &str) -> Option<Surface> {
-    const ALL: [Surface; 4] = [Surface::Acme, Surface::Admin, Surface::Health, Surface::Pki];
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    ALL.into_iter().find(|surface| surface.paths().iter().any(|root| below(root)))
+    Surface::ALL.into_iter().find(|surface| surface.paths().iter().any(|root| below(root)))
 }

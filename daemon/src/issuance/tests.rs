@@ -253,7 +253,7 @@ async fn a_revocation_is_journalled_once_and_recorded_even_while_sealed_and_at_t
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_administrators_who_remove_each_other_at_once_one_stays() {
     use crate::service::RequestId;
-    use crate::service::administrators::{Peer, PeerCertificate, Permission, RemoveError};
+    use crate::service::administrators::{AdministratorError, Peer, PeerCertificate, Permission};
     let world = World::new().await;
     let services = &world.services;
     for name in ["a", "b"] {
@@ -274,7 +274,7 @@ async fn of_two_administrators_who_remove_each_other_at_once_one_stays() {
         services.remove_administrator(&b, "a-fingerprint"),
     );
     assert!(
-        matches!((&first, &second), (Ok(()), Err(RemoveError::Last)) | (Err(RemoveError::Last), Ok(()))),
+        matches!((&first, &second), (Ok(()), Err(AdministratorError::Last)) | (Err(AdministratorError::Last), Ok(()))),
         "{first:?} {second:?}"
     );
 }
