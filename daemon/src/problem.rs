@@ -76,6 +76,7 @@ impl From<&Failure> for Problem {
                 tracing::error!(cause, "a request failed");
                 Self::internal()
             }
+            Failure::Invalid(_) => Self::plain(StatusCode::UNPROCESSABLE_ENTITY, words),
             Failure::Missing(_) => Self::plain(StatusCode::NOT_FOUND, words),
             Failure::Refused(_) => Self::plain(StatusCode::FORBIDDEN, words),
             Failure::Unavailable(_) => Self::unavailable(words),

@@ -305,6 +305,7 @@ pub(crate) fn limited_services(
         clock: Arc::new(Still),
         revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
         ca,
+        calls: Default::default(),
         issuer: Arc::clone(&authority.issuer),
         issuer_key: "issuing-1".to_owned(),
         limits: Arc::new(Limits::new(rate_limits, None, store.clone())),

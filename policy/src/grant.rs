@@ -113,7 +113,7 @@ fn allows_name(what: &str, names: &[Pattern], name: &Name) -> Result<(), Refusal
     let granted: Vec<String> = names.iter().take(SHOWN).map(Pattern::to_string).collect();
     let more = if names.len() > SHOWN { ", …" } else { "" };
     let why = format!("{what} does not grant {name}, but {}{more}", granted.join(", "));
-    Err(Refusal { name: Some(name.clone()), why })
+    Err(Refusal { name: Some(name.clone()), rule: None, why })
 }
 
 fn allows_profile(what: &str, profiles: &[String], profile: &str) -> Result<(), Refusal> {
@@ -122,7 +122,7 @@ fn allows_profile(what: &str, profiles: &[String], profile: &str) -> Result<(), 
     }
     let granted = profiles[..profiles.len().min(SHOWN)].join(", ");
     let why = format!("{what} does not grant the profile `{profile}`: use one of {granted}");
-    Err(Refusal { name: None, why })
+    Err(Refusal { name: None, rule: None, why })
 }
 
 fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -203,6 +203,9 @@ pub(crate) fn evidence(names: &[Name], method: Method) -> AuthorizationRecord {
         actor: "acme:1".to_owned(),
         request_id: "r1".to_owned(),
         order: Some("o1".to_owned()),
+        subject: Some(method),
+        replaces: None,
+        requester: None,
         names: names.iter().map(proof).collect(),
     }
 }

@@ -41,6 +41,12 @@ enum Verb {
         #[arg(value_name = "FILE")]
         index: PathBuf,
     },
+    /// Build the indexes of the certificates anew, if searches miss some; signetd must be stopped
+    Reindex {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+    },
     /// Serve until told to stop (SIGTERM or SIGINT)
     Run {
         /// The configuration file
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         Verb::AcceptJournal { config, id } => daemon::boot::accept_journal(&config, &id).map(|done| println!("{done}")),
         Verb::Check { config } => daemon::boot::check(&config).map(|found| println!("{found}")),
         Verb::Import { config, index } => daemon::boot::import(&config, &index).map(|done| println!("{done}")),
+        Verb::Reindex { config } => daemon::boot::reindex(&config).map(|done| println!("{done}")),
         Verb::Run { config } => daemon::boot::run(&config),
     };
     match outcome {

@@ -75,6 +75,14 @@ impl Material {
             let problem = format!("[acme] offers the profile `{missing}`, and there is no file {missing}.toml here");
             return Err(wrong(&config.ca.profiles, problem));
         }
+        let waits = |name: &&String| profiles.get(*name).is_some_and(Profile::needs_approval);
+        if let Some(name) = config.acme.profiles.iter().find(waits) {
+            let problem = format!(
+                "[acme] offers the profile `{name}`, whose certificates somebody must approve, and no ACME client \
+                 waits for that: remove it from `[acme] profiles`, or its section [approval]"
+            );
+            return Err(wrong(&config.ca.profiles, problem));
+        }
         let root_crl = config.ca.root_crl.clone().map(|path| Arc::new(RootCrl::new(path, root_issuer)));
         let alternate_chains = config.ca.alternate_chains.iter().map(|file| alternate_chain(file, &issuer));
         let alternate_chains = alternate_chains.collect::<Result<_, _>>()?;

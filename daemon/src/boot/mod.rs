@@ -126,6 +126,14 @@ pub fn accept_journal(path: &Path, id: &str) -> Result<String, BootError> {
     Ok(format!("{directory}: accepted: the store follows journal {id} from its first entry"))
 }
 
+/// Builds the indexes of the certificates anew. Returns a sentence that says so.
+pub fn reindex(path: &Path) -> Result<String, BootError> {
+    let config = Config::read(path)?;
+    log::start(&config.log);
+    let count = own_store(&config)?.rebuild_indexes()?;
+    Ok(format!("{}: {count} certificate(s) were indexed", config.store.path.display()))
+}
+
 /// The store, opened by the user who owns it.
 fn own_store(config: &Config) -> Result<Store, BootError> {
     let directory = &config.store.path;
@@ -185,6 +193,7 @@ async fn serve(
         acme: config.acme,
         alternate_chains: material.alternate_chains,
         ca: ca.clone(),
+        calls: Default::default(),
         clock: Arc::clone(&clock),
         revocation: Desk::new(revocation::Parts {
             ca: ca.clone(),
@@ -235,6 +244,7 @@ async fn serve(
     endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, router: http::local(&services) }));
 
     tokio::spawn(ca.follow());
+    tokio::spawn(index(services.store.clone()));
     tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
     tokio::spawn(Arc::clone(&acme).keep_clean());
     let in_plain =
@@ -337,6 +347,15 @@ async fn watch_signers(services: Arc<Services>, signer: TlsSigner) {
         if let Err(error) = look_at_signers(&services, &signer).await {
             tracing::error!(%error, "the TLS signer changed");
         }
+    }
+}
+
+/// Builds the indexes that a store of an older version lacks, while everything else goes on.
+async fn index(store: Store) {
+    match store.index_certificates().await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "certificates were indexed"),
+        Err(error) => tracing::error!(%error, "certificates cannot be indexed: they are found by walking through all"),
     }
 }
 

@@ -175,6 +175,27 @@ impl Client {
     }
 }
 
+/// `path` with the fields of `parameters` that are set as its query.
+pub(super) fn with_query(path: &str, parameters: &impl Serialize) -> Result<String, CtlError> {
+    use std::fmt::Write as _;
+    let wrong = |error: &dyn std::fmt::Display| CtlError::Failed(format!("the request cannot be written: {error}"));
+    let fields = serde_json::to_value(parameters).map_err(|error| wrong(&error))?;
+    let mut text = path.to_owned();
+    let mut separator = '?';
+    for (field, value) in fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        write!(text, "{separator}{field}=").map_err(|error| wrong(&error))?;
+        separator = '&';
+        for octet in value.bytes() {
+            match octet.is_ascii_alphanumeric() || b"-_.".contains(&octet) {
+                true => text.push(char::from(octet)),
+                false => write!(text, "%{octet:02X}").map_err(|error| wrong(&error))?,
+            }
+        }
+    }
+    Ok(text)
+}
+
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CtlError> {
     serde_json::from_slice(body).map_err(|error| {
         CtlError::Failed(format!("the answer is not understood ({error}): install the version that the appliance has"))

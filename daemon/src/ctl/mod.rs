@@ -7,7 +7,9 @@ mod ca;
 mod certificates;
 mod client;
 mod crl;
+mod export;
 mod identity;
+mod issue;
 mod limits;
 mod ocsp;
 mod pin;
@@ -76,7 +78,7 @@ enum Verb {
     /// The CA's own certificates: show
     #[command(subcommand)]
     Ca(ca::Verb),
-    /// Certificates that were signed: list, show, revoke, hold, release
+    /// Certificates: issue, renew, search, show, export, revoke, hold, release
     #[command(subcommand)]
     Cert(certificates::Verb),
     /// Write a completion script for a shell to standard output
@@ -87,6 +89,15 @@ enum Verb {
     /// Certificate revocation lists: status, publish
     #[command(subcommand)]
     Crl(crl::Verb),
+    /// Certificates that are good and soon over
+    Expiring {
+        /// How soon, such as 30d or 12h
+        #[arg(long, default_value = "30d", value_parser = humantime::parse_duration)]
+        within: std::time::Duration,
+        /// At most so many
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
     /// Limits: list, explain, failing, release
     #[command(subcommand)]
     Limits(limits::Verb),
@@ -189,6 +200,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),
+        Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),
         Verb::Limits(verb) => limits::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(_) => profiles::list(&session),

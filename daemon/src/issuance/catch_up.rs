@@ -17,6 +17,7 @@ use policy::tbs::Certificate;
 use super::ca::{Ca, CaError, Ready};
 use super::hexadecimal;
 use super::orders::{ORDERS, OrderRecord};
+use super::requests::{self, REQUESTS, RequestRecord};
 use crate::store::status::{self, Changed, IMPORTED, Imported};
 use crate::store::tables::{
     ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
@@ -219,6 +220,7 @@ async fn take_over(
             imported: BTreeMap::new(),
             statuses: BTreeMap::new(),
             orders: BTreeMap::new(),
+            requests: BTreeMap::new(),
             administrators: BTreeMap::new(),
         };
         for entry in entries {
@@ -262,6 +264,7 @@ struct Staged<'a> {
     /// Certificates whose status changed, and the last entry that changed it.
     statuses: BTreeMap<Serial, (u64, UnixTime)>,
     orders: BTreeMap<String, Row<OrderRecord>>,
+    requests: BTreeMap<String, Row<RequestRecord>>,
     administrators: BTreeMap<String, Row<AdministratorRecord>>,
 }
 
@@ -329,8 +332,10 @@ impl Staged<'_> {
                         self.certificates.insert(serial, Row { version: None, value: new, touch: Touch::Changed });
                     }
                 }
-                if let Some(order) = &record.order {
-                    self.complete(order, serial)?;
+                match record.order.as_deref().map(|order| (order, requests::id_in(order))) {
+                    Some((_, Some(id))) => self.complete_request(id, serial, &record.actor, entry.at)?,
+                    Some((order, None)) => self.complete(order, serial)?,
+                    None => {}
                 }
             }
             Event::Revoked { serials, reason, at, invalidity_date } => {
@@ -381,7 +386,7 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
-            // What an administrator does in ACME and with tokens is written to the store by the one who journals it.
+            // What an administrator does in ACME, with requests and with tokens is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
@@ -393,6 +398,8 @@ impl Staged<'_> {
             | Event::Ocsp { .. }
             | Event::Opened { .. }
             | Event::ProfileLoaded { .. }
+            | Event::RequestApproved { .. }
+            | Event::RequestRejected { .. }
             | Event::Sealed
             | Event::Started { .. }
             | Event::TokenCreated { .. }
@@ -414,6 +421,17 @@ impl Staged<'_> {
         if row.value.complete(order, serial) {
             row.touch = Touch::Changed;
         }
+        Ok(())
+    }
+
+    /// The request that a certificate completes is issued, with that certificate.
+    fn complete_request(&mut self, id: &str, serial: Serial, by: &str, at: UnixTime) -> Result<(), CaError> {
+        if !self.requests.contains_key(id) {
+            let Some(row) = self.store.get(&REQUESTS, id)? else { return Ok(()) };
+            self.requests.insert(id.to_owned(), Row::read(row));
+        }
+        let row = self.requests.get_mut(id).expect("it was just inserted");
+        row.change(|request| request.complete(serial, by, at));
         Ok(())
     }
 
@@ -513,6 +531,11 @@ impl Staged<'_> {
         for (order, row) in &self.orders {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
                 change.update(&ORDERS, order, version, &row.value);
+            }
+        }
+        for (id, row) in &self.requests {
+            if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
+                change.update(&REQUESTS, id, version, &row.value);
             }
         }
         for (fingerprint, row) in &self.administrators {

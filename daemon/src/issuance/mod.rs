@@ -14,6 +14,7 @@ pub mod ca;
 mod catch_up;
 mod enrolment;
 pub mod orders;
+pub mod requests;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -36,10 +37,11 @@ use policy::validity::Requested;
 use tokio::time::{Instant, timeout_at};
 
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord, index_certificate};
-use crate::store::{Change, CommitError, StoreError};
+use crate::store::{Change, CommitError, Store, StoreError};
 use ca::{Ca, CaError, Ready};
 pub use catch_up::{AcceptError, accept_journal};
 use orders::ORDERS;
+use requests::{REQUESTS, RequestState};
 
 /// What issuing needs. Cheap to clone.
 #[derive(Clone)]
@@ -76,6 +78,9 @@ pub struct Submission {
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
+    /// Somebody must approve it first.
+    #[error("the profile issues only what somebody else than the requester approved")]
+    AskHuman,
     /// The order has its certificate: an earlier attempt that seemed to have failed had not.
     #[error("the order is valid already: fetch its certificate")]
     Completed,
@@ -150,7 +155,7 @@ impl Pipeline {
         }
         // What the caller read of the order may be older than what was just caught up.
         if let Some(order) = &submission.record.order
-            && self.ca.store().get(&ORDERS, order)?.is_some_and(|row| row.value.certificate.is_some())
+            && self.is_completed(order)?
         {
             return Err(Attempt::Final(IssueError::Completed));
         }
@@ -159,6 +164,17 @@ impl Pipeline {
         let linted = authorized.lint(self, serial).map_err(Attempt::Final)?;
         *sent = true;
         linted.sign(self, &ready).await
+    }
+
+    /// Whether the order, or the request, has its certificate.
+    fn is_completed(&self, order: &str) -> Result<bool, StoreError> {
+        let store = self.ca.store();
+        Ok(match requests::id_in(order) {
+            Some(id) => {
+                store.get(&REQUESTS, id)?.is_some_and(|row| matches!(row.value.state, RequestState::Issued { .. }))
+            }
+            None => store.get(&ORDERS, order)?.is_some_and(|row| row.value.certificate.is_some()),
+        })
     }
 
     /// The certificate of an earlier attempt, which catching up has recorded.
@@ -197,7 +213,7 @@ impl From<CaError> for Attempt {
         match error {
             CaError::Sealed => Self::Final(IssueError::Sealed),
             CaError::Signer(ClientError::Refused(SignerRefusal::Policy(why))) => {
-                Self::Final(IssueError::Refused(Refusal { name: None, why }))
+                Self::Final(IssueError::Refused(Refusal { name: None, rule: None, why }))
             }
             CaError::Signer(ClientError::Refused(refusal @ SignerRefusal::Forbidden(_))) => {
                 // Legal before, illegal now: it was sealed or restarted between two frames.
@@ -269,6 +285,7 @@ impl<'a> Submitted<'a> {
                 let terms = terms.with_validity(*requested);
                 Ok(Authorized { submission: self.submission, profile, terms })
             }
+            Decision::AskHuman(_) => Err(IssueError::AskHuman),
             Decision::Refuse(refusal) => Err(refusal.into()),
         }
     }
@@ -347,11 +364,8 @@ impl Signed {
                     index_certificate(&mut change, &record);
                 }
             }
-            if let Some(order) = &record.record.order
-                && let Some(mut row) = store.get(&ORDERS, order)?
-                && row.value.complete(order, record.serial)
-            {
-                change.update(&ORDERS, order, row.version, &row.value);
+            if let Some(order) = &record.record.order {
+                record.complete(order, store, &mut change)?;
             }
             match store.commit(change).await {
                 Ok(()) => return Ok(Recorded { record }),
@@ -365,6 +379,24 @@ impl Signed {
         }
         pipeline.ca.distrust();
         Err(IssueError::Unavailable("the certificate could not be recorded yet: ask for the order again".into()))
+    }
+}
+
+impl CertificateRecord {
+    /// Writes that it completes the order or the request.
+    fn complete(&self, order: &str, store: &Store, change: &mut Change) -> Result<(), StoreError> {
+        if let Some(id) = requests::id_in(order) {
+            if let Some(mut row) = store.get(&REQUESTS, id)?
+                && row.value.complete(self.serial, &self.record.actor, self.at)
+            {
+                change.update(&REQUESTS, id, row.version, &row.value);
+            }
+        } else if let Some(mut row) = store.get(&ORDERS, order)?
+            && row.value.complete(order, self.serial)
+        {
+            change.update(&ORDERS, order, row.version, &row.value);
+        }
+        Ok(())
     }
 }
 

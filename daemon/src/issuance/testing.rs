@@ -238,6 +238,12 @@ impl TestSigner {
             }
             Request::Record { act, actor: Actor { who, .. } } => {
                 let event = match act {
+                    Act::ApproveRequest { request, digest, requester } => {
+                        Event::RequestApproved { request, digest, requester }
+                    }
+                    Act::RejectRequest { request, digest, requester, why } => {
+                        Event::RequestRejected { request, digest, requester, why }
+                    }
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
                     Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },

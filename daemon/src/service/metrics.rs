@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Services;
+use super::issue::IssueFailure;
+use crate::issuance::IssueError;
 use crate::validation::Counts;
 
 /// Counters since the start of the process.
@@ -13,7 +14,8 @@ use crate::validation::Counts;
 pub struct Metrics {
     /// What the ACME surface counts.
     pub acme: super::acme::counters::Counters,
-    certificates: AtomicU64,
+    /// Issuances by surface, profile and outcome.
+    issuances: Mutex<BTreeMap<(&'static str, String, Outcome), u64>>,
     /// By surface and HTTP status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     /// What the validator counts.
@@ -21,14 +23,61 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A certificate was issued and recorded.
-    pub fn certificate_issued(&self) {
-        self.certificates.fetch_add(1, Ordering::Relaxed);
+    /// An issuance came to an end.
+    pub fn issuance(&self, surface: &'static str, profile: &str, outcome: Outcome) {
+        let mut issuances = self.issuances.lock().unwrap_or_else(PoisonError::into_inner);
+        *issuances.entry((surface, profile.to_owned(), outcome)).or_default() += 1;
     }
 
     /// A request was answered.
     pub fn request(&self, surface: &'static str, status: u16) {
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry((surface, status)).or_default() += 1;
+    }
+}
+
+/// What came of an issuance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Our own fault.
+    Failed,
+    /// There is a certificate.
+    Issued,
+    /// Policy said no, or what was sent cannot be used.
+    Refused,
+    /// Not now.
+    Unavailable,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Issued => "issued",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl<T> From<&Result<T, IssueFailure>> for Outcome {
+    fn from(result: &Result<T, IssueFailure>) -> Self {
+        match result {
+            Ok(_) => Self::Issued,
+            Err(IssueFailure::Internal(_)) => Self::Failed,
+            Err(IssueFailure::Sealed | IssueFailure::Unavailable(_)) => Self::Unavailable,
+            Err(_) => Self::Refused,
+        }
+    }
+}
+
+impl<T> From<&Result<T, IssueError>> for Outcome {
+    fn from(result: &Result<T, IssueError>) -> Self {
+        match result {
+            Ok(_) => Self::Issued,
+            Err(IssueError::Faulted(_) | IssueError::Store(_) | IssueError::Tbs(_)) => Self::Failed,
+            Err(IssueError::Sealed | IssueError::Unavailable(_)) => Self::Unavailable,
+            Err(_) => Self::Refused,
+        }
     }
 }
 
@@ -52,7 +101,18 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     }
     writeln!(text, "# HELP signet_certificates_issued_total Certificates issued since the start.")?;
     writeln!(text, "# TYPE signet_certificates_issued_total counter")?;
-    writeln!(text, "signet_certificates_issued_total {}", services.metrics.certificates.load(Ordering::Relaxed))?;
+    let issuances = services.metrics.issuances.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let issued = issuances.iter().filter(|((_, _, outcome), _)| *outcome == Outcome::Issued);
+    writeln!(text, "signet_certificates_issued_total {}", issued.map(|(_, count)| count).sum::<u64>())?;
+    writeln!(text, "# HELP signet_issuances_total Issuances that came to an end.")?;
+    writeln!(text, "# TYPE signet_issuances_total counter")?;
+    for ((surface, profile, outcome), count) in issuances {
+        let outcome = outcome.as_str();
+        writeln!(
+            text,
+            "signet_issuances_total{{surface=\"{surface}\",profile=\"{profile}\",outcome=\"{outcome}\"}} {count}"
+        )?;
+    }
     services.metrics.acme.render(text)?;
     writeln!(text, "# HELP signet_validations_total Attempts to validate control of a name.")?;
     writeln!(text, "# TYPE signet_validations_total counter")?;

@@ -7,15 +7,17 @@ pub mod certificates;
 pub mod crl;
 mod failure;
 pub mod health;
-mod issue;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod ocsp;
 pub mod peer;
 pub mod profiles;
+pub mod requests;
 pub mod revocation;
 pub mod rights;
 pub mod seal;
+pub mod search;
 pub mod tokens;
 
 use std::collections::BTreeMap;
@@ -42,6 +44,8 @@ pub struct Services {
     pub alternate_chains: Vec<String>,
     /// The CA signer.
     pub ca: Ca,
+    /// Calls that their callers may repeat.
+    pub calls: issue::Calls,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// The issuing certificate.

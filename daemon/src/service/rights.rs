@@ -52,6 +52,12 @@ impl Permitted {
         Self { who, scope: Scope::Everything, grant: None, request_id }
     }
 
+    /// Somebody with a certificate of ours, for the same.
+    #[cfg(test)]
+    pub(crate) fn client_for_tests(services: &Services, fingerprint: String) -> Self {
+        Self { who: Actor::Client(fingerprint), scope: Scope::Own, ..Self::for_tests(services) }
+    }
+
     /// Who acts, in the words of the journal.
     pub fn actor(&self) -> wire::Actor {
         wire::Actor { who: self.who.to_string(), request_id: self.request_id.to_string() }

@@ -8,6 +8,7 @@ mod change;
 #[cfg(test)]
 mod conformance;
 pub mod envelope;
+mod reindex;
 mod sled;
 mod sqlite;
 pub mod status;

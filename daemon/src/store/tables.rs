@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use der::{Decode, Encode};
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method};
+use policy::name::Name;
 use policy::rights::Role;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
@@ -27,11 +28,27 @@ pub const CERTIFICATES_BY_SPKI: Table<()> = Table::new("certificates_by_spki");
 /// Certificates by what they rest on. Key: a [`Ground`] as text, 0x00, serial.
 pub const CERTIFICATES_BY_GROUND: Table<()> = Table::new("certificates_by_ground");
 
+/// Certificates by DNS name from its end, for all names below another. Key: [`reversed`] name, 0x00, serial.
+pub const CERTIFICATES_BY_SUFFIX: Table<()> = Table::new("certificates_by_suffix");
+
+/// Certificates by profile, in the order in which they were signed. Key: the profile's name, 0x00, time
+/// (u64, big-endian), serial.
+pub const CERTIFICATES_BY_PROFILE: Table<()> = Table::new("certificates_by_profile");
+
+/// Certificates in the order in which they were signed. Key: time (u64, big-endian), serial.
+pub const CERTIFICATES_BY_ISSUE: Table<()> = Table::new("certificates_by_issue");
+
 /// Certificates in the order in which they expire. Key: notAfter (u64, big-endian), serial.
 pub const CERTIFICATES_BY_EXPIRY: Table<()> = Table::new("certificates_by_expiry");
 
 /// Who may administer. Key: SHA-256 of the certificate, lower-case hexadecimal.
 pub const ADMINISTRATORS: Table<AdministratorRecord> = Table::new("administrators");
+
+/// How far the indexes of [`CERTIFICATES`] are built. Key: [`INDEXES_KEY`].
+pub const INDEXES: Table<Indexes> = Table::new("indexes");
+
+/// The only key of [`INDEXES`].
+pub const INDEXES_KEY: &str = "certificates";
 
 /// How far each signer's journal has been taken over (J3). Key: journal id.
 pub const JOURNALS: Table<JournalPosition> = Table::new("journals");
@@ -90,6 +107,15 @@ pub struct AdministratorRecord {
     pub removed: Option<UnixTime>,
 }
 
+/// Which indexes of the certificates there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Indexes {
+    /// Version of what [`index_certificate`] writes.
+    pub version: u32,
+    /// The last certificate that was indexed, while they are being built.
+    pub built_to: Option<Serial>,
+}
+
 /// The last entry of a journal that the store has taken over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalPosition {
@@ -114,7 +140,7 @@ pub enum Ground {
 
 impl Ground {
     /// Every ground of a certificate, each once.
-    fn of(record: &AuthorizationRecord) -> BTreeSet<Self> {
+    pub fn of(record: &AuthorizationRecord) -> BTreeSet<Self> {
         let mut grounds = BTreeSet::from([Self::Actor(record.actor.clone())]);
         for evidence in &record.names {
             grounds.insert(Self::Method(evidence.method));
@@ -137,7 +163,12 @@ impl fmt::Display for Ground {
     }
 }
 
-/// Adds the record's rows in the indexes by name, ground, public key and expiry. They are the same however
+/// The labels of a DNS name from its end: `test.example.www`.
+pub fn reversed(name: &str) -> String {
+    name.rsplit('.').collect::<Vec<_>>().join(".")
+}
+
+/// Adds the record's rows in every index: name, ground, public key, profile, issue and expiry. They are the same however
 /// often written, so a record that is taken over twice does no harm. A record whose certificate is
 /// not DER makes the commit fail.
 pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
@@ -154,7 +185,13 @@ pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
     for evidence in &record.record.names {
         let name = evidence.name.to_string();
         change.put(&CERTIFICATES_BY_NAME, [name.as_bytes(), &[0], serial].concat(), &());
+        if matches!(evidence.name, Name::Dns(_)) {
+            change.put(&CERTIFICATES_BY_SUFFIX, [reversed(&name).as_bytes(), &[0], serial].concat(), &());
+        }
     }
+    let at = record.at.0.to_be_bytes();
+    change.put(&CERTIFICATES_BY_PROFILE, [record.profile.as_bytes(), &[0], &at, serial].concat(), &());
+    change.put(&CERTIFICATES_BY_ISSUE, [&at[..], serial].concat(), &());
     for ground in Ground::of(&record.record) {
         change.put(&CERTIFICATES_BY_GROUND, [ground.to_string().as_bytes(), &[0], serial].concat(), &());
     }
@@ -179,11 +216,10 @@ pub(crate) mod base64_bytes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use policy::evidence::NameEvidence;
-    use policy::name::Name;
 
     use super::super::{EngineKind, Store, StoreError, open};
     use super::*;
@@ -195,7 +231,7 @@ mod tests {
         Dz90o3wwBQYDK2VwA0EASKw/ail99bG7XjLVtrtMWBeSosndlQ6FdztTyhXdEJMzjmMiAo4RiK06QcD8Lq+Rx79hVtlIG5/6\
         N8rI+4DqBw==";
 
-    fn record() -> CertificateRecord {
+    pub(in crate::store) fn record() -> CertificateRecord {
         let evidence = |address: &str| NameEvidence {
             name: Name::Ip(address.parse().unwrap()),
             method: Method::Administrator,
@@ -214,6 +250,9 @@ mod tests {
                 actor: "console".to_owned(),
                 request_id: "1".to_owned(),
                 order: None,
+                subject: None,
+                replaces: None,
+                requester: None,
                 names: vec![evidence("127.0.0.1"), evidence("::1")],
             },
             journal: "0".repeat(32),

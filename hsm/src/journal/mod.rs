@@ -201,6 +201,26 @@ pub enum Event {
         /// When it takes effect.
         at: UnixTime,
     },
+    /// Somebody approved a request for a certificate that somebody else had made.
+    RequestApproved {
+        /// Its id.
+        request: String,
+        /// SHA-256 of what was asked for, hexadecimal.
+        digest: String,
+        /// Who had asked.
+        requester: String,
+    },
+    /// Somebody rejected a request for a certificate.
+    RequestRejected {
+        /// Its id.
+        request: String,
+        /// SHA-256 of what was asked for, hexadecimal.
+        digest: String,
+        /// Who had asked.
+        requester: String,
+        /// Why.
+        why: String,
+    },
     /// Certificates were revoked.
     Revoked {
         /// Which.

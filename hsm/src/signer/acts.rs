@@ -7,12 +7,16 @@ use crate::journal::Event;
 use crate::wire::{Act, MAX_SERIALS, Refusal};
 
 /// What the journal says of an act, if it can be one.
-pub(super) fn event(act: Act) -> Result<Event, Refusal> {
+pub(super) fn event(act: Act, who: &str) -> Result<Event, Refusal> {
     let some = |serials: &[Serial]| match serials.len() {
         1..=MAX_SERIALS => Ok(()),
         many => Err(Refusal::Policy(format!("an act concerns 1 to {MAX_SERIALS} certificates, not {many}"))),
     };
     Ok(match act {
+        Act::ApproveRequest { requester, .. } if requester == who => {
+            return Err(Refusal::Policy("a request is approved by somebody else than the one who made it".to_owned()));
+        }
+        Act::ApproveRequest { request, digest, requester } => Event::RequestApproved { request, digest, requester },
         Act::BindAccount { account, key } => Event::AccountBound { account, key },
         Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
         Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
@@ -20,6 +24,9 @@ pub(super) fn event(act: Act) -> Result<Event, Refusal> {
         Act::Hold { serials, at } => {
             some(&serials)?;
             Event::Held { serials, at }
+        }
+        Act::RejectRequest { request, digest, requester, why } => {
+            Event::RequestRejected { request, digest, requester, why }
         }
         Act::Release { serials, at } => {
             some(&serials)?;

@@ -87,6 +87,13 @@ impl Console {
         let profile = self.profile(profile)?;
         let terms = match profile.decide(key, names, common_name, &record, now) {
             Decision::Issue(terms) => terms,
+            Decision::AskHuman(_) => {
+                let why = format!(
+                    "profile `{}` needs the approval of a second person: use `signetctl request`",
+                    profile.name()
+                );
+                return Err(StartError(why));
+            }
             Decision::Refuse(refusal) => return Err(StartError(refusal.to_string())),
         };
         let (_, _, issuer) = self.issuing()?;

@@ -73,8 +73,7 @@ impl Signer {
         let record = AuthorizationRecord {
             actor: request.actor.who.clone(),
             request_id: request.actor.request_id.clone(),
-            order: None,
-            names: Vec::new(),
+            ..AuthorizationRecord::default()
         };
         let event = Event::Certificate {
             certificate: der.clone(),

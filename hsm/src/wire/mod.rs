@@ -252,6 +252,18 @@ pub enum Act {
         #[serde(deserialize_with = "short")]
         key: String,
     },
+    /// A request for a certificate is approved.
+    ApproveRequest {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        request: String,
+        /// SHA-256 of what is asked for, hexadecimal.
+        #[serde(deserialize_with = "short")]
+        digest: String,
+        /// Who asked. Not the one who approves.
+        #[serde(deserialize_with = "short")]
+        requester: String,
+    },
     /// An external account key is made.
     CreateEabKey {
         /// Its id.
@@ -280,6 +292,21 @@ pub enum Act {
         serials: Vec<Serial>,
         /// When it takes effect.
         at: UnixTime,
+    },
+    /// A request for a certificate is rejected.
+    RejectRequest {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        request: String,
+        /// SHA-256 of what is asked for, hexadecimal.
+        #[serde(deserialize_with = "short")]
+        digest: String,
+        /// Who asked.
+        #[serde(deserialize_with = "short")]
+        requester: String,
+        /// Why.
+        #[serde(deserialize_with = "short")]
+        why: String,
     },
     /// Certificates on hold are good again.
     Release {

@@ -32,6 +32,17 @@ fn act() -> impl Strategy<Value = Act> {
     });
     prop_oneof![
         (text(), text()).prop_map(|(account, key)| Act::BindAccount { account, key }),
+        [text(), text(), text()].prop_map(|[request, digest, requester]| Act::ApproveRequest {
+            request,
+            digest,
+            requester
+        }),
+        [text(), text(), text(), text()].prop_map(|[request, digest, requester, why]| Act::RejectRequest {
+            request,
+            digest,
+            requester,
+            why
+        }),
         (text(), grant).prop_map(|(key, grant)| Act::CreateEabKey { key, grant }),
         text().prop_map(|account| Act::EndAccount { account }),
         (text(), accounts).prop_map(|(key, accounts)| Act::RevokeEabKey { key, accounts }),
@@ -59,6 +70,9 @@ fn request() -> impl Strategy<Value = Request> {
                     actor: text.clone(),
                     request_id: text.clone(),
                     order: Some(text),
+                    subject: None,
+                    replaces: None,
+                    requester: None,
                     names: vec![NameEvidence {
                         name: policy::name::Name::Ip(std::net::Ipv4Addr::LOCALHOST.into()),
                         method: Method::Http01,
@@ -153,7 +167,13 @@ fn names_that_go_into_the_journal_are_short() {
                 common_name: None,
                 requested: Requested::default(),
                 tbs: Vec::new(),
-                record: AuthorizationRecord { actor, request_id, order: Some(order), names: vec![evidence] },
+                record: AuthorizationRecord {
+                    actor,
+                    request_id,
+                    order: Some(order),
+                    names: vec![evidence],
+                    ..Default::default()
+                },
             }))
         };
         let act = Act::RemoveAdministrator { fingerprint: text(length) };

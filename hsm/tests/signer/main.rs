@@ -82,18 +82,31 @@ fn what_administrators_do_in_acme_is_journalled_sealed_or_not() {
         Act::BindAccount { account: account(), key: key() },
         Act::EndAccount { account: account() },
         Act::RevokeEabKey { key: key(), accounts: BoundAccounts::End },
+        Act::ApproveRequest { request: key(), digest: key(), requester: "admin:bob".to_owned() },
+        Act::RejectRequest { request: key(), digest: key(), requester: "admin:alice".to_owned(), why: "no".to_owned() },
     ] {
         client.call(None, Request::Record { act, actor: actor() }).unwrap();
     }
     let Response::Journal { lines, .. } = client.call(None, Request::Journal { after: before }).unwrap() else {
         panic!("no journal")
     };
-    let kinds = ["eab_key_created", "account_bound", "account_ended", "eab_key_revoked"];
+    let kinds = [
+        "eab_key_created",
+        "account_bound",
+        "account_ended",
+        "eab_key_revoked",
+        "request_approved",
+        "request_rejected",
+    ];
     assert_eq!(lines.len(), kinds.len());
     for (line, kind) in lines.iter().zip(kinds) {
         assert!(line.contains(&format!(r#""type":"{kind}""#)) && line.contains("admin:alice"), "{line}");
     }
     assert!(lines[0].contains(r#""names":[".example.test"]"#) && lines[0].contains(r#""orders":7"#), "{}", lines[0]);
+    // Nobody approves what he asked for himself.
+    let act = Act::ApproveRequest { request: key(), digest: key(), requester: "admin:alice".to_owned() };
+    let refused = client.call(None, Request::Record { act, actor: actor() }).unwrap_err();
+    assert!(refused.to_string().contains("somebody else"), "{refused}");
     assert!(sealed(&status(&client)));
 }
 

@@ -90,6 +90,11 @@ impl Certificate {
         self.subject.clone()
     }
 
+    /// The subject's common name, the first if there are several.
+    pub fn common_name(&self) -> Option<String> {
+        asn1::common_names(&parse(&self.tbs).ok()?.subject).next().map(str::to_owned)
+    }
+
     /// Issuer, RFC 4514 text.
     pub fn issuer(&self) -> String {
         self.issuer.clone()

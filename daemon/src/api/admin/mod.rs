@@ -7,6 +7,7 @@ pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod ocsp;
@@ -42,9 +43,12 @@ pub fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
         .put("/admin/v1/administrators/{fingerprint}/role", administrators::set_role)
         .get("/admin/v1/ca", ca::show)
         .get("/admin/v1/certificates", certificates::list)
+        .post_with_key("/admin/v1/certificates", issue::issue)
         .post("/admin/v1/certificates/act", revoke::act)
         .post("/admin/v1/certificates/find", revoke::find)
+        .get("/admin/v1/certificates/export", certificates::export)
         .get("/admin/v1/certificates/{serial}", certificates::show)
+        .post_with_key("/admin/v1/certificates/{serial}/renew", issue::renew)
         .post("/admin/v1/certificates/{serial}/revoke", revoke::revoke)
         .get("/admin/v1/crl", crl::show)
         .post_with_key("/admin/v1/crl/publish", crl::publish)

@@ -1,5 +1,6 @@
 mod acme_accounts;
 mod acme_orders;
+mod certificates;
 mod doors;
 mod tokens;
 
@@ -94,6 +95,9 @@ impl Surface {
                 actor: "acme:1".to_owned(),
                 request_id: "r".to_owned(),
                 order: None,
+                subject: None,
+                replaces: None,
+                requester: None,
                 names: names.iter().map(proof).collect(),
             },
             journal: "j".to_owned(),
@@ -242,6 +246,14 @@ async fn wrong_parameters_and_unknown_serials_are_answered_in_a_sentence() {
         ("/admin/v1/certificates?limit=0", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?limit=501", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?page=2", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?limit=1&limit=2", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?limit=%ff", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?status=good", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?spki=00", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?serial=xy", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?method=word", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?issued_after=-1", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates/export?limit=101", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?cursor=xyz", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?name=-", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates/xyz", StatusCode::BAD_REQUEST),
@@ -368,6 +380,9 @@ proptest! {
 
     #[test]
     fn no_query_panics(query in "[a-z=&%0-9*:.]{0,60}") {
-        let _ = certificates::parse(&query);
+        let uri = format!("/?{query}").parse().unwrap();
+        if let Ok(parameters) = axum::extract::Query::<super::certificates::Parameters>::try_from_uri(&uri) {
+            let _ = super::certificates::read(&parameters, 100);
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::Acme;
 use super::error::AcmeError;
 use crate::issuance::Submission;
 use crate::issuance::orders::{ORDERS, OrderFailure, UNDERWAY, Underway};
+use crate::service::metrics::Outcome;
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::{CaaQuestion, Failure, Wildcard};
 
@@ -39,9 +40,10 @@ impl Acme {
         if rule == CaaRule::Check {
             self.check_caa(&mut submission.record.names, &submission.record.actor).await?;
         }
-        self.pipeline.issue(submission).await?;
-        self.services.metrics.certificate_issued();
-        Ok(())
+        let profile = submission.profile.clone();
+        let issued = self.pipeline.issue(submission).await;
+        self.services.metrics.issuance("acme", &profile, Outcome::from(&issued));
+        Ok(issued.map(drop)?)
     }
 
     /// Lets the order be seen as processing. From then on its completion is promised.

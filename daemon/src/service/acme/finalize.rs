@@ -155,6 +155,9 @@ impl Acme {
             actor: actor(&account.id),
             request_id: request.to_string(),
             order: Some(id.to_owned()),
+            subject: None,
+            replaces: None,
+            requester: None,
             names: evidence(&names, authorizations)?,
         };
         let profile = profile.name().to_owned();

@@ -120,6 +120,7 @@ impl World {
             acme,
             alternate_chains: Vec::new(),
             ca,
+            calls: Default::default(),
             clock: clock.clone(),
             issuer: signer.issuer.clone(),
             issuer_key: KEY.into(),
@@ -289,6 +290,12 @@ pub(crate) fn fresh_key() -> EcdsaKeyPair {
 }
 
 pub(crate) fn csr_with(key: &EcdsaKeyPair, names: &[&str]) -> Vec<u8> {
+    csr_for(key, "", names)
+}
+
+/// The same with a common name, unless it is empty.
+pub(crate) fn csr_for(key: &EcdsaKeyPair, common_name: &str, names: &[&str]) -> Vec<u8> {
+    const COMMON_NAME: [u8; 5] = [6, 3, 0x55, 4, 3];
     const EXTENSION_REQUEST: [u8; 11] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
     const SUBJECT_ALT_NAME: [u8; 5] = [6, 3, 0x55, 0x1d, 0x11];
     const ECDSA_SHA256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
@@ -300,8 +307,11 @@ pub(crate) fn csr_with(key: &EcdsaKeyPair, names: &[&str]) -> Vec<u8> {
     let names: Vec<u8> = names.iter().flat_map(general_name).collect();
     let san = tlv(0x30, &[&SUBJECT_ALT_NAME, &tlv(4, &[&tlv(0x30, &[&names])])]);
     let attribute = tlv(0x30, &[&EXTENSION_REQUEST, &tlv(0x31, &[&tlv(0x30, &[&san])])]);
+    let attributes = if names.is_empty() { Vec::new() } else { attribute };
+    let subject = tlv(0x31, &[&tlv(0x30, &[&COMMON_NAME, &tlv(0x0c, &[common_name.as_bytes()])])]);
+    let subject = tlv(0x30, &[if common_name.is_empty() { &[] } else { &subject }]);
     let spki = p256_spki(key.public_key().as_ref());
-    let info = tlv(0x30, &[&[2, 1, 0], &tlv(0x30, &[]), &spki, &tlv(0xa0, &[&attribute])]);
+    let info = tlv(0x30, &[&[2, 1, 0], &subject, &spki, &tlv(0xa0, &[&attributes])]);
     let signature = key.sign(&SystemRandom::new(), &info).unwrap();
     tlv(0x30, &[&info, &tlv(0x30, &[&ECDSA_SHA256]), &tlv(3, &[&[0], signature.as_ref()])])
 }

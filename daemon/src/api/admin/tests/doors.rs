@@ -146,3 +146,26 @@ async fn what_needs_the_key_says_that_it_is_sealed_before_it_asks_who_is_there()
         }
     }
 }
+
+#[tokio::test]
+async fn who_shows_a_certificate_sees_and_revokes_that_one_and_no_other() {
+    let surface = surface();
+    let (own, other) = (surface.certificate(&["a.test"]).await, surface.certificate(&["b.test"]).await);
+    let certificate = PeerCertificate::read(&own.certificate).unwrap();
+    let client = Peer { from: "test".to_owned(), certificate: Some(certificate) };
+    let show =
+        async |serial| surface.ask(&client, Method::GET, &format!("/admin/v1/certificates/{serial}"), None).await.0;
+    assert_eq!((show(own.serial).await, show(other.serial).await), (StatusCode::OK, StatusCode::NOT_FOUND));
+    let revoke = async |serial| {
+        let path = format!("/admin/v1/certificates/{serial}/revoke");
+        surface.ask(&client, Method::POST, &path, Some(json!({"reason": null}))).await.0
+    };
+    assert_eq!(revoke(other.serial).await, StatusCode::NOT_FOUND);
+    assert_eq!(surface.signer.state.lock().unwrap().acts, 0);
+    // The signer of this test writes no journal, so no effect follows, but it was told.
+    let _ = revoke(own.serial).await;
+    assert!(surface.signer.state.lock().unwrap().acts > 0);
+    let acts = Some(json!({"deed": {"act": "hold"}, "serials": [own.serial, other.serial]}));
+    let (status, _) = surface.ask(&client, Method::POST, "/admin/v1/certificates/act", acts).await;
+    assert_ne!(status, StatusCode::OK);
+}

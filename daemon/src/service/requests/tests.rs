@@ -1,0 +1,1 @@
+//! Requests, against a signer on a socket.
