@@ -150,6 +150,7 @@ mod tests {
             requested: Requested::default(),
             warrant,
             completes: Completes::Nothing,
+            node: None,
         };
         let word = Warrant::Administrator { replaces: None };
         let p256 = KeyKind::P256;

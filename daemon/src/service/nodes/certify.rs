@@ -164,8 +164,7 @@ impl Services {
         key: WantedKey,
         surface: &'static str,
     ) -> Result<Issued, CertifyError> {
-        let warrant = Warrant::Renewal(held.serial);
-        let issued = self.renew(permitted, surface, warrant, key, Requested::default()).await?;
+        let issued = self.renew(permitted, surface, held.serial, key, Requested::default()).await?;
         let (now, actor) = (self.clock.now(), permitted.actor());
         let superseded = Deed::Revoke { reason: Some(SUPERSEDED), invalidity: None };
         revocation::act(&self.ca, &self.store, &[held.serial], superseded, now, &actor).await.map_err(Failure::from)?;

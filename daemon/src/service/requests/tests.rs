@@ -35,6 +35,7 @@ fn wanted(names: &[&str]) -> Wanted {
         requested: Requested::default(),
         warrant: Warrant::Administrator { replaces: None },
         completes: Completes::Nothing,
+        node: None,
     }
 }
 
