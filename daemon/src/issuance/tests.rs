@@ -318,7 +318,15 @@ async fn until_the_ca_is_active_nothing_is_issued_and_the_journal_makes_it_so() 
         names: Vec::new(),
         common_name: None,
         requested: Requested::default(),
-        record: AuthorizationRecord { actor: "acme:x".into(), request_id: "r".into(), order: None, names: Vec::new() },
+        record: AuthorizationRecord {
+            actor: "acme:x".into(),
+            request_id: "r".into(),
+            order: None,
+            names: Vec::new(),
+            replaces: None,
+            requester: None,
+            subject: None,
+        },
     };
     assert!(matches!(pipeline.issue(submission).await, Err(IssueError::Unavailable(why)) if why == said));
     assert_eq!(world.signer.inner().signed, 0);
