@@ -175,7 +175,8 @@ impl From<ActivateError> for Failure {
 
 /// A sentence as long as the journal takes one.
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
+    let end = (0..=text.len().min(MAX_TEXT)).rev().find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or_default()].to_owned()
 }
 
 /// URLs looked at together.
