@@ -21,6 +21,8 @@ pub enum Actor {
     Client(String),
     /// The operator on the host itself.
     Console,
+    /// The registered node of this common name, proved by a one-time seed.
+    Node(String),
     /// Who showed the API token with this id, and what the token carries.
     Token(String, TokenRights),
 }
@@ -254,6 +256,7 @@ impl fmt::Display for Actor {
             Self::Anonymous => f.write_str("anonymous"),
             Self::Client(fingerprint) => write!(f, "client:{fingerprint}"),
             Self::Console => f.write_str("console"),
+            Self::Node(name) => write!(f, "node:{name}"),
             Self::Token(id, _) => write!(f, "token:{id}"),
         }
     }
@@ -395,6 +398,7 @@ mod tests {
         let texts: Vec<String> = actors().iter().map(Actor::to_string).collect();
         let expected = ["anonymous", "acme:7", "client:aa", "token:9", "admin:bb", "admin:cc", "admin:dd", "console"];
         assert_eq!(texts, expected);
+        assert_eq!(Actor::Node("web-1.test".to_owned()).to_string(), "node:web-1.test");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The only place that builds the clock, the store, the signers' handles and the services, in the
 //! order that confinement asks for.
 
+mod backup;
 mod effects;
 mod log;
 mod material;
@@ -19,7 +20,7 @@ use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
+use crate::config::{Address, Certify, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
@@ -32,6 +33,7 @@ use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store, StoreError};
 use crate::tls::{self, Terms, TlsError, TlsSigner};
+pub use backup::{BackupError, backup, restore};
 use effects::{SystemClock, SystemEntropy};
 use material::Material;
 pub use material::MaterialError;
@@ -46,6 +48,9 @@ pub enum BootError {
     /// The ACME service cannot take up where it stopped.
     #[error("the ACME service cannot start: {0}")]
     Acme(#[from] AcmeError),
+    /// A backup cannot be made or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -234,9 +239,17 @@ async fn serve(
         retiring: config.ca.retiring,
         root: material.root,
         store,
+        upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),
     });
+    let speaks_upki = config.listeners.iter().any(|listener| listener.surfaces.contains(&Surface::Upki));
+    if speaks_upki && services.upki.certify == Certify::Open {
+        tracing::warn!(
+            "[upki] certify = \"open\": whoever reaches the listener gets certificates from the profiles that take \
+             \"unproven\", without any proof"
+        );
+    }
     let acme = Acme::start(Arc::clone(&services)).await?;
     let (stop, stopped) = watch::channel(false);
     stop_on_signals(stop)?;

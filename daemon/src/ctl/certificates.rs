@@ -22,8 +22,8 @@ pub(super) struct Which {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Whose serial number begins so (hexadecimal)
-    #[arg(long, value_name = "DIGITS")]
-    serial: Option<String>,
+    #[arg(long = "serial", value_name = "DIGITS")]
+    begins: Option<String>,
     /// With this public key (SHA-256 of the SubjectPublicKeyInfo)
     #[arg(long, value_name = "SHA256")]
     spki: Option<String>,
@@ -80,7 +80,7 @@ impl Which {
             name: self.name.clone(),
             node: self.node.clone(),
             profile: self.of_profile.clone(),
-            serial: self.serial.clone(),
+            serial: self.begins.clone(),
             spki: self.spki.clone(),
             status: self.status.clone(),
             validator: self.validator.clone(),

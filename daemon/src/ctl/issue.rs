@@ -119,14 +119,29 @@ impl Key {
                 .and_then(|()| opened.sync_all())
                 .map_err(|error| wrong(&file, &error))?;
         }
-        match &self.out {
-            Some(file) => std::fs::write(file, &issued.chain).map_err(|error| wrong(file, &error))?,
-            None if !session.json => return table::write(&issued.chain),
-            None => {}
+        if let (Some(request), false) = (&issued.request, session.json) {
+            if let Some(file) = &self.key_out {
+                let _ = std::fs::remove_file(file);
+            }
+            return table::write(&format!("request {request} waits for the approval of somebody else\n"));
         }
-        let answer = serde_json::json!({ "serial": issued.serial, "chain": issued.chain });
-        session.show(&answer, |_| format!("issued {}\n", issued.serial))
+        deliver(session, issued, self.out.as_deref())
     }
+}
+
+/// Writes a certificate where it belongs.
+pub(super) fn deliver(session: &Session, issued: Issued, out: Option<&Path>) -> Result<(), CtlError> {
+    let Issued { serial, chain, request, .. } = issued;
+    let text = chain.clone().unwrap_or_default();
+    match out {
+        Some(file) => {
+            std::fs::write(file, text).map_err(|error| CtlError::Failed(format!("{}: {error}", file.display())))?
+        }
+        None if !session.json => return table::write(&text),
+        None => {}
+    }
+    let answer = serde_json::json!({ "serial": serial, "chain": chain, "request": request });
+    session.show(&answer, |_| serial.map_or(String::new(), |serial| format!("issued {serial}\n")))
 }
 
 /// The text of a file, or of standard input.

@@ -220,6 +220,15 @@ impl Ca {
         self.act_once(act, actor, done).await.map(drop)
     }
 
+    /// Entries of the journal after the one with the number `after`, as they stand there, at most a
+    /// frame of them; and the number of the last one there is. Works while sealed.
+    pub async fn entries(&self, after: u64) -> Result<(Vec<String>, u64), CaError> {
+        match self.ask(None, Request::Journal { after }).await? {
+            Response::Journal { lines, last } => Ok((lines, last)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Makes an act durable in the journal, for a caller that commits its effect afterwards. Works
     /// while sealed. If its answer is lost, the act may stand in the journal without an effect;
     /// whoever repeats it writes a second entry, which does no harm.

@@ -406,7 +406,7 @@ impl Staged<'_> {
                 let (at, actor, failures) = (entry.at, entry.actor.clone(), failures.clone());
                 self.activations.insert(issuer.clone(), Activation { at, actor, failures });
             }
-            // What an administrator does in ACME, with requests and with tokens is written to the store by the one who journals it.
+            // What is done in ACME, with requests, tokens and nodes is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
@@ -416,6 +416,8 @@ impl Staged<'_> {
             | Event::EabKeyRevoked { .. }
             // Who imports writes it to the store, once this entry is there.
             | Event::Imported { .. }
+            | Event::NodeDeleted { .. }
+            | Event::NodeRegistered { .. }
             | Event::Numbers { .. }
             | Event::Ocsp { .. }
             | Event::Opened { .. }
@@ -423,6 +425,8 @@ impl Staged<'_> {
             | Event::RequestApproved { .. }
             | Event::RequestRejected { .. }
             | Event::Sealed
+            | Event::SeedIssued { .. }
+            | Event::SeedUsed { .. }
             | Event::Started { .. }
             | Event::TokenCreated { .. }
             | Event::TokenSet { .. }

@@ -168,6 +168,11 @@ impl Pipeline {
         linted.sign(self, &ready).await
     }
 
+    /// Steps 1 to 3, with a serial number that nobody reserved: what would be signed.
+    pub fn rehearse(&self, submission: &Submission, serial: Serial) -> Result<TbsCertificate, IssueError> {
+        Ok(Submitted { submission }.authorize(self)?.lint(self, serial)?.linted.tbs().clone())
+    }
+
     /// Whether the order, or the request, has its certificate.
     fn is_completed(&self, order: &str) -> Result<bool, StoreError> {
         let store = self.ca.store();

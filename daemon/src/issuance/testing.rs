@@ -285,8 +285,11 @@ impl TestSigner {
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
                     Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
+                    Act::DeleteNode { node } => Event::NodeDeleted { node },
                     Act::EndAccount { account } => Event::AccountEnded { account },
                     Act::Hold { serials, at } => Event::Held { serials, at },
+                    Act::IssueSeed { node, seed, expires } => Event::SeedIssued { node, seed, expires },
+                    Act::RegisterNode { registration } => Event::NodeRegistered { registration },
                     Act::Release { serials, at } => Event::Released { serials, at },
                     Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
                     Act::Revoke { serials, reason, at, invalidity_date } => {
@@ -295,6 +298,7 @@ impl TestSigner {
                     Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
                     Act::SetRole { fingerprint, role } => Event::AdministratorRoleSet { fingerprint, role },
                     Act::SetToken { token, state } => Event::TokenSet { token, state },
+                    Act::UseSeed { node, seed } => Event::SeedUsed { node, seed },
                 };
                 Ok(Response::Recorded { seq: self.journal(&who, event) })
             }

@@ -1,5 +1,6 @@
 //! Certificates that were signed: shown, revoked.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::name::Name;
@@ -7,7 +8,8 @@ use policy::serial::Serial;
 use policy::tbs;
 
 use super::Services;
-use super::administrators::Permitted;
+use super::peer::hex;
+use super::rights::{Permitted, Scope};
 use super::search::Status;
 use crate::issuance::ca::CaError;
 use crate::store::StoreError;
@@ -73,10 +75,17 @@ pub enum RevokeError {
 }
 
 impl Services {
-    /// The certificate with this serial number, if there is one.
-    pub fn certificate(&self, _permitted: &Permitted, serial: Serial) -> Result<Option<Certificate>, StoreError> {
-        self.store.get(&CERTIFICATES, serial.as_bytes())?.map(|record| read(record.value)).transpose()
+    /// The certificate with this serial number, if there is one within the scope.
+    pub fn certificate(&self, permitted: &Permitted, serial: Serial) -> Result<Option<Certificate>, StoreError> {
+        let row = self.store.get(&CERTIFICATES, serial.as_bytes())?;
+        row.map(|row| row.value).filter(|record| reaches(permitted, record)).map(read).transpose()
     }
+}
+
+/// Whether it lies within the scope.
+pub(super) fn reaches(permitted: &Permitted, record: &CertificateRecord) -> bool {
+    permitted.scope() == Scope::Everything
+        || permitted.reaches(&hex(digest(&SHA256, &record.certificate).as_ref()), &record.record.actor)
 }
 
 pub(super) fn read(record: CertificateRecord) -> Result<Certificate, StoreError> {

@@ -6,11 +6,15 @@ pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod events;
+pub mod explain;
 mod failure;
 pub mod health;
 pub mod issue;
 pub mod limits;
 pub mod metrics;
+pub mod named;
+pub mod nodes;
 pub mod ocsp;
 pub mod peer;
 pub mod profiles;
@@ -72,6 +76,8 @@ pub struct Services {
     pub root: Vec<u8>,
     /// The records.
     pub store: Store,
+    /// The uPKI dialect.
+    pub upki: config::Upki,
     /// How control of names is validated.
     pub validation: config::Validation,
     /// How the signers were when they were last asked.

@@ -14,9 +14,10 @@ use policy::profile::Decision;
 use policy::serial::Serial;
 
 use super::Services;
-use super::administrators::Permitted;
 use super::issue::{IssueFailure, Issued, Wanted, WantedKey, evidence, refused};
 use super::metrics::Outcome;
+use super::peer::hex;
+use super::rights::{Permitted, Scope};
 use crate::issuance::requests::{REQUESTS, RequestRecord, order_of};
 use crate::issuance::{Released, Submission};
 use crate::store::tables::CERTIFICATES;
@@ -31,6 +32,8 @@ pub struct Request {
     pub id: String,
     /// SHA-256 of what is asked for, hexadecimal.
     pub digest: String,
+    /// SHA-256 of the key that is to be certified, hexadecimal.
+    pub spki: String,
     /// Whether nobody can decide it any more although nobody has.
     pub expired: bool,
     /// The rest of it.
@@ -40,7 +43,9 @@ pub struct Request {
 impl Request {
     fn new(id: String, record: RequestRecord, now: UnixTime) -> Self {
         let open = matches!(record.state, RequestState::Pending | RequestState::Approved { .. });
-        Self { id, digest: record.asked.digest(), expired: open && record.expires < now, record }
+        // What was stored was read before.
+        let spki = Csr::from_der(&record.asked.csr).map_or(String::new(), |csr| hex(&csr.key().spki_sha256()));
+        Self { id, digest: record.asked.digest(), spki, expired: open && record.expires < now, record }
     }
 
     /// `pending`, `approved`, `issued`, `rejected` or `expired`.
@@ -74,6 +79,22 @@ pub const MOST: usize = 200;
 const WORK: usize = 1000;
 
 impl Services {
+    /// Makes a request that waits for approval, whether the profile asks for one or not: whoever may
+    /// not have certificates issued may ask somebody who may.
+    pub async fn submit(&self, permitted: &Permitted, wanted: &Wanted) -> Result<Request, IssueFailure> {
+        let WantedKey::Csr(csr) = &wanted.key else {
+            return Err(refused("a request waits, and a key that is made here cannot wait: send a CSR"));
+        };
+        let (submission, decision) = self.decide(permitted, wanted, csr.key().clone())?;
+        if let Decision::Refuse(refusal) = decision {
+            return Err(refusal.into());
+        }
+        match self.ask_human(permitted, wanted, submission).await? {
+            IssueFailure::Pending(id) => Ok(self.read_request(&id)?.0),
+            other => Err(other),
+        }
+    }
+
     /// Makes a request of what `submission` holds, and says so.
     pub(super) async fn ask_human(
         &self,
@@ -101,7 +122,7 @@ impl Services {
         };
         let random: [u8; 11] = self.random.bytes().map_err(|error| IssueFailure::Internal(error.to_string()))?;
         // Time first, so that ids are in the order in which requests were made.
-        let id = format!("{:010x}{}", now.0, super::peer::hex(&random));
+        let id = format!("{:010x}{}", now.0, hex(&random));
         let mut change = Change::new();
         change.insert(&REQUESTS, &id, &record);
         self.store.commit(change).await.map_err(commit)?;
@@ -117,7 +138,7 @@ impl Services {
     /// One page of requests, the latest first, those with this status if one is given.
     pub fn requests(
         &self,
-        _permitted: &Permitted,
+        permitted: &Permitted,
         status: Option<&str>,
         before: Option<&str>,
         limit: usize,
@@ -135,7 +156,7 @@ impl Services {
             }
             let request = Request::new(String::from_utf8_lossy(&key).into_owned(), row.value, self.clock.now());
             looked_at = Some(request.id.clone());
-            if status.is_none_or(|status| status == request.status()) {
+            if is_within(permitted, &request) && status.is_none_or(|status| status == request.status()) {
                 requests.push(request);
             }
         }
@@ -143,8 +164,9 @@ impl Services {
     }
 
     /// The request with this id.
-    pub fn request(&self, _permitted: &Permitted, id: &str) -> Result<Request, IssueFailure> {
-        Ok(self.read_request(id)?.0)
+    pub fn request(&self, permitted: &Permitted, id: &str) -> Result<Request, IssueFailure> {
+        let request = self.read_request(id)?.0;
+        if is_within(permitted, &request) { Ok(request) } else { Err(missing()) }
     }
 
     /// Approves a request, of which the approver saw `digest`, and issues its certificate. Asked again
@@ -188,6 +210,7 @@ impl Services {
             names: evidence(&asked.names, Method::Administrator, self.clock.now()),
             subject: asked.common_name.is_some().then_some(Method::Administrator),
             replaces: asked.replaces,
+            node: None,
             requester: Some(request.record.requester.clone()),
             order: Some(order),
             actor: actor.who.clone(),
@@ -265,9 +288,7 @@ impl Services {
     }
 
     fn read_request(&self, id: &str) -> Result<(Request, u64), IssueFailure> {
-        let missing = || IssueFailure::Missing("there is no such request".to_owned());
-        // Ids are hexadecimal; nothing else is a key.
-        if id.len() != ID_LENGTH {
+        if !is_id(id) {
             return Err(missing());
         }
         let Versioned { value, version } = self.store.get(&REQUESTS, id)?.ok_or_else(missing)?;
@@ -280,6 +301,15 @@ impl Services {
         let certificate = row.ok_or_else(lost)?.value.certificate;
         Ok(Issued { serial, chain: self.chain(&certificate)?, certificate, private_key: None })
     }
+}
+
+/// Whether it lies within the scope: one's own are those that one made.
+fn is_within(permitted: &Permitted, request: &Request) -> bool {
+    permitted.scope() == Scope::Everything || permitted.actor().who == request.record.requester
+}
+
+fn missing() -> IssueFailure {
+    IssueFailure::Missing("there is no such request".to_owned())
 }
 
 /// Whether somebody can decide it now, having seen what this digest names.
@@ -299,6 +329,14 @@ fn commit(error: CommitError) -> IssueFailure {
         CommitError::Conflict(_) => IssueFailure::Conflict(format!("{error}: try again")),
         CommitError::Store(error) => error.into(),
     }
+}
+
+/// What [`Request::status`] can be.
+pub const STATUSES: [&str; 5] = ["pending", "approved", "issued", "rejected", "expired"];
+
+/// Whether a text can be the id of a request.
+pub fn is_id(text: &str) -> bool {
+    text.len() == ID_LENGTH && text.bytes().all(|octet| octet.is_ascii_hexdigit())
 }
 
 /// Characters of an id.

@@ -11,11 +11,12 @@ use std::ops::Bound;
 
 use policy::effects::UnixTime;
 use policy::name::Name;
+use policy::rights::Actor;
 use policy::tbs;
 
 use super::Services;
-use super::administrators::Permitted;
-use super::certificates::{Certificate, read};
+use super::certificates::{Certificate, reaches, read};
+use super::rights::{Permitted, Scope};
 use crate::store::StoreError;
 use crate::store::tables::{CERTIFICATES, CertificateRecord};
 use plan::Plan;
@@ -133,11 +134,16 @@ impl Services {
     /// One page of the certificates that fit, at most `limit` and never more than [`MOST`].
     pub fn search(
         &self,
-        _permitted: &Permitted,
+        permitted: &Permitted,
         search: &Search,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SearchError> {
+        let mut search = search.clone();
+        if let (Scope::Own, Actor::Token(..)) = (permitted.scope(), permitted.who()) {
+            search.grounds.insert(0, Ground::Actor(permitted.actor().who));
+        }
+        let search = &search;
         let plan = if self.store.certificates_are_indexed()? { Plan::of(search) } else { Plan::walk(search) };
         let limit = limit.clamp(1, MOST);
         let mut at = match after {
@@ -150,7 +156,7 @@ impl Services {
             let rows = self.read_chunk(&plan, at.as_ref().map(Vec::as_slice), CHUNK)?;
             let is_last = rows.len() < CHUNK;
             for (key, record) in rows {
-                if plan.is_first_of(&key, &record) && search.fits(&record) {
+                if plan.is_first_of(&key, &record) && search.fits(&record) && reaches(permitted, &record) {
                     let certificate = read(record)?;
                     if search.fits_in_time(&certificate, now) {
                         certificates.push(certificate);

@@ -31,6 +31,7 @@ use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::grant::{Grant, TokenGrant};
+use policy::registration::{CommonName, Registration};
 use policy::rights::Role;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
@@ -185,6 +186,16 @@ pub enum Event {
         /// How many certificates it names.
         certificates: u64,
     },
+    /// A node was deleted.
+    NodeDeleted {
+        /// Its common name.
+        node: CommonName,
+    },
+    /// A node was registered, or what was registered of it changed.
+    NodeRegistered {
+        /// What is registered.
+        registration: Registration,
+    },
     /// The greatest CRL numbers so far: the first entries of each segment but the first, so that the
     /// last segment knows them.
     Numbers {
@@ -254,6 +265,22 @@ pub enum Event {
     },
     /// The signer was sealed.
     Sealed,
+    /// A one-time seed was made, with which a node gets its first certificate.
+    SeedIssued {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        seed: String,
+        /// Last second in which it is good.
+        expires: UnixTime,
+    },
+    /// A seed was presented. The certificate that was signed for it, if one was, is an entry of its own.
+    SeedUsed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        seed: String,
+    },
     /// The signer started.
     Started {
         /// Program version.

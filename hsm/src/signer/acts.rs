@@ -28,6 +28,7 @@ pub(super) fn event(act: Act, who: &str) -> Result<Event, Refusal> {
         Act::BindAccount { account, key } => Event::AccountBound { account, key },
         Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
         Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
+        Act::DeleteNode { node } => Event::NodeDeleted { node },
         Act::EndAccount { account } => Event::AccountEnded { account },
         Act::Hold { serials, at } => {
             some(&serials)?;
@@ -39,6 +40,8 @@ pub(super) fn event(act: Act, who: &str) -> Result<Event, Refusal> {
             }
             Event::Imported { issuer, sha256, certificates }
         }
+        Act::IssueSeed { node, seed, expires } => Event::SeedIssued { node, seed, expires },
+        Act::RegisterNode { registration } => Event::NodeRegistered { registration },
         Act::RejectRequest { request, digest, requester, why } => {
             Event::RequestRejected { request, digest, requester, why }
         }
@@ -61,6 +64,7 @@ pub(super) fn event(act: Act, who: &str) -> Result<Event, Refusal> {
         Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
         Act::SetRole { fingerprint, role } => Event::AdministratorRoleSet { fingerprint, role },
         Act::SetToken { token, state } => Event::TokenSet { token, state },
+        Act::UseSeed { node, seed } => Event::SeedUsed { node, seed },
     })
 }
 

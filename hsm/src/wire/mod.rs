@@ -14,6 +14,7 @@ use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::grant::{Grant, TokenGrant};
 use policy::key::SignatureScheme;
+use policy::registration::{CommonName, Registration};
 use policy::rights::Role;
 use policy::serial::Serial;
 use policy::validity::Requested;
@@ -221,6 +222,7 @@ mod as_json {
         let is_long = [&record.actor, &record.request_id]
             .into_iter()
             .chain(&record.order)
+            .chain(&record.node)
             .chain(record.names.iter().flat_map(texts))
             .any(|text| text.len() > MAX_TEXT);
         if is_long {
@@ -281,6 +283,11 @@ pub enum Act {
         /// What it grants.
         grant: TokenGrant,
     },
+    /// A node is deleted.
+    DeleteNode {
+        /// Its common name.
+        node: CommonName,
+    },
     /// An ACME account is ended.
     EndAccount {
         /// Its id.
@@ -304,6 +311,21 @@ pub enum Act {
         sha256: String,
         /// How many certificates it names.
         certificates: u64,
+    },
+    /// A one-time seed is made, with which a node gets its first certificate.
+    IssueSeed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        seed: String,
+        /// Last second in which it is good.
+        expires: UnixTime,
+    },
+    /// A node is registered, or what is registered of it changes.
+    RegisterNode {
+        /// What is registered.
+        registration: Registration,
     },
     /// A request for a certificate is rejected.
     RejectRequest {
@@ -367,6 +389,14 @@ pub enum Act {
         token: String,
         /// How it stands from now on.
         state: TokenState,
+    },
+    /// A seed is presented: a certificate is asked for with it. If none is signed, it is good again.
+    UseSeed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        seed: String,
     },
 }
 

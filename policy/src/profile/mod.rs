@@ -1,6 +1,7 @@
 //! Profiles: what kind of certificate may be issued, read from strict TOML files.
 
 mod file;
+mod outline;
 mod pattern;
 mod renewal;
 mod urls;
@@ -195,6 +196,11 @@ impl Profile {
     /// One line for people: what it is for.
     pub fn description(&self) -> &str {
         &self.description
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Whether its certificates are issued only after somebody else than the requester approved.
@@ -652,7 +658,7 @@ mod tests {
 
     #[test]
     fn shipped_profiles_load_and_have_the_promised_validity() {
-        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90)] {
+        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90), ("node", 60)] {
             let profile = testing::profile(name);
             assert_eq!((profile.name(), profile.seconds), (name, days * DAY));
             assert!(!profile.description().is_empty());

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 pub use ceremony::MODULE;
 pub use environment::Environment;
 pub use layout::Layout;
-pub use record::{Engine, Module, Options, Record, Start, Watchdog};
+pub use record::{Clock, Engine, Module, Options, Record, Start, Watchdog};
+pub use settings::FAKETIME;
 
 use crate::acme::load::{Load, Plan};
 use crate::acme::{self, Responder};
@@ -28,7 +29,10 @@ use crate::wait::{wait_for, wait_until};
 /// Longest wait for the daemons to be ready, on a machine that does much else.
 const READY: Duration = Duration::from_secs(60);
 /// Longest wait for a process that was killed to be gone.
-const GONE: Duration = Duration::from_secs(5);
+const GONE: Duration = Duration::from_secs(30);
+
+/// The services that are ended and stopped, in this order.
+const SERVICES: [&str; 3] = ["signetd", "signer-ca", "signer-tls"];
 
 /// One sentence: what is wrong and what to do.
 pub type Failure = String;
@@ -50,11 +54,14 @@ pub fn up(layout: &Layout, options: &Options, programs: &Path, owner: Option<u32
         }
     }
     let record = Record::decide(layout, options)?;
+    if record.clock == Clock::Offset && !Path::new(settings::FAKETIME).is_file() {
+        return Err(format!("{} is missing: run `apt-get install libfaketime`", settings::FAKETIME));
+    }
     let store = record.store(layout);
     for directory in [&layout.logs(), &layout.run(), store.parent().unwrap_or(layout.directory())] {
         std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
-    ceremony::hold(layout, &record, options.ca_module, programs)?;
+    ceremony::hold(layout, &record, options, programs)?;
     write(&layout.signetd(), &settings::signetd(layout, &record)?)?;
     record.save(layout)?;
     let result = start(layout, programs, owner)
@@ -213,7 +220,7 @@ fn activate(layout: &Layout, environment: &Environment) -> Result<(), Failure> {
 /// Ends what a supervisor that was killed has left behind: processes named by a pid file whose
 /// command line names this rig.
 fn kill_leftovers(layout: &Layout) -> Result<(), Failure> {
-    for service in ["signetd", "signer-ca", "signer-tls"] {
+    for service in SERVICES {
         let file = layout.pid_file(service);
         let pid = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
         let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
@@ -275,6 +282,15 @@ impl Rig {
     pub fn signal(&self, service: &str, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid(service)).expect("a pid");
         rustix::process::kill_process(pid, signal).expect("a process of ours");
+    }
+
+    /// Sets the clock that the daemons see so many seconds ahead of the host's, or behind it, with a
+    /// step. For a rig with [`Clock::Offset`].
+    pub fn set_clock(&self, offset: i64) {
+        for service in SERVICES {
+            let file = self.layout.clock(service);
+            crate::files::replace(&file, format!("{offset:+}\n").as_bytes()).expect("the clock's file");
+        }
     }
 
     /// How the supervisor sees a service.
@@ -340,7 +356,7 @@ impl Rig {
         let supervisor = self.layout.pid_file("supervisor");
         let pid = std::fs::read_to_string(supervisor).expect("the supervisor's pid").trim().parse().expect("a pid");
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a pid"), signal).expect("a process");
-        for service in ["signetd", "signer-ca", "signer-tls"] {
+        for service in SERVICES {
             self.signal(service, signal);
         }
     }

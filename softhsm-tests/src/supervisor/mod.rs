@@ -21,7 +21,7 @@ use unit::Unit;
 pub use unit::{Health, Service};
 
 /// Longest wait for one line on the control socket.
-const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for every service to have ended.
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::query::Query;
 use super::{encoding, failure};
-use crate::api::access::{self, Permitted};
+use crate::api::access::{self, PermittedOwn};
 use crate::problem::Problem;
 use crate::service::Services;
-use crate::service::administrators;
 use crate::service::certificates::Certificate;
+use crate::service::rights;
 use crate::service::search::{self, Cursor, Ground, NamePattern, Period, Search, SearchError, SerialPrefix, Status};
 
 /// A certificate in a list. Times are seconds since 1970.
@@ -117,7 +117,7 @@ pub struct Parameters {
 }
 
 pub(super) async fn list(
-    permitted: Permitted<access::ListCertificates>,
+    permitted: PermittedOwn<access::ListCertificates>,
     State(services): State<Arc<Services>>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, Problem> {
@@ -125,7 +125,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn export(
-    permitted: Permitted<access::ListCertificates>,
+    permitted: PermittedOwn<access::ListCertificates>,
     State(services): State<Arc<Services>>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page<Shown>>, Problem> {
@@ -133,7 +133,7 @@ pub(super) async fn export(
 }
 
 pub(super) async fn show(
-    permitted: Permitted<access::ListCertificates>,
+    permitted: PermittedOwn<access::ListCertificates>,
     State(services): State<Arc<Services>>,
     Path(serial): Path<String>,
 ) -> Result<Json<Shown>, Problem> {
@@ -146,7 +146,7 @@ pub(super) async fn show(
 
 fn page<T>(
     services: &Services,
-    permitted: &administrators::Permitted,
+    permitted: &rights::Permitted,
     parameters: &Parameters,
     most: usize,
     present: impl Fn(&Certificate, UnixTime) -> T,
@@ -176,12 +176,9 @@ pub(super) fn read(parameters: &Parameters, most: usize) -> Result<(Search, Opti
         limit if (1..=most).contains(&limit) => limit,
         _ => return Err(format!("`limit` is a number from 1 to {most}")),
     };
-    let actors = [
-        asked.account.as_ref().map(|id| format!("acme:{id}")),
-        asked.actor.clone(),
-        asked.node.as_ref().map(|name| format!("node:{name}")),
-    ];
+    let actors = [asked.account.as_ref().map(|id| format!("acme:{id}")), asked.actor.clone()];
     let mut grounds: Vec<Ground> = actors.into_iter().flatten().map(Ground::Actor).collect();
+    grounds.extend(asked.node.clone().map(Ground::Node));
     grounds.extend(asked.address.map(Ground::Address));
     grounds.extend(asked.validator.clone().map(Ground::Validator));
     grounds.extend(parse(asked.method.as_ref(), str::parse::<Method>)?.map(Ground::Method));

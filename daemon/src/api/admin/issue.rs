@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::body::Body;
 use super::certificates::read_serial;
 use super::failure;
-use crate::api::access::{self, Permitted};
+use crate::api::access::{self, PermittedOwn};
 use crate::api::secret::{self, Secret};
 use crate::problem::Problem;
-use crate::service::issue::{self, CallId, Completes, KeyKind, Wanted, WantedKey, Warrant};
+use crate::service::issue::{self, CallId, Completes, IssueFailure, KeyKind, Wanted, WantedKey, Warrant};
 use crate::service::{Failure, Services};
 
 /// A certificate that is asked for: its key is that of `csr`, or made as `generate` says.
@@ -56,38 +56,38 @@ pub struct Renew {
     pub not_after: Option<u64>,
 }
 
-/// A certificate that was issued.
-#[derive(Serialize, Deserialize)]
+/// A certificate that was issued (201), or the request that waits for somebody's approval (202).
+#[derive(Default, Serialize, Deserialize)]
 pub struct Issued {
     /// Serial number, hexadecimal.
-    pub serial: Serial,
+    pub serial: Option<Serial>,
     /// PEM: the certificate and the issuing one.
-    pub chain: String,
+    pub chain: Option<String>,
     /// The key that was made for it: PKCS#8, PEM. It is not kept.
     pub private_key: Option<Secret>,
+    /// Id of the request that waits, if there is no certificate yet.
+    pub request: Option<String>,
 }
 
 pub(super) async fn issue(
-    permitted: Permitted<access::Certify>,
+    permitted: PermittedOwn<access::Certify>,
     State(services): State<Arc<Services>>,
     Body(asked): Body<Issue>,
 ) -> Result<Response, Problem> {
     let wanted = wanted(asked)?;
-    let issued = services.issue(&permitted, wanted).await.map_err(failure::problem)?;
-    Ok(answer(issued))
+    answer(services.issue(&permitted, wanted).await)
 }
 
 pub(super) async fn renew(
-    permitted: Permitted<access::Certify>,
+    permitted: PermittedOwn<access::RenewOwn>,
     State(services): State<Arc<Services>>,
     Path(serial): Path<String>,
     Body(asked): Body<Renew>,
 ) -> Result<Response, Problem> {
-    let warrant = Warrant::Administrator { replaces: Some(read_serial(&serial)?) };
+    let serial = read_serial(&serial)?;
     let key = key(asked.csr.as_deref(), asked.generate)?;
     let requested = Requested { not_before: None, not_after: asked.not_after.map(UnixTime) };
-    let issued = services.renew(&permitted, SURFACE, warrant, key, requested).await.map_err(failure::problem)?;
-    Ok(answer(issued))
+    answer(services.renew(&permitted, SURFACE, serial, key, requested).await)
 }
 
 /// What the service layer makes of it.
@@ -110,6 +110,7 @@ pub(super) fn wanted(asked: Issue) -> Result<Wanted, Problem> {
         requested: Requested { not_before: asked.not_before.map(UnixTime), not_after: asked.not_after.map(UnixTime) },
         warrant: Warrant::Administrator { replaces: None },
         completes,
+        node: None,
     })
 }
 
@@ -121,9 +122,18 @@ fn key(csr: Option<&str>, generate: Option<KeyKind>) -> Result<WantedKey, Proble
     }
 }
 
-pub(super) fn answer(issued: issue::Issued) -> Response {
-    let private_key = issued.private_key.map(|key| Secret(key.to_pem()));
-    secret::json(StatusCode::CREATED, &Issued { serial: issued.serial, chain: issued.chain, private_key })
+pub(super) fn answer(issued: Result<issue::Issued, IssueFailure>) -> Result<Response, Problem> {
+    match issued {
+        Ok(issue::Issued { serial, chain, private_key, .. }) => {
+            let private_key = private_key.map(|key| Secret(key.to_pem()));
+            let issued = Issued { serial: Some(serial), chain: Some(chain), private_key, request: None };
+            Ok(secret::json(StatusCode::CREATED, &issued))
+        }
+        Err(IssueFailure::Pending(id)) => {
+            Ok(secret::json(StatusCode::ACCEPTED, &Issued { request: Some(id), ..Issued::default() }))
+        }
+        Err(failure) => Err(failure::problem(failure)),
+    }
 }
 
 /// What the metrics call this surface.

@@ -9,22 +9,23 @@ mod tests;
 use std::error::Error;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use hsm::wire;
 use policy::csr::{Csr, CsrError};
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
 use policy::key::PublicKey;
 use policy::name::Name;
 use policy::profile::{Decision, Profile, Refusal};
+use policy::rights::Actor;
 use policy::serial::Serial;
 use policy::tbs::Certificate;
 use policy::validity::Requested;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
 use super::Services;
-use super::administrators::Permitted;
+use super::certificates::reaches;
 use super::metrics::Outcome;
 use super::peer::hex;
+use super::rights::{Permitted, Scope};
 use crate::issuance::{IssueError, Pipeline, Released, Submission};
 use crate::store::StoreError;
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord};
@@ -50,6 +51,8 @@ pub struct Wanted {
     pub warrant: Warrant,
     /// What the certificate completes.
     pub completes: Completes,
+    /// Common name of the node that it is for, if it is for one. A renewal is for the same node.
+    pub node: Option<String>,
 }
 
 /// Where the key comes from.
@@ -169,20 +172,23 @@ impl Services {
         &self,
         permitted: &Permitted,
         surface: &'static str,
-        warrant: Warrant,
+        serial: Serial,
         key: WantedKey,
         requested: Requested,
     ) -> Result<Issued, IssueFailure> {
-        let replaces = warrant.replaces().ok_or_else(|| IssueFailure::Internal("a renewal of nothing".to_owned()))?;
-        let profile = self.renewable(replaces)?.profile;
+        // Whoever has nothing but the certificate shows it; others give their word.
+        let warrant = match (permitted.scope(), permitted.who()) {
+            (Scope::Own, Actor::Administrator(..) | Actor::Client(_)) => Warrant::Renewal(serial),
+            _ => Warrant::Administrator { replaces: Some(serial) },
+        };
+        let profile = self.renewable(serial)?.profile;
         let (names, common_name, completes) = (None, None, Completes::Nothing);
-        let wanted = Wanted { surface, profile, key, names, common_name, requested, warrant, completes };
+        let wanted = Wanted { surface, profile, key, names, common_name, requested, warrant, completes, node: None };
         self.issue(permitted, wanted).await
     }
 
     async fn issue_uncounted(&self, permitted: &Permitted, wanted: Wanted) -> Result<Issued, IssueFailure> {
         self.can_sign()?;
-        let actor = permitted.actor();
         let profile = self.profile(&wanted.profile)?;
         let (private_key, key) = match &wanted.key {
             WantedKey::Csr(csr) => (None, csr.key().clone()),
@@ -197,7 +203,7 @@ impl Services {
                 (Some(private), public)
             }
         };
-        let (submission, decision) = self.decide(&actor, &wanted, key)?;
+        let (submission, decision) = self.decide(permitted, &wanted, key)?;
         match decision {
             Decision::AskHuman(_) => return Err(self.ask_human(permitted, &wanted, submission).await?),
             Decision::Issue(_) => {}
@@ -215,15 +221,17 @@ impl Services {
         Ok(Issued { serial, chain: self.chain(&certificate)?, certificate, private_key })
     }
 
-    /// What would be submitted for `actor`, and what policy says of it. Nothing is signed.
+    /// What would be submitted for the one who asks, and what policy says of it. Nothing is signed.
     pub(super) fn decide(
         &self,
-        actor: &wire::Actor,
+        permitted: &Permitted,
         wanted: &Wanted,
         key: PublicKey,
     ) -> Result<(Submission, Decision), IssueFailure> {
         let profile = self.profile(&wanted.profile)?;
-        let Subject { names, common_name } = self.subject(&actor.who, wanted, profile)?;
+        let Subject { names, common_name, node } = self.subject(permitted, wanted, profile)?;
+        permitted.grants(profile.name(), &names)?;
+        let actor = permitted.actor();
         let method = wanted.warrant.method();
         if names.is_empty() {
             // No name brings the question up.
@@ -231,15 +239,16 @@ impl Services {
         }
         profile.allows_validity(wanted.requested, self.issuer.validity(), self.clock.now())?;
         let record = AuthorizationRecord {
-            actor: actor.who.clone(),
-            request_id: actor.request_id.clone(),
             order: match &wanted.completes {
                 Completes::Call(id) => Some(id.order(&actor.who)),
                 Completes::Nothing => None,
             },
+            actor: actor.who,
+            request_id: actor.request_id,
             names: evidence(&names, method, self.clock.now()),
             subject: common_name.is_some().then_some(method),
             replaces: wanted.warrant.replaces(),
+            node: wanted.node.clone().or(node),
             requester: None,
         };
         let decision = profile.decide(&key, &names, common_name.as_deref(), &record, self.clock.now());
@@ -253,19 +262,17 @@ impl Services {
     }
 
     /// Names and common name of what is wanted, whoever says them.
-    fn subject(&self, actor: &str, wanted: &Wanted, profile: &Profile) -> Result<Subject, IssueFailure> {
+    fn subject(&self, permitted: &Permitted, wanted: &Wanted, profile: &Profile) -> Result<Subject, IssueFailure> {
         let chosen = |text: Option<&str>| text.filter(|_| profile.gives_requested_common_name()).map(str::to_owned);
         let csr = match &wanted.key {
             WantedKey::Csr(csr) => Some(&**csr),
             WantedKey::Generate(_) => None,
         };
         let renewed = wanted.warrant.replaces().map(|serial| self.renewable(serial)).transpose()?;
-        if let (Some(record), Warrant::Renewal(_)) = (&renewed, wanted.warrant) {
-            let fingerprint = hex(digest(&SHA256, &record.certificate).as_ref());
-            if !matches!(actor.split_once(':'), Some(("admin" | "client", held)) if held == fingerprint) {
-                return Err(refused("a certificate is renewed by whoever shows it, or by an administrator"));
-            }
+        if renewed.as_ref().is_some_and(|record| !reaches(permitted, record)) {
+            return Err(refused("a certificate is renewed by whoever shows it, or by an administrator"));
         }
+        let node = renewed.as_ref().and_then(|renewed| renewed.record.node.clone());
         let renewed = renewed.map(|record| Certificate::from_der(&record.certificate)).transpose();
         let renewed =
             renewed.map_err(|error| IssueFailure::Internal(format!("a certificate is unreadable: {error}")))?;
@@ -277,15 +284,15 @@ impl Services {
                 return Err(refused("a renewal has exactly the names of the certificate that it renews"));
             }
             let common_name = wanted.common_name.clone().or_else(|| chosen(certificate.common_name().as_deref()));
-            return Ok(Subject { names: before, common_name });
+            return Ok(Subject { names: before, common_name, node });
         }
         match (&wanted.names, csr) {
-            (Some(names), _) => Ok(Subject { names: sorted(names), common_name: wanted.common_name.clone() }),
+            (Some(names), _) => Ok(Subject { names: sorted(names), common_name: wanted.common_name.clone(), node }),
             (None, Some(csr)) => {
                 let common_name = wanted.common_name.clone().or_else(|| chosen(csr.common_name()));
-                Ok(Subject { names: csr.names().to_vec(), common_name })
+                Ok(Subject { names: csr.names().to_vec(), common_name, node })
             }
-            (None, None) => Ok(Subject { names: Vec::new(), common_name: wanted.common_name.clone() }),
+            (None, None) => Ok(Subject { names: Vec::new(), common_name: wanted.common_name.clone(), node }),
         }
     }
 
@@ -361,6 +368,8 @@ struct Subject {
     /// Sorted, without duplicates.
     names: Vec<Name>,
     common_name: Option<String>,
+    /// The node that what is renewed is for.
+    node: Option<String>,
 }
 
 impl Warrant {
@@ -402,7 +411,7 @@ impl WantedKey {
 }
 
 /// A fresh key pair, made on a thread that may block.
-async fn make_key(kind: KeyKind) -> Result<(PrivateKey, PublicKey), IssueFailure> {
+pub(super) async fn make_key(kind: KeyKind) -> Result<(PrivateKey, PublicKey), IssueFailure> {
     let failed = |why: &dyn std::fmt::Display| IssueFailure::Internal(format!("a key was not made: {why}"));
     let made = tokio::task::spawn_blocking(move || key::generate(kind)).await;
     made.map_err(|error| failed(&error))?.map_err(|_| failed(&"the generator failed"))

@@ -3,6 +3,7 @@
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode};
 use policy::effects::Clock as _;
+use policy::rights::Role;
 use policy::validity::Validity;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -29,7 +30,7 @@ impl Desk {
         let fingerprint = digits.repeat(32);
         let now = world.clock.now();
         let record =
-            AdministratorRecord { name: digits.to_owned(), enrolled: now, role: Default::default(), removed: None };
+            AdministratorRecord { name: digits.to_owned(), enrolled: now, removed: None, role: Role::Administrator };
         let mut change = Change::new();
         change.put(&ADMINISTRATORS, &fingerprint, &record);
         world.store.commit(change).await.unwrap();
