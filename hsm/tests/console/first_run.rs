@@ -47,7 +47,7 @@ fn doctor_finds_nothing_wrong_and_tries_no_pin_by_itself() {
 #[test]
 fn doctor_names_the_step_that_fails_and_what_to_do() {
     for (shipped, wrong, step, advice) in [
-        ("version = 1", "version = 2", "configuration", "newer"),
+        ("version = 1", "version = 2", "configuration", "version 2 of this file is not known"),
         ("libsofthsm2.so", "libnothing.so", "module file", "install the token's PKCS#11 module"),
         ("token=signet-ca", "token=elsewhere", "token", "the module shows `signet-ca`"),
         ("issuing-1.pem", "ocsp-1.pem", "certificates", "cannot be used"),
