@@ -28,6 +28,9 @@ pub struct AuthorizationRecord {
     /// The certificate that this one renews, which [`Method::Renewal`] rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Serial>,
+    /// Common name of the registered node that it is for, if it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Who asked, if the actor approved what somebody else had asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requester: Option<String>,

@@ -133,7 +133,7 @@ fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error>
     }
 }
 
-fn few<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn few<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let list = Vec::deserialize(deserializer)?;
     if list.len() <= MOST { Ok(list) } else { Err(de::Error::custom(format!("name at most {MOST}"))) }
 }
@@ -146,7 +146,7 @@ fn few_profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String
     }
 }
 
-fn is_short(text: &str) -> bool {
+pub(crate) fn is_short(text: &str) -> bool {
     text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
 }
 

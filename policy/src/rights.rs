@@ -21,6 +21,8 @@ pub enum Actor {
     Client(String),
     /// The operator on the host itself.
     Console,
+    /// The registered node of this common name, proved by a one-time seed.
+    Node(String),
     /// Who showed the API token with this id, and what the token carries.
     Token(String, TokenRights),
 }
@@ -74,6 +76,8 @@ macro_rules! permissions {
 permissions! {
     /// Orders, authorizations, challenges and changes of an ACME account.
     ActInAcme = "act-in-acme",
+    /// Letting the CA go active.
+    ActivateCa = "activate-ca",
     /// Decisions about requests of others.
     Approve = "approve",
     /// Certificates on one's own word, without a challenge.
@@ -224,7 +228,7 @@ impl Role {
     /// What the role may do with everything there is.
     pub fn permits(self, permission: Permission) -> bool {
         use Permission::{
-            ActInAcme, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
+            ActInAcme, ActivateCa, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
             ManageAdministrators, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount, ReadAcme,
             ReadAdministrators, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests,
             ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal,
@@ -234,7 +238,9 @@ impl Role {
             | ReadNodes | ReadProfiles | ReadPublic | ReadRequests | ReadStatus | ReadTokens => true,
             Approve | Certify | ManageAcme | ManageLimits | ManageNodes | RenewOwn | Revoke | Seal | SubmitRequest
             | Unseal => matches!(self, Self::Administrator | Self::Operator),
-            EnrolAdministrator | ManageAdministrators | ManageTokens => matches!(self, Self::Administrator),
+            ActivateCa | EnrolAdministrator | ManageAdministrators | ManageTokens => {
+                matches!(self, Self::Administrator)
+            }
             // An ACME account's own business.
             ActInAcme | OpenAcmeAccount => false,
         }
@@ -250,6 +256,7 @@ impl fmt::Display for Actor {
             Self::Anonymous => f.write_str("anonymous"),
             Self::Client(fingerprint) => write!(f, "client:{fingerprint}"),
             Self::Console => f.write_str("console"),
+            Self::Node(name) => write!(f, "node:{name}"),
             Self::Token(id, _) => write!(f, "token:{id}"),
         }
     }
@@ -307,8 +314,9 @@ mod tests {
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, token that carries everything,
     /// auditor, operator, administrator, console.
-    const TABLE: [(Permission, &str); 28] = [
+    const TABLE: [(Permission, &str); 29] = [
         (Permission::ActInAcme, "?o------"),
+        (Permission::ActivateCa, "?-----**"),
         (Permission::Approve, "?----***"),
         (Permission::Certify, "?--*-***"),
         (Permission::DryRun, "?--*****"),
@@ -390,6 +398,7 @@ mod tests {
         let texts: Vec<String> = actors().iter().map(Actor::to_string).collect();
         let expected = ["anonymous", "acme:7", "client:aa", "token:9", "admin:bb", "admin:cc", "admin:dd", "console"];
         assert_eq!(texts, expected);
+        assert_eq!(Actor::Node("web-1.test".to_owned()).to_string(), "node:web-1.test");
     }
 
     #[test]

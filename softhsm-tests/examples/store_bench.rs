@@ -164,6 +164,7 @@ fn record(number: u64) -> Result<CertificateRecord, Failed> {
             order: Some(format!("{number:032x}")),
             subject: None,
             replaces: None,
+            node: None,
             requester: None,
             names: vec![NameEvidence {
                 name: Name::Ip(std::net::Ipv4Addr::from(number as u32).into()),

@@ -61,7 +61,7 @@ macro_rules! asks {
     )*};
 }
 
-asks!(Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators ManageLimits
+asks!(ActivateCa Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators ManageLimits
     ManageNodes ManageTokens ReadAcme ReadAdministrators ReadConfig ReadEvents ReadLimits ReadNodes ReadProfiles
     ReadPublic ReadRequests ReadStatus ReadTokens RenewOwn Revoke Seal SubmitRequest Unseal);
 

@@ -8,3 +8,4 @@ pub mod health;
 pub mod metrics;
 pub mod pki;
 pub mod secret;
+pub mod upki;

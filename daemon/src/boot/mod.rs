@@ -1,6 +1,7 @@
 //! The only place that builds the clock, the store, the signers' handles and the services, in the
 //! order that confinement asks for.
 
+mod backup;
 mod effects;
 mod log;
 mod material;
@@ -13,16 +14,17 @@ use std::time::Duration;
 
 use hsm::client::Client;
 use hsm::confine::{self, ConfineError, Network, Program, Rules};
+use hsm::wire::{Act, Actor, Request};
 use nix::unistd::{User, chown, geteuid};
 use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
+use crate::config::{Address, Certify, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
-use crate::revocation::{self, Desk, Imports};
+use crate::revocation::{self, Desk, Imports, Survey};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::health::{self, Vitals};
@@ -31,6 +33,7 @@ use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store, StoreError};
 use crate::tls::{self, Terms, TlsError, TlsSigner};
+pub use backup::{BackupError, backup, restore};
 use effects::{SystemClock, SystemEntropy};
 use material::Material;
 pub use material::MaterialError;
@@ -45,6 +48,9 @@ pub enum BootError {
     /// The ACME service cannot take up where it stopped.
     #[error("the ACME service cannot start: {0}")]
     Acme(#[from] AcmeError),
+    /// A backup cannot be made or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -84,8 +90,12 @@ pub enum BootError {
 pub fn check(path: &Path) -> Result<String, BootError> {
     let config = Config::read(path)?;
     let material = Material::load(&config)?;
+    let warning = match plain(&config.listeners) {
+        Some(_) => String::new(),
+        None => format!("\nwarning: {}", revocation::BLIND),
+    };
     Ok(format!(
-        "{}: good: {} listener(s), {} profile(s), store `{}` in {}",
+        "{}: good: {} listener(s), {} profile(s), store `{}` in {}{warning}",
         path.display(),
         config.listeners.len(),
         material.profiles.len(),
@@ -97,15 +107,27 @@ pub fn check(path: &Path) -> Result<String, BootError> {
     ))
 }
 
-/// Takes over the status of another system's certificates from the database of `openssl ca`. Returns a
-/// sentence that says what came of it.
+/// Takes over the status of another system's certificates from the database of `openssl ca`, once the CA
+/// signer's journal has it. Returns a sentence that says what came of it.
 pub fn import(path: &Path, index: &Path) -> Result<String, BootError> {
     let config = Config::read(path)?;
     log::start(&config.log);
     let store = own_store(&config)?;
     let wrong = |why: String| BootError::Import(format!("{}: {why}", index.display()));
     let file = std::fs::File::open(index).map_err(|error| wrong(error.to_string()))?;
-    let imports = revocation::import(&store, &config.ca.key, std::io::BufReader::new(file), SystemClock.now());
+    let signer = Client::new(config.signers.ca, config.signers.deadline);
+    // The daemon is stopped, and a store that is new cannot follow a journal that speaks of what is
+    // imported here: the act is noted without catching up first.
+    let note = |survey: &Survey| {
+        let Survey { sha256, certificates } = survey.clone();
+        let act = Act::Import { issuer: config.ca.key.clone(), sha256, certificates };
+        let actor = Actor { who: "console".to_owned(), request_id: String::new() };
+        match signer.call(None, Request::Record { act, actor }) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the import cannot be journalled: {error}: start the CA signer, sealed or not")),
+        }
+    };
+    let imports = revocation::import(&store, &config.ca.key, file, SystemClock.now(), note);
     let Imports { certificates, new, revoked, ours } = imports.map_err(|error| wrong(error.to_string()))?;
     tracing::info!(certificates, new, revoked, ours, "certificates of another system were imported");
     Ok(format!(
@@ -217,9 +239,17 @@ async fn serve(
         retiring: config.ca.retiring,
         root: material.root,
         store,
+        upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),
     });
+    let speaks_upki = config.listeners.iter().any(|listener| listener.surfaces.contains(&Surface::Upki));
+    if speaks_upki && services.upki.certify == Certify::Open {
+        tracing::warn!(
+            "[upki] certify = \"open\": whoever reaches the listener gets certificates from the profiles that take \
+             \"unproven\", without any proof"
+        );
+    }
     let acme = Acme::start(Arc::clone(&services)).await?;
     let (stop, stopped) = watch::channel(false);
     stop_on_signals(stop)?;
@@ -247,9 +277,8 @@ async fn serve(
     tokio::spawn(index(services.store.clone()));
     tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
     tokio::spawn(Arc::clone(&acme).keep_clean());
-    let in_plain =
-        |listener: &&Listener| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki);
-    services.revocation.start(config.listeners.iter().find(in_plain).map(|listener| listener.address.clone()));
+    tokio::spawn(Arc::clone(&services).watch_urls());
+    services.revocation.start(plain(&config.listeners));
     // A signer that hangs is not waited for.
     tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer));
@@ -267,6 +296,13 @@ async fn serve(
     limits.save(Save::All, clock.now()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where relying parties get what they need in plain HTTP.
+fn plain(listeners: &[Listener]) -> Option<Address> {
+    let carries =
+        |listener: &&Listener| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki);
+    listeners.iter().find(carries).map(|listener| listener.address.clone())
 }
 
 /// Everything that stays in reach after confinement.

@@ -89,6 +89,17 @@ impl Client {
         parse(&self.send(Method::POST, path, Some(written(body)?), on_expired)?)
     }
 
+    /// Sends JSON, or nothing, in any way, and reads JSON.
+    pub(super) fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        on_expired: OnExpired,
+    ) -> Result<T, CtlError> {
+        parse(&self.send(method, path, body.map(written).transpose()?, on_expired)?)
+    }
+
     /// Does something that has no answer but that it is done.
     pub(super) fn act(
         &self,

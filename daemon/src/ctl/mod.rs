@@ -9,9 +9,11 @@ mod client;
 mod crl;
 mod events;
 mod export;
+mod hsm;
 mod identity;
 mod issue;
 mod limits;
+mod nodes;
 mod ocsp;
 mod pin;
 mod profiles;
@@ -76,7 +78,7 @@ enum Verb {
     /// Administrators: list, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
-    /// The CA's own certificates: show
+    /// The CA's own certificates, what they name, and its going active: show, check, activate
     #[command(subcommand)]
     Ca(ca::Verb),
     /// Certificates: issue, renew, search, show, export, revoke, hold, release
@@ -101,9 +103,15 @@ enum Verb {
         #[arg(long, default_value_t = 1000)]
         limit: usize,
     },
+    /// The token, looked at on the appliance: doctor
+    #[command(subcommand)]
+    Hsm(hsm::Verb),
     /// Limits: list, explain, failing, release
     #[command(subcommand)]
     Limits(limits::Verb),
+    /// Registered nodes and their one-time seeds: add, set, list, show, seed, delete
+    #[command(subcommand)]
+    Node(nodes::Verb),
     /// Answers about the status of certificates: status, presign
     #[command(subcommand)]
     Ocsp(ocsp::Verb),
@@ -170,6 +178,11 @@ impl CtlError {
     }
 }
 
+/// The command line, as manual pages and completions describe it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs what the command line says; errors are one sentence on standard error.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -190,6 +203,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
             clap_complete::generate(*shell, &mut Arguments::command(), "signetctl", &mut script);
             return table::write(&String::from_utf8_lossy(&script));
         }
+        Verb::Hsm(verb) => return Err(hsm::run(verb, global.json)),
         // A file can be checked before there is an appliance.
         Verb::Profile(profiles::Verb::Check { files }) => return profiles::check(files, global.json),
         _ => {}
@@ -205,14 +219,15 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Crl(verb) => crl::run(&session, &verb),
         Verb::Events(asked) => events::run(&session, &asked),
         Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),
+        Verb::Completion { .. } | Verb::Hsm(_) => Ok(()),
         Verb::Limits(verb) => limits::run(&session, &verb),
+        Verb::Node(verb) => nodes::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(verb) => profiles::run(&session, &verb),
         Verb::Request(verb) => requests::run(&session, &verb),
         Verb::Seal => seal::seal(&session),
         Verb::Status => status::run(&session),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),
-        Verb::Completion { .. } => Ok(()),
     }
 }
 

@@ -20,8 +20,8 @@ use super::orders::{ORDERS, OrderRecord};
 use super::requests::{self, REQUESTS, RequestRecord};
 use crate::store::status::{self, Changed, IMPORTED, Imported};
 use crate::store::tables::{
-    ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
-    index_certificate,
+    ACTIVATIONS, ADMINISTRATORS, Activation, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS,
+    JournalPosition, Revocation, index_certificate,
 };
 use crate::store::{Change, CommitError, Store, StoreError, Versioned};
 
@@ -222,6 +222,7 @@ async fn take_over(
             orders: BTreeMap::new(),
             requests: BTreeMap::new(),
             administrators: BTreeMap::new(),
+            activations: BTreeMap::new(),
         };
         for entry in entries {
             staged.apply(entry)?;
@@ -244,9 +245,22 @@ fn listed_in(certificate: &[u8]) -> (Vec<String>, UnixTime) {
         return (vec![Scope::All.to_string()], UnixTime(u64::MAX));
     };
     let named = certificate.crl_urls();
-    let shard = |url: &String| -> Option<Shard> { url.rsplit('/').next()?.strip_suffix(".crl")?.parse().ok() };
+    let shard = |url: &String| shard_in(url, Serial::from_slice(certificate.serial()).ok()?);
     let scopes: BTreeSet<Scope> = named.iter().filter_map(shard).map(Scope::Shard).chain([Scope::All]).collect();
     (scopes.iter().map(Scope::to_string).collect(), certificate.validity().not_after())
+}
+
+/// The shard that a URL names, wherever the profile had it stand, if it is one that holds the serial number.
+pub(super) fn shard_in(url: &str, serial: Serial) -> Option<Shard> {
+    const OF: &str = "-of-";
+    url.match_indices(OF).find_map(|(at, _)| {
+        let digit = |letter: char| letter.is_ascii_digit();
+        let (before, after) = (&url[..at], &url[at + OF.len()..]);
+        let begin = before.trim_end_matches(digit).len();
+        let end = url.len() - after.trim_start_matches(digit).len();
+        let shard: Shard = url[begin..end].parse().ok()?;
+        Scope::Shard(shard).holds(serial).then_some(shard)
+    })
 }
 
 /// certificateHold, RFC 5280 section 5.3.1.
@@ -266,6 +280,8 @@ struct Staged<'a> {
     orders: BTreeMap<String, Row<OrderRecord>>,
     requests: BTreeMap<String, Row<RequestRecord>>,
     administrators: BTreeMap<String, Row<AdministratorRecord>>,
+    /// The last one of each issuer: no row of it is anybody else's.
+    activations: BTreeMap<String, Activation>,
 }
 
 struct Row<T> {
@@ -386,7 +402,11 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
-            // What an administrator does in ACME, with tokens and with requests is written to the store by the one who journals it.
+            Event::CaActivated { issuer, forced: _, failures } => {
+                let (at, actor, failures) = (entry.at, entry.actor.clone(), failures.clone());
+                self.activations.insert(issuer.clone(), Activation { at, actor, failures });
+            }
+            // What is done in ACME, with requests, tokens and nodes is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
@@ -394,6 +414,10 @@ impl Staged<'_> {
             | Event::Crl { .. }
             | Event::EabKeyCreated { .. }
             | Event::EabKeyRevoked { .. }
+            // Who imports writes it to the store, once this entry is there.
+            | Event::Imported { .. }
+            | Event::NodeDeleted { .. }
+            | Event::NodeRegistered { .. }
             | Event::Numbers { .. }
             | Event::Ocsp { .. }
             | Event::Opened { .. }
@@ -401,6 +425,8 @@ impl Staged<'_> {
             | Event::RequestApproved { .. }
             | Event::RequestRejected { .. }
             | Event::Sealed
+            | Event::SeedIssued { .. }
+            | Event::SeedUsed { .. }
             | Event::Started { .. }
             | Event::TokenCreated { .. }
             | Event::TokenSet { .. }
@@ -532,6 +558,9 @@ impl Staged<'_> {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
                 change.update(&ORDERS, order, version, &row.value);
             }
+        }
+        for (issuer, activation) in &self.activations {
+            change.put(&ACTIVATIONS, issuer, activation);
         }
         for (id, row) in &self.requests {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {

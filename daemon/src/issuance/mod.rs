@@ -149,6 +149,9 @@ impl Pipeline {
         let late = |_| Attempt::Again("the CA signer is slow".into());
         // J3: nothing new before the store has caught up.
         let ready = timeout_at(deadline, self.ca.ready()).await.map_err(late)??;
+        if !self.ca.is_active(&self.issuer_key)? {
+            return Err(Attempt::Final(IssueError::Unavailable(INACTIVE.into())));
+        }
         if *sent && let Some(signed) = self.find(submission)? {
             return Ok(signed);
         }
@@ -202,6 +205,10 @@ impl Pipeline {
 /// request that is with the signer then is still waited for; if its answer is lost, catching up
 /// finds what came of it and completes the order.
 pub const LONGEST: Duration = Duration::from_secs(10);
+
+/// Said to whoever wants a certificate before the CA is active.
+pub const INACTIVE: &str = "this CA is not active yet: its administrators look at what its certificates will name with \
+    `signetctl ca check`, and start it with `signetctl ca activate`";
 
 /// What a client may know of a fault.
 const NOT_NOW: &str = "this CA cannot sign at the moment: try again soon";
@@ -418,7 +425,11 @@ impl Pipeline {
     /// in the health: they name files, and are not for clients.
     pub fn obstacle(&self) -> Option<IssueError> {
         match self.ca.seal() {
-            Ok(SealStatus::Unsealed) => None,
+            Ok(SealStatus::Unsealed) => match self.ca.is_active(&self.issuer_key) {
+                Ok(true) => None,
+                Ok(false) => Some(IssueError::Unavailable(INACTIVE.into())),
+                Err(error) => Some(error.into()),
+            },
             Ok(SealStatus::Sealed | SealStatus::Unsealing { .. }) => Some(IssueError::Sealed),
             Ok(SealStatus::Faulted { .. }) | Err(_) => Some(IssueError::Unavailable(NOT_NOW.into())),
         }

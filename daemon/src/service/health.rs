@@ -9,6 +9,7 @@ use serde::Serialize;
 pub use hsm::wire::{KeyStatus, SealStatus, Status};
 
 use super::Services;
+use crate::issuance::INACTIVE;
 use crate::store::tables::JOURNALS;
 
 /// How each signer was when it was last asked, by its name. Boot keeps it fresh.
@@ -51,8 +52,12 @@ impl Services {
     pub fn health(&self) -> Health {
         let mut reasons = Vec::new();
         let usable = self.key_usable();
-        if let Err(why) = usable {
-            reasons.push(why.to_string());
+        match usable {
+            Err(why) => reasons.push(why.to_string()),
+            Ok(()) if self.ca.is_active(&self.issuer_key).is_ok_and(|active| !active) => {
+                reasons.push(INACTIVE.to_owned());
+            }
+            Ok(()) => {}
         }
         if self.store.fault().is_some() || self.store.get(&JOURNALS, b"").is_err() {
             reasons.push("the store failed: its administrators see how in the log".to_owned());

@@ -130,6 +130,10 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     for state in ["faulted", "sealed", "unreachable", "unsealed"] {
         writeln!(text, "signet_seal_state{{state=\"{state}\"}} {}", u8::from(state == now))?;
     }
+    writeln!(text, "# HELP signet_ca_active Whether the issuing CA went active.")?;
+    writeln!(text, "# TYPE signet_ca_active gauge")?;
+    let active = services.ca.is_active(&services.issuer_key).unwrap_or_default();
+    writeln!(text, "signet_ca_active {}", u8::from(active))?;
     writeln!(text, "# HELP signet_signer_up Whether the token's signer answers.")?;
     writeln!(text, "# TYPE signet_signer_up gauge")?;
     for (signer, vital) in services.vitals.all() {
@@ -164,6 +168,15 @@ fn render_revocation(services: &Services, text: &mut String) -> std::fmt::Result
     writeln!(text, "# HELP signet_ocsp_signed_ahead_total OCSP answers signed ahead since the start.")?;
     writeln!(text, "# TYPE signet_ocsp_signed_ahead_total counter")?;
     writeln!(text, "signet_ocsp_signed_ahead_total {}", report.signed)?;
+    writeln!(
+        text,
+        "# HELP signet_ocsp_refused_total OCSP answers that could not be signed as they were, since the start."
+    )?;
+    writeln!(text, "# TYPE signet_ocsp_refused_total counter")?;
+    writeln!(text, "signet_ocsp_refused_total {}", report.refused)?;
+    writeln!(text, "# HELP signet_ocsp_aside OCSP answers that cannot be signed, and wait to be tried again.")?;
+    writeln!(text, "# TYPE signet_ocsp_aside gauge")?;
+    writeln!(text, "signet_ocsp_aside {}", report.aside.len())?;
     writeln!(text, "# HELP signet_ocsp_lag_seconds For how long the oldest OCSP answer has been due.")?;
     writeln!(text, "# TYPE signet_ocsp_lag_seconds gauge")?;
     writeln!(text, "signet_ocsp_lag_seconds {}", report.lag)?;

@@ -1,6 +1,7 @@
 //! Use cases shared by all surfaces, and the state they work on.
 
 pub mod acme;
+pub mod activation;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
@@ -12,6 +13,8 @@ pub mod health;
 pub mod issue;
 pub mod limits;
 pub mod metrics;
+pub mod named;
+pub mod nodes;
 pub mod ocsp;
 pub mod peer;
 pub mod profiles;
@@ -73,6 +76,8 @@ pub struct Services {
     pub root: Vec<u8>,
     /// The records.
     pub store: Store,
+    /// The uPKI dialect.
+    pub upki: config::Upki,
     /// How control of names is validated.
     pub validation: config::Validation,
     /// How the signers were when they were last asked.

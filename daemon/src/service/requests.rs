@@ -210,6 +210,7 @@ impl Services {
             names: evidence(&asked.names, Method::Administrator, self.clock.now()),
             subject: asked.common_name.is_some().then_some(Method::Administrator),
             replaces: asked.replaces,
+            node: None,
             requester: Some(request.record.requester.clone()),
             order: Some(order),
             actor: actor.who.clone(),

@@ -7,6 +7,7 @@ use hsm::wire;
 use policy::grant::TokenGrant;
 use policy::name::Name;
 use policy::profile::Refusal;
+use policy::registration::CommonName;
 use policy::rights::{Actor, Verdict, permits};
 
 pub use policy::rights::{Permission, Role, Scope};
@@ -60,6 +61,22 @@ impl Permitted {
     /// Who acts, in the words of the journal.
     pub fn actor(&self) -> wire::Actor {
         wire::Actor { who: self.who.to_string(), request_id: self.request_id.to_string() }
+    }
+
+    /// The same request, by a node that showed a seed of its own: for its own certificates only.
+    pub(super) fn as_node(&self, name: &CommonName) -> Self {
+        let who = Actor::Node(name.to_string());
+        Self { who, scope: Scope::Own, grant: None, request_id: self.request_id.clone() }
+    }
+
+    /// The request.
+    pub(super) fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// Whether he acts by the certificate with this SHA-256 fingerprint (lower-case hexadecimal).
+    pub(super) fn shows(&self, fingerprint: &str) -> bool {
+        matches!(&self.who, Actor::Administrator(_, own) | Actor::Client(own) if own == fingerprint)
     }
 
     /// Who acts.

@@ -158,6 +158,15 @@ pub fn open(engine: EngineKind, directory: &Path) -> Result<Box<dyn Engine>, Sto
     }
 }
 
+/// Copies the store in `directory`, as it is at one moment, to the directory `to`, where [`open`] finds it. SQLite may be
+/// open elsewhere; sled may not. Files that lie beside the engine's are the caller's.
+pub fn snapshot(engine: EngineKind, directory: &Path, to: &Path) -> Result<(), StoreError> {
+    match engine {
+        EngineKind::Sled => sled::snapshot(directory, to),
+        EngineKind::Sqlite => sqlite::snapshot(directory, to),
+    }
+}
+
 /// Makes the names in a directory durable.
 fn sync_directory(directory: &Path) -> Result<(), StoreError> {
     File::open(directory)

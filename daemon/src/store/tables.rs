@@ -38,11 +38,18 @@ pub const CERTIFICATES_BY_PROFILE: Table<()> = Table::new("certificates_by_profi
 /// Certificates in the order in which they were signed. Key: time (u64, big-endian), serial.
 pub const CERTIFICATES_BY_ISSUE: Table<()> = Table::new("certificates_by_issue");
 
+/// Certificates of a node, the youngest last. Key: its common name, 0x00, notBefore and position in the
+/// journal (u64, big-endian), serial.
+pub const CERTIFICATES_BY_NODE: Table<()> = Table::new("certificates_by_node");
+
 /// Certificates in the order in which they expire. Key: notAfter (u64, big-endian), serial.
 pub const CERTIFICATES_BY_EXPIRY: Table<()> = Table::new("certificates_by_expiry");
 
 /// Who may administer. Key: SHA-256 of the certificate, lower-case hexadecimal.
 pub const ADMINISTRATORS: Table<AdministratorRecord> = Table::new("administrators");
+
+/// The issuing CAs that went active. Key: label of the issuing key.
+pub const ACTIVATIONS: Table<Activation> = Table::new("activations");
 
 /// How far the indexes of [`CERTIFICATES`] are built. Key: [`INDEXES_KEY`].
 pub const INDEXES: Table<Indexes> = Table::new("indexes");
@@ -107,6 +114,18 @@ pub struct AdministratorRecord {
     pub removed: Option<UnixTime>,
 }
 
+/// That an issuing CA went active.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// When that was journalled.
+    pub at: UnixTime,
+    /// Who did it, in the words of the authorization record.
+    pub actor: String,
+    /// What failed then, a sentence each: none, unless it was forced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+}
+
 /// Which indexes of the certificates there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Indexes {
@@ -134,6 +153,8 @@ pub enum Ground {
     Address(IpAddr),
     /// How control of a name was shown.
     Method(Method),
+    /// The registered node that it is for.
+    Node(String),
     /// By which version of a validator.
     Validator(String),
 }
@@ -142,6 +163,7 @@ impl Ground {
     /// Every ground of a certificate, each once.
     pub fn of(record: &AuthorizationRecord) -> BTreeSet<Self> {
         let mut grounds = BTreeSet::from([Self::Actor(record.actor.clone())]);
+        grounds.extend(record.node.clone().map(Self::Node));
         for evidence in &record.names {
             grounds.insert(Self::Method(evidence.method));
             grounds.insert(Self::Validator(evidence.validator.clone()));
@@ -158,6 +180,7 @@ impl fmt::Display for Ground {
             Self::Actor(actor) => write!(f, "actor={actor:.256}"),
             Self::Address(address) => write!(f, "address={address}"),
             Self::Method(method) => write!(f, "method={}", method.as_str()),
+            Self::Node(name) => write!(f, "node={name:.256}"),
             Self::Validator(version) => write!(f, "validator={version:.256}"),
         }
     }
@@ -175,9 +198,11 @@ pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
     let indexed = Certificate::from_der(&record.certificate).and_then(|certificate| {
         let certificate = certificate.tbs_certificate();
         let spki = certificate.subject_public_key_info().to_der()?;
-        Ok((spki, certificate.validity().not_after.to_unix_duration().as_secs()))
+        let seconds = |time: &x509_cert::time::Time| time.to_unix_duration().as_secs();
+        let validity = certificate.validity();
+        Ok((spki, seconds(&validity.not_before), seconds(&validity.not_after)))
     });
-    let (spki, not_after) = match indexed {
+    let (spki, not_before, not_after) = match indexed {
         Ok(indexed) => indexed,
         Err(error) => return change.refuse(&CERTIFICATES, format!("a certificate that is not DER: {error}")),
     };
@@ -194,6 +219,10 @@ pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
     change.put(&CERTIFICATES_BY_ISSUE, [&at[..], serial].concat(), &());
     for ground in Ground::of(&record.record) {
         change.put(&CERTIFICATES_BY_GROUND, [ground.to_string().as_bytes(), &[0], serial].concat(), &());
+    }
+    if let Some(node) = &record.record.node {
+        let age = [not_before.to_be_bytes(), record.seq.to_be_bytes()].concat();
+        change.put(&CERTIFICATES_BY_NODE, [node.as_bytes(), &[0], &age, serial].concat(), &());
     }
     change.put(&CERTIFICATES_BY_SPKI, [digest(&SHA256, &spki).as_ref(), serial].concat(), &());
     change.put(&CERTIFICATES_BY_EXPIRY, [not_after.to_be_bytes().as_slice(), serial].concat(), &());
@@ -252,6 +281,7 @@ pub(super) mod tests {
                 order: None,
                 subject: None,
                 replaces: None,
+                node: None,
                 requester: None,
                 names: vec![evidence("127.0.0.1"), evidence("::1")],
             },

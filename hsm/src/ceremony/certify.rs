@@ -123,6 +123,7 @@ pub(crate) fn record(ledger: &Ledger, names: &[Name]) -> AuthorizationRecord {
         order: None,
         subject: Some(Method::Console),
         replaces: None,
+        node: None,
         requester: None,
         names: names.iter().map(evidence).collect(),
     }

@@ -31,6 +31,7 @@ use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::grant::{Grant, TokenGrant};
+use policy::registration::{CommonName, Registration};
 use policy::rights::Role;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,16 @@ pub enum Event {
         /// Which.
         role: Role,
     },
+    /// An issuing CA went active: from then on it signs for others.
+    CaActivated {
+        /// Label of the issuing key.
+        issuer: String,
+        /// Whether it did although something failed.
+        forced: bool,
+        /// What failed when the URLs in its certificates were looked at, a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        failures: Vec<String>,
+    },
     /// A step of the key ceremony.
     Ceremony {
         /// One line of the transcript.
@@ -165,6 +176,25 @@ pub enum Event {
         serials: Vec<Serial>,
         /// When it takes effect.
         at: UnixTime,
+    },
+    /// The status of another system's certificates was taken over from a file.
+    Imported {
+        /// Label of the issuing key.
+        issuer: String,
+        /// SHA-256 of the file, lower-case hexadecimal.
+        sha256: String,
+        /// How many certificates it names.
+        certificates: u64,
+    },
+    /// A node was deleted.
+    NodeDeleted {
+        /// Its common name.
+        node: CommonName,
+    },
+    /// A node was registered, or what was registered of it changed.
+    NodeRegistered {
+        /// What is registered.
+        registration: Registration,
     },
     /// The greatest CRL numbers so far: the first entries of each segment but the first, so that the
     /// last segment knows them.
@@ -235,6 +265,22 @@ pub enum Event {
     },
     /// The signer was sealed.
     Sealed,
+    /// A one-time seed was made, with which a node gets its first certificate.
+    SeedIssued {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        seed: String,
+        /// Last second in which it is good.
+        expires: UnixTime,
+    },
+    /// A seed was presented. The certificate that was signed for it, if one was, is an entry of its own.
+    SeedUsed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        seed: String,
+    },
     /// The signer started.
     Started {
         /// Program version.

@@ -85,6 +85,7 @@ fn certificate() -> Event {
             order: None,
             subject: None,
             replaces: None,
+            node: None,
             requester: None,
             names: Vec::new(),
         },

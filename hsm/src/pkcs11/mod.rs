@@ -6,6 +6,7 @@ mod key;
 mod module;
 mod session;
 mod sign;
+mod survey;
 mod uri;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use policy::key::{Hashed, KeyAlgorithm, PublicKey, SignatureScheme};
 use zeroize::Zeroizing;
 
 pub(crate) use module::create_token;
+pub(crate) use survey::{Library, PinState, Seen, Survey};
 
 use key::Objects;
 use module::Module;

@@ -11,7 +11,7 @@ use policy::profile::{Decision, Profile};
 use policy::tbs::{self, Issuer};
 
 use super::issue::{Bench, NotIssued};
-use super::keys::{self, Keys};
+use super::keys::{self, Configured, Keys};
 use super::profiles::Profiles;
 use super::serials::Serials;
 use super::unseal::{self, NotOpen};
@@ -50,16 +50,7 @@ impl Console {
         })?;
         let profiles = config.profiles.as_deref().map_or_else(|| Ok(Profiles::none()), Profiles::read)?;
         profiles.record(writer, &config.state);
-        let attempts = Attempts::open(&config.state).map_err(|error| StartError(error.to_string()))?;
-        let token = Token::open(&token_config(config)).map_err(|error| StartError(error.to_string()))?;
-        let keys = unseal::open(&token, &attempts, &configured, pin).map_err(|error| {
-            let why = error.to_string();
-            let judged = matches!(error, NotOpen::Login(LoginError::WrongPin | LoginError::Locked));
-            match judged.then(|| writer.append(Event::UnsealFailed { why: why.clone() }, ACTOR, "")) {
-                Some(Err(error)) => StartError(format!("{why}, and that could not be journalled: {error}")),
-                _ => StartError(why),
-            }
-        })?;
+        let (token, keys) = open_token(config, &configured, writer, pin)?;
         Ok(Self { token, keys, profiles, issuer: issuer.label.clone() })
     }
 
@@ -125,6 +116,38 @@ impl Console {
     }
 }
 
+/// Opens the token, and lets each key sign something that means nothing. Says of each what it is.
+pub(crate) fn rehearse(config: &Config, writer: &mut Writer, pin: &Pin) -> Result<Vec<String>, StartError> {
+    let (token, keys) = open_token(config, &keys::configured(&config.keys)?, writer, pin)?;
+    let rehearse = |label: &str| {
+        let key = &keys.get(label).ok_or_else(|| StartError(format!("the key `{label}` was not looked for")))?.token;
+        let signed = token.sign(key, key.public.certificate_scheme(), REHEARSAL);
+        signed.map_err(|error| StartError(format!("the key `{label}`: {error}")))?;
+        Ok(format!("{label} ({:?}, {} bits)", key.public.algorithm(), key.public.bits()))
+    };
+    config.keys.iter().map(|key| rehearse(&key.label)).collect()
+}
+
+/// Opens the token: one attempt, counted, and journalled when the token says no.
+fn open_token(
+    config: &Config,
+    configured: &[Configured],
+    writer: &mut Writer,
+    pin: &Pin,
+) -> Result<(Token, Keys), StartError> {
+    let attempts = Attempts::open(&config.state).map_err(|error| StartError(error.to_string()))?;
+    let token = Token::open(&token_config(config)).map_err(|error| StartError(error.to_string()))?;
+    let keys = unseal::open(&token, &attempts, configured, pin).map_err(|error| {
+        let why = error.to_string();
+        let judged = matches!(error, NotOpen::Login(LoginError::WrongPin | LoginError::Locked));
+        match judged.then(|| writer.append(Event::UnsealFailed { why: why.clone() }, ACTOR, "")) {
+            Some(Err(error)) => StartError(format!("{why}, and that could not be journalled: {error}")),
+            _ => StartError(why),
+        }
+    })?;
+    Ok((token, keys))
+}
+
 /// Reads what a configuration names: its module, its profiles, and the certificates of its keys. The
 /// module is not loaded: that runs its code.
 pub(crate) fn check(config: &Config) -> Result<(), StartError> {
@@ -138,3 +161,6 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
 }
 
 const ACTOR: &str = "console";
+
+/// Signed by each key of a rehearsal, and nothing that anybody would take for something else.
+const REHEARSAL: &[u8] = b"signet-signer doctor: test of a key";

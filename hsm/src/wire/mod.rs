@@ -14,6 +14,7 @@ use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::grant::{Grant, TokenGrant};
 use policy::key::SignatureScheme;
+use policy::registration::{CommonName, Registration};
 use policy::rights::Role;
 use policy::serial::Serial;
 use policy::validity::Requested;
@@ -68,6 +69,15 @@ pub struct Actor {
 fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.len() <= MAX_TEXT { Ok(text) } else { Err(D::Error::custom("the text is too long")) }
+}
+
+/// Reads texts of at most [`MAX_TEXT`] octets each.
+fn short_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    match texts.iter().all(|text| text.len() <= MAX_TEXT) {
+        true => Ok(texts),
+        false => Err(D::Error::custom("a text is too long")),
+    }
 }
 
 /// What a signer can be asked. The table in `signer::table` says in which seal state, and on which
@@ -212,6 +222,7 @@ mod as_json {
         let is_long = [&record.actor, &record.request_id]
             .into_iter()
             .chain(&record.order)
+            .chain(&record.node)
             .chain(record.names.iter().flat_map(texts))
             .any(|text| text.len() > MAX_TEXT);
         if is_long {
@@ -224,6 +235,17 @@ mod as_json {
 /// Acts of `signetd` that the journal holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
+    /// An issuing CA goes active: what its certificates name was looked at.
+    ActivateCa {
+        /// Label of the issuing key.
+        #[serde(deserialize_with = "short")]
+        issuer: String,
+        /// Whether it goes active although something failed.
+        forced: bool,
+        /// What failed, a sentence each; at most [`MAX_FAILURES`].
+        #[serde(deserialize_with = "short_each")]
+        failures: Vec<String>,
+    },
     /// An ACME account is bound to an external account key.
     BindAccount {
         /// Id of the account.
@@ -261,6 +283,11 @@ pub enum Act {
         /// What it grants.
         grant: TokenGrant,
     },
+    /// A node is deleted.
+    DeleteNode {
+        /// Its common name.
+        node: CommonName,
+    },
     /// An ACME account is ended.
     EndAccount {
         /// Its id.
@@ -273,6 +300,32 @@ pub enum Act {
         serials: Vec<Serial>,
         /// When it takes effect.
         at: UnixTime,
+    },
+    /// The status of another system's certificates is taken over.
+    Import {
+        /// Label of the issuing key.
+        #[serde(deserialize_with = "short")]
+        issuer: String,
+        /// SHA-256 of the file, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        sha256: String,
+        /// How many certificates it names.
+        certificates: u64,
+    },
+    /// A one-time seed is made, with which a node gets its first certificate.
+    IssueSeed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        seed: String,
+        /// Last second in which it is good.
+        expires: UnixTime,
+    },
+    /// A node is registered, or what is registered of it changes.
+    RegisterNode {
+        /// What is registered.
+        registration: Registration,
     },
     /// A request for a certificate is rejected.
     RejectRequest {
@@ -337,10 +390,21 @@ pub enum Act {
         /// How it stands from now on.
         state: TokenState,
     },
+    /// A seed is presented: a certificate is asked for with it. If none is signed, it is good again.
+    UseSeed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        seed: String,
+    },
 }
 
 /// Most certificates in one act: their serials fit one frame and one line of the journal.
 pub const MAX_SERIALS: usize = 1000;
+
+/// Most failures in one [`Act::ActivateCa`].
+pub const MAX_FAILURES: usize = 64;
 
 /// What becomes of the accounts that are bound to a key that is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

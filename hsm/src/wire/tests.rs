@@ -1,6 +1,7 @@
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use policy::evidence::{Method, NameEvidence};
 use policy::grant::{Pattern, RateLimits, Reuse};
+use policy::registration::Thumbprint;
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +16,10 @@ fn serial() -> impl Strategy<Value = Serial> {
         bytes[1..].copy_from_slice(&random);
         Serial::from_slice(&bytes).unwrap()
     })
+}
+
+fn node() -> impl Strategy<Value = CommonName> {
+    "[a-zA-Z.]{1,12}".prop_map(|text| CommonName::parse(&text).unwrap())
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -46,6 +51,18 @@ fn act() -> impl Strategy<Value = Act> {
         (text(), grant).prop_map(|(key, grant)| Act::CreateEabKey { key, grant }),
         text().prop_map(|account| Act::EndAccount { account }),
         (text(), accounts).prop_map(|(key, accounts)| Act::RevokeEabKey { key, accounts }),
+        (node(), any::<bool>()).prop_map(|(common_name, has)| {
+            let account = has.then(|| Thumbprint::parse(&"t".repeat(43)).unwrap());
+            let names = vec![Pattern::parse("www.example.test").unwrap()];
+            Act::RegisterNode { registration: Registration { common_name, names, profile: "node".to_owned(), account } }
+        }),
+        node().prop_map(|node| Act::DeleteNode { node }),
+        (node(), text(), any::<u64>()).prop_map(|(node, seed, at)| Act::IssueSeed {
+            node,
+            seed,
+            expires: UnixTime(at)
+        }),
+        (node(), text()).prop_map(|(node, seed)| Act::UseSeed { node, seed }),
     ]
 }
 
@@ -72,6 +89,7 @@ fn request() -> impl Strategy<Value = Request> {
                     order: Some(text),
                     subject: None,
                     replaces: None,
+                    node: None,
                     requester: None,
                     names: vec![NameEvidence {
                         name: policy::name::Name::Ip(std::net::Ipv4Addr::LOCALHOST.into()),

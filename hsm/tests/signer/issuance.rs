@@ -133,6 +133,7 @@ fn record(names: &[Name], at: UnixTime) -> AuthorizationRecord {
         order: Some("o-1".to_owned()),
         subject: None,
         replaces: None,
+        node: None,
         requester: None,
         names: names.iter().map(evidence).collect(),
     }

@@ -500,6 +500,7 @@ mod tests {
             SERVER,
             include_str!("../../../packaging/profiles/shortlived.toml"),
             include_str!("../../../packaging/profiles/client.toml"),
+            include_str!("../../../packaging/profiles/node.toml"),
         ] {
             let lines: Vec<&str> = text.lines().collect();
             for (index, line) in lines.iter().enumerate().skip(1) {

@@ -1,6 +1,7 @@
 //! Profiles: what kind of certificate may be issued, read from strict TOML files.
 
 mod file;
+mod outline;
 mod pattern;
 mod renewal;
 mod urls;
@@ -19,9 +20,9 @@ use crate::validity::{Requested, Validity};
 
 pub use pattern::Pattern;
 pub use renewal::{RenewalWindow, default_renewal_window};
-pub use urls::CrlPlace;
 use urls::Places;
 pub(crate) use urls::Urls;
+pub use urls::{CrlPlace, Place};
 
 /// One profile, whose values cannot contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -356,6 +357,11 @@ impl Profile {
         self.places.crl.as_ref()
     }
 
+    /// Every URL that its certificates name if `issuer` signs them, and what it leads to.
+    pub fn named_urls(&self, issuer: &Issuer) -> Vec<(Place, String)> {
+        self.places.all(issuer)
+    }
+
     /// Whether its certificates, of today or of a time with another number of shards, name the CRL of
     /// `scope` by this URL.
     pub fn names_crl(&self, url: &str, issuer: &Issuer, scope: Scope) -> bool {
@@ -652,7 +658,7 @@ mod tests {
 
     #[test]
     fn shipped_profiles_load_and_have_the_promised_validity() {
-        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90)] {
+        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90), ("node", 60)] {
             let profile = testing::profile(name);
             assert_eq!((profile.name(), profile.seconds), (name, days * DAY));
             assert!(!profile.description().is_empty());

@@ -19,6 +19,8 @@ struct Command {
 enum Part {
     /// Full orders and nonces only
     Orders,
+    /// CRLs, OCSP and revocation only
+    Revocation,
     /// Searches in a store with a million certificates only
     Searches,
     /// The token's own rate, for the token that SOFTHSM2_CONF names
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse().part {
         None => bench::run(),
         Some(Part::Orders) => bench::orders(),
+        Some(Part::Revocation) => bench::revocation(),
         Some(Part::Searches) => bench::searches(),
         Some(Part::OwnRate { sessions, pin_file, certificate, each }) => {
             own_rate(&pin_file, &certificate, sessions, each)

@@ -176,12 +176,9 @@ pub(super) fn read(parameters: &Parameters, most: usize) -> Result<(Search, Opti
         limit if (1..=most).contains(&limit) => limit,
         _ => return Err(format!("`limit` is a number from 1 to {most}")),
     };
-    let actors = [
-        asked.account.as_ref().map(|id| format!("acme:{id}")),
-        asked.actor.clone(),
-        asked.node.as_ref().map(|name| format!("node:{name}")),
-    ];
+    let actors = [asked.account.as_ref().map(|id| format!("acme:{id}")), asked.actor.clone()];
     let mut grounds: Vec<Ground> = actors.into_iter().flatten().map(Ground::Actor).collect();
+    grounds.extend(asked.node.clone().map(Ground::Node));
     grounds.extend(asked.address.map(Ground::Address));
     grounds.extend(asked.validator.clone().map(Ground::Validator));
     grounds.extend(parse(asked.method.as_ref(), str::parse::<Method>)?.map(Ground::Method));

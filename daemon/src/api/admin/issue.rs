@@ -110,6 +110,7 @@ pub(super) fn wanted(asked: Issue) -> Result<Wanted, Problem> {
         requested: Requested { not_before: asked.not_before.map(UnixTime), not_after: asked.not_after.map(UnixTime) },
         warrant: Warrant::Administrator { replaces: None },
         completes,
+        node: None,
     })
 }
 

@@ -3,6 +3,7 @@
 //! The types here are the contract; `signetctl` reads and writes the same ones.
 
 pub mod acme;
+pub mod activation;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
@@ -12,6 +13,7 @@ pub mod explain;
 pub mod issue;
 pub mod limits;
 pub mod metrics;
+pub mod nodes;
 pub mod ocsp;
 pub mod profiles;
 pub mod requests;
@@ -41,6 +43,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/administrators", get(administrators::list))
         .route("/admin/v1/administrators/{fingerprint}", delete(administrators::remove))
         .route("/admin/v1/ca", get(ca::show))
+        .route("/admin/v1/ca/activate", post(activation::activate))
+        .route("/admin/v1/ca/check", get(activation::check))
         .route("/admin/v1/certificates", get(certificates::list).post(issue::issue))
         .route("/admin/v1/certificates/export", get(certificates::export))
         .route("/admin/v1/certificates/{serial}", get(certificates::show))
@@ -55,6 +59,9 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/admin/v1/certificates/find", post(revoke::find))
         .route("/admin/v1/crl", get(crl::show))
         .route("/admin/v1/crl/publish", post(crl::publish))
+        .route("/admin/v1/nodes", get(nodes::list).post(nodes::register))
+        .route("/admin/v1/nodes/{node}", get(nodes::show).put(nodes::change).delete(nodes::remove))
+        .route("/admin/v1/nodes/{node}/seeds", get(nodes::seeds).post(nodes::make_seed))
         .route("/admin/v1/ocsp", get(ocsp::show))
         .route("/admin/v1/ocsp/presign", post(ocsp::presign))
         .route("/admin/v1/profiles", get(profiles::list))

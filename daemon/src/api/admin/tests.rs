@@ -1,6 +1,7 @@
 mod acme_accounts;
 mod acme_orders;
 mod certificates;
+mod nodes;
 mod requests;
 
 use std::collections::BTreeSet;
@@ -22,11 +23,11 @@ use super::*;
 use crate::service::RequestId;
 use crate::service::acme::Acme;
 use crate::service::administrators::{Peer, PeerCertificate};
-use crate::store::Change;
 use crate::store::tables::{
     ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
     index_certificate,
 };
+use crate::store::{Change, Table};
 use crate::testing::{Authority, DAY, KeyPair, NOW, Signer, services as build};
 
 /// An admin surface over a store and a signer of its own.
@@ -97,6 +98,7 @@ impl Surface {
                 order: None,
                 subject: None,
                 replaces: None,
+                node: None,
                 requester: None,
                 names: names.iter().map(proof).collect(),
             },
@@ -174,6 +176,8 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::GET, "/admin/v1/administrators", Door::Administrators),
     (Method::DELETE, "/admin/v1/administrators/{fingerprint}", Door::Administrators),
     (Method::GET, "/admin/v1/ca", Door::Everybody),
+    (Method::POST, "/admin/v1/ca/activate", Door::Administrators),
+    (Method::GET, "/admin/v1/ca/check", Door::ExpiredToo),
     (Method::GET, "/admin/v1/certificates", Door::Administrators),
     (Method::POST, "/admin/v1/certificates", Door::Administrators),
     (Method::GET, "/admin/v1/certificates/export", Door::Administrators),
@@ -189,6 +193,13 @@ const ROUTES: &[(Method, &str, Door)] = &[
     (Method::GET, "/admin/v1/limits/explain", Door::Administrators),
     (Method::GET, "/admin/v1/limits/failing", Door::Administrators),
     (Method::POST, "/admin/v1/limits/release", Door::Administrators),
+    (Method::GET, "/admin/v1/nodes", Door::Administrators),
+    (Method::POST, "/admin/v1/nodes", Door::Administrators),
+    (Method::GET, "/admin/v1/nodes/{node}", Door::Administrators),
+    (Method::PUT, "/admin/v1/nodes/{node}", Door::Administrators),
+    (Method::DELETE, "/admin/v1/nodes/{node}", Door::Administrators),
+    (Method::GET, "/admin/v1/nodes/{node}/seeds", Door::Administrators),
+    (Method::POST, "/admin/v1/nodes/{node}/seeds", Door::Administrators),
     (Method::GET, "/admin/v1/ocsp", Door::ExpiredToo),
     (Method::POST, "/admin/v1/ocsp/presign", Door::Administrators),
     (Method::GET, "/admin/v1/profiles", Door::Administrators),
@@ -483,4 +494,35 @@ proptest! {
             let _ = super::certificates::read(&parameters, 100);
         }
     }
+}
+
+#[tokio::test]
+async fn a_question_with_a_ground_looks_at_nothing_that_does_not_rest_on_it() {
+    const NO_RECORD: Table<u8> = Table::new("certificates");
+    let surface = surface();
+    let administrator = surface.administrator().await;
+    let record = surface.certificate(&["a.example.test"]).await;
+    surface.services.store.index_certificates().await.unwrap();
+    // Whoever looks at this one fails.
+    let mut change = Change::new();
+    change.put(&NO_RECORD, [1; 20], &1);
+    surface.services.store.commit(change).await.unwrap();
+    let find = async |part: Value| {
+        let mut question = json!({"deed": {"act": "revoke"}});
+        question.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
+        surface.ask(&administrator, Method::POST, "/admin/v1/certificates/find", Some(question)).await
+    };
+    for part in [
+        json!({"account": "1"}),
+        json!({"validator": "1", "profile": "server"}),
+        json!({"method": "http-01", "issued_before": NOW.0 + 1}),
+        json!({"account": "1", "method": "http-01"}),
+    ] {
+        let (status, found) = find(part.clone()).await;
+        assert_eq!((status, &found["serials"]), (StatusCode::OK, &json!([record.serial])), "{part}");
+    }
+    for part in [json!({"account": "2"}), json!({"account": "1", "method": "dns-01"}), json!({"method": "dns-01"})] {
+        assert_eq!(find(part.clone()).await.1["serials"], json!([]), "{part}");
+    }
+    assert_eq!(find(json!({"profile": "server"})).await.0, StatusCode::INTERNAL_SERVER_ERROR);
 }

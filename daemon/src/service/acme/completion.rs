@@ -190,7 +190,8 @@ impl Acme {
         let mut checks: JoinSet<(usize, Result<CaaCheck, Failure>)> = JoinSet::new();
         for (index, evidence) in names.iter().enumerate() {
             let Name::Dns(name) = &evidence.name else { continue };
-            if evidence.caa.as_ref().is_some_and(good) {
+            // Whoever registered a name vouches for it.
+            if !evidence.method.is_challenge() || evidence.caa.as_ref().is_some_and(good) {
                 continue;
             }
             let (validator, network) = (self.validator.clone(), self.network.clone());

@@ -54,12 +54,12 @@ impl World {
     async fn configured(configure: impl FnOnce(&mut config::Acme), lines: &str) -> Self {
         let mut acme = offer();
         configure(&mut acme);
-        let file = include_str!("../../../../packaging/signetd.toml");
-        let file = file.replace("[rate_limits]\n", &format!("[rate_limits]\n{lines}\n"));
+        let file = SHIPPED.replace("[rate_limits]\n", &format!("[rate_limits]\n{lines}\n"));
         let rate_limits = config::Config::from_toml("signetd.toml", &file).unwrap().rate_limits;
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
+        crate::issuance::testing::activate(&store);
         Self::over(directory, TestClock::new(), signer, store, Web::start(), (acme, rate_limits), |_| {}).await
     }
 
@@ -132,6 +132,7 @@ impl World {
             retiring: Vec::new(),
             root: signer.issuer.certificate().to_vec(),
             store: store.clone(),
+            upki: config::Config::from_toml("signetd.toml", SHIPPED).unwrap().upki,
             validation: web.validation(),
             vitals: Default::default(),
         };
@@ -141,6 +142,9 @@ impl World {
         Self { directory, clock, signer, store, services, acme, web, rate_limits }
     }
 }
+
+/// The configuration as it is shipped.
+const SHIPPED: &str = include_str!("../../../../packaging/signetd.toml");
 
 /// What the ACME surface offers, unless a test says otherwise.
 fn offer() -> config::Acme {

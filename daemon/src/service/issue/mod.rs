@@ -51,6 +51,8 @@ pub struct Wanted {
     pub warrant: Warrant,
     /// What the certificate completes.
     pub completes: Completes,
+    /// Common name of the node that it is for, if it is for one. A renewal is for the same node.
+    pub node: Option<String>,
 }
 
 /// Where the key comes from.
@@ -181,7 +183,7 @@ impl Services {
         };
         let profile = self.renewable(serial)?.profile;
         let (names, common_name, completes) = (None, None, Completes::Nothing);
-        let wanted = Wanted { surface, profile, key, names, common_name, requested, warrant, completes };
+        let wanted = Wanted { surface, profile, key, names, common_name, requested, warrant, completes, node: None };
         self.issue(permitted, wanted).await
     }
 
@@ -227,7 +229,7 @@ impl Services {
         key: PublicKey,
     ) -> Result<(Submission, Decision), IssueFailure> {
         let profile = self.profile(&wanted.profile)?;
-        let Subject { names, common_name } = self.subject(permitted, wanted, profile)?;
+        let Subject { names, common_name, node } = self.subject(permitted, wanted, profile)?;
         permitted.grants(profile.name(), &names)?;
         let actor = permitted.actor();
         let method = wanted.warrant.method();
@@ -246,6 +248,7 @@ impl Services {
             names: evidence(&names, method, self.clock.now()),
             subject: common_name.is_some().then_some(method),
             replaces: wanted.warrant.replaces(),
+            node: wanted.node.clone().or(node),
             requester: None,
         };
         let decision = profile.decide(&key, &names, common_name.as_deref(), &record, self.clock.now());
@@ -269,6 +272,7 @@ impl Services {
         if renewed.as_ref().is_some_and(|record| !reaches(permitted, record)) {
             return Err(refused("a certificate is renewed by whoever shows it, or by an administrator"));
         }
+        let node = renewed.as_ref().and_then(|renewed| renewed.record.node.clone());
         let renewed = renewed.map(|record| Certificate::from_der(&record.certificate)).transpose();
         let renewed =
             renewed.map_err(|error| IssueFailure::Internal(format!("a certificate is unreadable: {error}")))?;
@@ -280,15 +284,15 @@ impl Services {
                 return Err(refused("a renewal has exactly the names of the certificate that it renews"));
             }
             let common_name = wanted.common_name.clone().or_else(|| chosen(certificate.common_name().as_deref()));
-            return Ok(Subject { names: before, common_name });
+            return Ok(Subject { names: before, common_name, node });
         }
         match (&wanted.names, csr) {
-            (Some(names), _) => Ok(Subject { names: sorted(names), common_name: wanted.common_name.clone() }),
+            (Some(names), _) => Ok(Subject { names: sorted(names), common_name: wanted.common_name.clone(), node }),
             (None, Some(csr)) => {
                 let common_name = wanted.common_name.clone().or_else(|| chosen(csr.common_name()));
-                Ok(Subject { names: csr.names().to_vec(), common_name })
+                Ok(Subject { names: csr.names().to_vec(), common_name, node })
             }
-            (None, None) => Ok(Subject { names: Vec::new(), common_name: wanted.common_name.clone() }),
+            (None, None) => Ok(Subject { names: Vec::new(), common_name: wanted.common_name.clone(), node }),
         }
     }
 
@@ -364,6 +368,8 @@ struct Subject {
     /// Sorted, without duplicates.
     names: Vec<Name>,
     common_name: Option<String>,
+    /// The node that what is renewed is for.
+    node: Option<String>,
 }
 
 impl Warrant {
