@@ -6,6 +6,7 @@ booted() { [ -d /run/systemd/system ]; }
 installed() {
     systemd-sysusers /usr/lib/sysusers.d/signet.conf
     systemd-tmpfiles --create /usr/lib/tmpfiles.d/signet.conf
+    journalctl --update-catalog || true
     if booted; then systemctl daemon-reload; fi
     if [ -e /etc/signet/signetd.toml ]; then return; fi
     echo 'Signet is installed, and nothing was started. Next, as root on the console:'

@@ -173,6 +173,8 @@ pub(crate) struct State {
     /// How long each handshake signature takes.
     pub(crate) stalled: bool,
     pub(crate) challenge: Option<[u8; 32]>,
+    /// Acts that it was told.
+    pub(crate) acts: usize,
 }
 
 impl Signer {
@@ -182,7 +184,7 @@ impl Signer {
         let bound = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(bound.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         listen(&bound, Backlog::new(16).unwrap()).unwrap();
-        let state = State { seal: SealStatus::Sealed, stalled: false, challenge: None };
+        let state = State { seal: SealStatus::Sealed, stalled: false, challenge: None, acts: 0 };
         let signer = Arc::new(Self { path, key, state: Mutex::new(state) });
         let serving = Arc::clone(&signer);
         // The standard library's listener takes any kind of unix socket.
@@ -226,7 +228,10 @@ impl Signer {
                 }
                 Ok(Response::Signature(self.key.sign(scheme, &message)))
             }
-            Request::Record { .. } => Ok(Response::Recorded { seq: 1 }),
+            Request::Record { .. } => {
+                self.state.lock().unwrap().acts += 1;
+                Ok(Response::Recorded { seq: 1 })
+            }
             Request::Challenge => {
                 let challenge = Random::new(Box::new(SystemEntropy)).bytes().unwrap();
                 self.state.lock().unwrap().challenge = Some(challenge);

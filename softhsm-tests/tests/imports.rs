@@ -12,6 +12,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("policy", "policy", &[]),
     ("hsm", "hsm", &["policy"]),
     ("daemon", "daemon", &["policy", "hsm"]),
+    ("packaging/manuals", "manuals", &["hsm", "daemon"]),
     ("softhsm-tests", "softhsm_tests", &["policy", "hsm", "daemon"]),
 ];
 

@@ -74,7 +74,7 @@ pub trait Serves: Send + Sync {
     fn services(&self) -> &Services;
 }
 
-/// That somebody may not: a status, 401, 403 or 500, and a sentence.
+/// That a request gets no further: a status, 401, 403, 500 or 503, and a sentence.
 #[derive(Debug)]
 pub struct Refused {
     /// HTTP status.
@@ -87,6 +87,7 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused.status {
             StatusCode::INTERNAL_SERVER_ERROR => Self::internal(),
+            StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(refused.why),
             status => Self::plain(status, refused.why),
         }
     }

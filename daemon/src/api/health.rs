@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::routing::get;
-use axum::{Json, Router};
-use http::StatusCode;
+use http::{Method, StatusCode};
 
+use super::route::Public;
 use crate::service::Services;
 use crate::service::health::Health;
+use crate::service::rights::Permission::ReadPublic;
 
 /// `/health` always answers 200 with the whole picture, `/health/live` 200 while the process works,
 /// `/health/ready` 200 or 503.
-pub fn router(services: Arc<Services>) -> Router {
-    Router::new()
-        .route("/health", get(whole))
-        .route("/health/live", get(whole))
-        .route("/health/ready", get(ready))
-        .with_state(services)
+pub fn routes(services: Arc<Services>) -> Public {
+    Public::new(services)
+        .unguarded(&[Method::GET], "/health", ReadPublic, get(whole))
+        .unguarded(&[Method::GET], "/health/live", ReadPublic, get(whole))
+        .unguarded(&[Method::GET], "/health/ready", ReadPublic, get(ready))
 }
 
 async fn whole(State(services): State<Arc<Services>>) -> Json<Health> {

@@ -7,5 +7,6 @@ pub mod admin;
 pub mod health;
 pub mod metrics;
 pub mod pki;
+pub mod route;
 pub mod secret;
 pub mod upki;

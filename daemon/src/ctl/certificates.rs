@@ -158,8 +158,7 @@ pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
     }
 }
 
-/// The certificates that are over within a time and have not been renewed under another serial number:
-/// who renews is not known, so all that are good are named.
+/// The certificates that are good and over within a time, whether they were renewed or not.
 pub(super) fn expiring(session: &Session, within: Duration, limit: usize) -> Result<(), CtlError> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let until = now.saturating_add(within.as_secs());

@@ -24,6 +24,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -75,7 +76,7 @@ enum Verb {
     /// ACME: accounts and external account keys
     #[command(subcommand)]
     Acme(acme::Verb),
-    /// Administrators: list, remove
+    /// Administrators: add, renew, list, show, role, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
     /// The CA's own certificates, what they name, and its going active: show, check, activate
@@ -125,6 +126,9 @@ enum Verb {
     Seal,
     /// Show how the appliance is; works while sealed and with an expired certificate
     Status,
+    /// API tokens: create, list, show, enable, disable, lock, revoke
+    #[command(subcommand)]
+    Token(tokens::Verb),
     /// Unseal with the PIN of the CA's token; works with an expired certificate
     Unseal(seal::Unseal),
 }
@@ -227,6 +231,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Request(verb) => requests::run(&session, &verb),
         Verb::Seal => seal::seal(&session),
         Verb::Status => status::run(&session),
+        Verb::Token(verb) => tokens::run(&session, &verb),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),
     }
 }

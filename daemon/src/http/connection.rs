@@ -89,6 +89,8 @@ where
     let peer = Arc::new(peer);
     let mut stop = shared.stop.clone();
     let stopped = async move { stop.wait_for(|stop| *stop).await.map(drop) };
+    let (watched, watching) = (Arc::clone(&peer), Arc::clone(&shared));
+    let cut_off = async move { cut_off(&watched, &watching).await };
     let limits = shared.limits.clone();
     let service = service_fn(move |request| {
         request::serve(request, Arc::clone(&peer), router.clone(), Arc::clone(&shared.services), &shared.limits)
@@ -103,6 +105,7 @@ where
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
+        () = cut_off => return Err(io::Error::other("its owner was removed, or his certificate revoked")),
         _ = stopped => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -111,5 +114,115 @@ where
     served.map_err(io::Error::other)
 }
 
+/// Returns when the certificate at the other end no longer counts; never, if there is none.
+async fn cut_off(peer: &Peer, shared: &Shared) {
+    let Some(certificate) = &peer.certificate else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(shared.recheck).await;
+        match shared.services.is_cut_off(certificate) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the store failed while it was asked whether a certificate counts"),
+        }
+    }
+}
+
 /// Header lines in one request.
 const MAX_HEADERS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+    use std::time::Duration;
+
+    use axum::body::{Body, Bytes};
+    use axum::routing::get;
+    use policy::rights::Role;
+    use policy::validity::Validity;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{Semaphore, watch};
+
+    use super::*;
+    use crate::config::Limits;
+    use crate::store::Change;
+    use crate::store::tables::{ADMINISTRATORS, AdministratorRecord};
+    use crate::testing::{Authority, DAY, NOW, services};
+
+    /// Longer than anything here may take, machine under load included.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// An answer that goes on for ever.
+    struct Endless(tokio::time::Interval);
+
+    impl hyper::body::Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+            ready!(self.0.poll_tick(context));
+            Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(b"drop ")))))
+        }
+    }
+
+    async fn endless() -> Body {
+        Body::new(Endless(tokio::time::interval(Duration::from_millis(20))))
+    }
+
+    #[tokio::test]
+    async fn what_a_removed_administrator_holds_open_is_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let services = services(directory.path(), &Authority::new(), directory.path().join("nobody"));
+        let fingerprint = "ab".repeat(32);
+        let enrol = async |removed| {
+            let record =
+                AdministratorRecord { name: "A".to_owned(), role: Role::Administrator, enrolled: NOW, removed };
+            let mut change = Change::new();
+            change.put(&ADMINISTRATORS, &fingerprint, &record);
+            services.store.commit(change).await.unwrap();
+        };
+        enrol(None).await;
+        let limits = Limits {
+            body: 1024,
+            connections: 16,
+            header: 8192,
+            header_timeout: PATIENCE,
+            request_timeout: PATIENCE,
+            write_timeout: PATIENCE,
+        };
+        let (_stop, stop) = watch::channel(false);
+        let (services, recheck) = (Arc::clone(&services), Duration::from_millis(50));
+        let shared = Arc::new(Shared { services, limits, handshakes: Semaphore::new(1), stop, recheck });
+        let validity = Validity::new(NOW.minus(DAY), NOW.plus(DAY)).unwrap();
+        let certificate = PeerCertificate { fingerprint: fingerprint.clone(), serial: None, validity };
+        let router = Router::new().route("/endless", get(endless)).route("/short", get(async || "short"));
+        let connect = |certificate: Option<PeerCertificate>| {
+            let (ours, theirs) = tokio::io::duplex(1 << 20);
+            let peer = Peer { from: "test".to_owned(), certificate };
+            tokio::spawn(speak(theirs, peer, router.clone(), Arc::clone(&shared)));
+            ours
+        };
+        let (mut streaming, mut idle) = (connect(Some(certificate.clone())), connect(Some(certificate)));
+        let mut anonymous = connect(None);
+        let mut buffer = [0; 4096];
+        for (stream, path) in [(&mut streaming, "endless"), (&mut idle, "short"), (&mut anonymous, "endless")] {
+            stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+            assert!(stream.read(&mut buffer).await.unwrap() > 0);
+        }
+        // Several looks find nothing wrong.
+        tokio::time::sleep(4 * recheck).await;
+        assert!(streaming.read(&mut buffer).await.unwrap() > 0);
+
+        enrol(Some(NOW)).await;
+        for stream in [&mut streaming, &mut idle] {
+            let mut rest = Vec::new();
+            let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+            assert!(end.is_ok(), "the connection is still open");
+        }
+        assert!(anonymous.read(&mut buffer).await.unwrap() > 0, "a connection of nobody in particular goes on");
+    }
+}

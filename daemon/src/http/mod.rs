@@ -39,12 +39,14 @@ struct Shared {
     /// One permit a handshake whose signature is waiting for the token.
     handshakes: Semaphore,
     stop: watch::Receiver<bool>,
+    /// Time between two looks at whether the certificate of an open connection still counts.
+    recheck: Duration,
 }
 
 /// Serves until `stop` turns true; then accepts nothing more, lets requests in flight finish for
 /// at most [`GRACE`], and returns.
 pub async fn serve(endpoints: Vec<Endpoint>, services: Arc<Services>, limits: Limits, stop: watch::Receiver<bool>) {
-    let shared = Arc::new(Shared { services, handshakes: Semaphore::new(HANDSHAKES), limits, stop });
+    let shared = Arc::new(Shared { services, handshakes: Semaphore::new(HANDSHAKES), limits, stop, recheck: RECHECK });
     let mut listeners = JoinSet::new();
     // One permit a connection. Each listener has its own, so that whoever fills one, the
     // administrators and the health of the others can still be reached.
@@ -69,6 +71,10 @@ pub async fn serve(endpoints: Vec<Endpoint>, services: Arc<Services>, limits: Li
 
 /// How long requests in flight may go on after the order to stop.
 pub const GRACE: Duration = Duration::from_secs(20);
+
+/// A request is judged when it comes; an answer that goes on, and a connection that stays open, ends so
+/// long after its owner was removed or his certificate revoked.
+const RECHECK: Duration = Duration::from_secs(20);
 
 /// Handshakes in flight. Each may block a thread of tokio's pool (512 threads) while the token
 /// signs, so this keeps the pool from running out.

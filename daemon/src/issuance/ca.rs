@@ -13,7 +13,7 @@ use policy::serial::Serial;
 use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
 
 use super::catch_up;
-use crate::store::tables::{ACTIVATIONS, ADMINISTRATORS};
+use crate::store::tables::ACTIVATIONS;
 use crate::store::{CommitError, Store, StoreError};
 
 /// The CA signer. Cheap to clone.
@@ -201,23 +201,6 @@ impl Ca {
             }
             other => Err(unexpected(&other)),
         }
-    }
-
-    /// Removes an administrator: journalled, then recorded in the store. One who is removed already
-    /// stays as he is. `allowed` is asked while nobody else can be removed.
-    pub async fn remove_administrator<E: From<CaError>>(
-        &self,
-        fingerprint: &str,
-        actor: Actor,
-        allowed: impl Fn() -> Result<(), E>,
-    ) -> Result<(), E> {
-        let act = Act::RemoveAdministrator { fingerprint: fingerprint.to_owned() };
-        let done = || match self.inner.store.get(&ADMINISTRATORS, fingerprint).map_err(CaError::from)? {
-            Some(record) if record.value.removed.is_some() => Ok(true),
-            Some(_) => allowed().map(|()| false),
-            None => Err(CaError::Unknown("administrator").into()),
-        };
-        self.act_once(act, actor, done).await.map(drop)
     }
 
     /// Entries of the journal after the one with the number `after`, as they stand there, at most a

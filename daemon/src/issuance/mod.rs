@@ -12,6 +12,7 @@
 
 pub mod ca;
 mod catch_up;
+mod enrolment;
 pub mod orders;
 pub mod requests;
 pub mod status;

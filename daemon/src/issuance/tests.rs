@@ -263,7 +263,7 @@ async fn a_revocation_is_journalled_once_and_recorded_even_while_sealed_and_at_t
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_administrators_who_remove_each_other_at_once_one_stays() {
     use crate::service::RequestId;
-    use crate::service::administrators::{Peer, PeerCertificate, Permission, RemoveError};
+    use crate::service::administrators::{AdministratorError, Peer, PeerCertificate, Permission};
     let world = World::new().await;
     let services = &world.services;
     for name in ["a", "b"] {
@@ -284,7 +284,7 @@ async fn of_two_administrators_who_remove_each_other_at_once_one_stays() {
         services.remove_administrator(&b, "a-fingerprint"),
     );
     assert!(
-        matches!((&first, &second), (Ok(()), Err(RemoveError::Last)) | (Err(RemoveError::Last), Ok(()))),
+        matches!((&first, &second), (Ok(()), Err(AdministratorError::Last)) | (Err(AdministratorError::Last), Ok(()))),
         "{first:?} {second:?}"
     );
 }
@@ -320,7 +320,7 @@ async fn until_the_ca_is_active_nothing_is_issued_and_the_journal_makes_it_so() 
         names: Vec::new(),
         common_name: None,
         requested: Requested::default(),
-        record: AuthorizationRecord { actor: "acme:x".into(), request_id: "r".into(), order: None, names: Vec::new() },
+        record: AuthorizationRecord { actor: "acme:x".into(), request_id: "r".into(), ..Default::default() },
     };
     assert!(matches!(pipeline.issue(submission).await, Err(IssueError::Unavailable(why)) if why == said));
     assert_eq!(world.signer.inner().signed, 0);

@@ -63,6 +63,18 @@ impl Desk {
         urls
     }
 
+    /// Whether there is something to be found there: a CRL may not have been published yet, and the publisher
+    /// says why.
+    pub fn is_published(&self, named: Named) -> bool {
+        let (scope, kind) = match named {
+            Named::ByProfile(Place::Crl(scope)) => (scope, Kind::Complete),
+            Named::Delta(scope) => (scope, Kind::Delta),
+            Named::ByProfile(Place::CaIssuers | Place::Ocsp) | Named::Root | Named::RootCrl => return true,
+        };
+        let key = list_key(&self.office.issuer_key, &scope.to_string(), kind);
+        self.publisher.record(&key).is_ok_and(|record| record.is_some())
+    }
+
     /// Looks at a URL at the addresses of its host: the first one that is right will do. Gives how long
     /// what is there is good, if that has an end.
     pub async fn look_at_url(

@@ -64,10 +64,15 @@ pub enum OnFailure {
 impl Services {
     /// Looks at every URL that certificates name, all at the same time, as a relying party would.
     pub async fn check_urls(self: &Arc<Self>) -> Vec<Checked> {
+        self.check_some_urls(|_| true).await
+    }
+
+    async fn check_some_urls(self: &Arc<Self>, wanted: impl Fn(Named) -> bool) -> Vec<Checked> {
         let lookup = Arc::new(Lookup::new(&self.validation));
         let turns = Arc::new(Semaphore::new(TOGETHER));
         let mut looking = JoinSet::new();
-        for (named, url) in self.revocation.named_urls(self.profiles.values()) {
+        let urls = self.revocation.named_urls(self.profiles.values());
+        for (named, url) in urls.into_iter().filter(|(named, _)| wanted(*named)) {
             let (services, lookup, turns) = (Arc::clone(self), Arc::clone(&lookup), Arc::clone(&turns));
             looking.spawn(async move {
                 let _turn = turns.acquire().await;
@@ -136,23 +141,24 @@ impl Services {
     /// Looks at the same URLs for ever, once the CA is active: boot calls it once. What it finds stands
     /// beside what the watchdog sees.
     pub async fn watch_urls(self: Arc<Self>) {
+        let active = || self.ca.is_active(&self.issuer_key).unwrap_or_default();
+        let watch = &self.revocation.watch;
         loop {
-            let watch = &self.revocation.watch;
-            if self.ca.is_active(&self.issuer_key).unwrap_or_default() {
-                let checked: BTreeMap<String, Checked> = self
-                    .check_urls()
-                    .await
-                    .into_iter()
-                    .map(|one| (format!("{} at {}", one.what, one.url), one))
-                    .collect();
-                // Those that no profile names any more are nobody's business.
-                watch.retain(|what| !what.contains(" at http://") || checked.contains_key(what));
-                let now = self.clock.now();
-                for (what, one) in &checked {
-                    watch.note(what, now, one.fault.clone().map_or(Ok(one.last), Err));
-                }
+            // Soon at the start and once it is active, and soon again while something is wrong.
+            tokio::time::sleep(PAUSE / 60).await;
+            if !active() {
+                continue;
             }
-            let right = watch.seen().values().all(|seen| seen.fault.is_none());
+            let checked = self.check_some_urls(|named| self.revocation.is_published(named)).await;
+            let checked = checked.into_iter().map(|one| (format!("{} at {}", one.what, one.url), one));
+            let checked: BTreeMap<String, Checked> = checked.collect();
+            // Those that no profile names any more are nobody's business.
+            watch.retain(|what| !what.contains(" at http://") || checked.contains_key(what));
+            let now = self.clock.now();
+            for (what, one) in &checked {
+                watch.note(what, now, one.fault.clone().map_or(Ok(one.last), Err));
+            }
+            let right = checked.values().all(|one| one.fault.is_none());
             tokio::time::sleep(if right { PAUSE } else { PAUSE / 10 }).await;
         }
     }
@@ -169,7 +175,8 @@ impl From<ActivateError> for Failure {
 
 /// A sentence as long as the journal takes one.
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
+    let end = (0..=text.len().min(MAX_TEXT)).rev().find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or_default()].to_owned()
 }
 
 /// URLs looked at together.
@@ -178,5 +185,5 @@ const TOGETHER: usize = 16;
 /// Longest look at one URL.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Between two looks at all of them; shorter while one is not right.
+/// Between two looks at all of them; less while one is not right.
 const PAUSE: Duration = Duration::from_secs(300);

@@ -9,7 +9,7 @@ use policy::tbs;
 
 use super::Services;
 use super::peer::hex;
-use super::rights::{Permitted, Scope};
+use super::rights::Permitted;
 use super::search::Status;
 use crate::issuance::ca::CaError;
 use crate::store::StoreError;
@@ -75,17 +75,16 @@ pub enum RevokeError {
 }
 
 impl Services {
-    /// The certificate with this serial number, if there is one within the scope.
+    /// The certificate with this serial number, if there is one and the caller's rights reach it.
     pub fn certificate(&self, permitted: &Permitted, serial: Serial) -> Result<Option<Certificate>, StoreError> {
-        let row = self.store.get(&CERTIFICATES, serial.as_bytes())?;
-        row.map(|row| row.value).filter(|record| reaches(permitted, record)).map(read).transpose()
+        let row = self.store.get(&CERTIFICATES, serial.as_bytes())?.map(|row| row.value);
+        row.filter(|record| reaches(permitted, record)).map(read).transpose()
     }
 }
 
-/// Whether it lies within the scope.
+/// Whether what the caller may do, he may do to this certificate.
 pub(super) fn reaches(permitted: &Permitted, record: &CertificateRecord) -> bool {
-    permitted.scope() == Scope::Everything
-        || permitted.reaches(&hex(digest(&SHA256, &record.certificate).as_ref()), &record.record.actor)
+    permitted.reaches(&hex(digest(&SHA256, &record.certificate).as_ref()), &record.record.actor)
 }
 
 pub(super) fn read(record: CertificateRecord) -> Result<Certificate, StoreError> {

@@ -3,7 +3,7 @@
 use hsm::wire::Refusal;
 
 use super::acme::error::AcmeError;
-use super::administrators::RemoveError;
+use super::administrators::AdministratorError;
 use super::certificates::RevokeError;
 use super::issue::IssueFailure;
 use super::limits::ReleaseError;
@@ -105,13 +105,14 @@ impl From<IssueFailure> for Failure {
     }
 }
 
-impl From<RemoveError> for Failure {
-    fn from(error: RemoveError) -> Self {
+impl From<AdministratorError> for Failure {
+    fn from(error: AdministratorError) -> Self {
         let words = error.to_string();
         match error {
-            RemoveError::Ca(error) => error.into(),
-            RemoveError::Last => Self::Conflict(words),
-            RemoveError::Unknown => Self::Missing(words),
+            AdministratorError::Ca(error) => error.into(),
+            AdministratorError::Last | AdministratorError::Removed => Self::Conflict(words),
+            AdministratorError::NobodysOwn => Self::Refused(words),
+            AdministratorError::Unknown => Self::Missing(words),
         }
     }
 }

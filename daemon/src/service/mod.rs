@@ -39,7 +39,6 @@ use crate::revocation::Desk;
 use crate::store::Store;
 
 pub use failure::Failure;
-use peer::Peer;
 
 /// What the use cases work on. Built once, by boot.
 pub struct Services {

@@ -8,8 +8,8 @@ use policy::serial::Serial;
 use policy::tbs;
 
 use super::Services;
-use super::administrators::Permitted;
-use super::certificates::RevokeError;
+use super::administrators::{Permitted, Scope};
+use super::certificates::{self, RevokeError};
 use super::peer::hex;
 use crate::issuance::ca::CaError;
 use crate::revocation;
@@ -102,7 +102,7 @@ impl Services {
         // One that was journalled a moment ago is known.
         self.ca.catch_up().await.map(drop)?;
         for serial in serials {
-            self.may(*serial, deed)?;
+            self.may(permitted, *serial, deed)?;
         }
         let (now, actor) = (self.clock.now(), permitted.actor());
         if let Deed::Revoke { invalidity: Some(invalidity), .. } = deed
@@ -118,14 +118,18 @@ impl Services {
         Ok(new)
     }
 
-    fn may(&self, serial: Serial, deed: Deed) -> Result<(), RevokeError> {
+    fn may(&self, permitted: &Permitted, serial: Serial, deed: Deed) -> Result<(), RevokeError> {
         let Some(row) = self.store.get(&CERTIFICATES, serial.as_bytes()).map_err(CaError::from)? else {
             return match self.store.get(&IMPORTED, serial.as_bytes()).map_err(CaError::from)? {
-                Some(_) => Ok(()),
-                None => Err(CaError::Unknown("certificate").into()),
+                Some(_) if permitted.scope() == Scope::Everything => Ok(()),
+                _ => Err(CaError::Unknown("certificate").into()),
             };
         };
         let record = row.value;
+        if !certificates::reaches(permitted, &record) {
+            // Whoever may not see it is not told that it is there.
+            return Err(CaError::Unknown("certificate").into());
+        }
         let certificate = tbs::Certificate::from_der(&record.certificate);
         if !certificate.as_ref().is_ok_and(|certificate| certificate.verify(self.issuer.key()).is_ok()) {
             return Err(RevokeError::NotOurs(certificate.map_or(record.issuer, |certificate| certificate.issuer())));

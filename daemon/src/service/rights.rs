@@ -12,8 +12,9 @@ use policy::rights::{Actor, Verdict, permits};
 
 pub use policy::rights::{Permission, Role, Scope};
 
+use super::peer::{Peer, PeerCertificate};
 use super::tokens::TokenDenied;
-use super::{Peer, RequestId, Services};
+use super::{RequestId, Services};
 use crate::store::StoreError;
 use crate::store::tables::{ADMINISTRATORS, CERTIFICATES};
 
@@ -179,6 +180,15 @@ impl Services {
             Verdict::Granted(scope) => Ok(Permitted { who, scope, grant, request_id: request.clone() }),
             Verdict::ProveYourself | Verdict::Refused => Err(short_of),
         }
+    }
+
+    /// Whether who showed this certificate has lost what it gave him: it is revoked, or he was removed
+    /// from the administrators. What he holds open is cut then.
+    pub fn is_cut_off(&self, certificate: &PeerCertificate) -> Result<bool, StoreError> {
+        let known = certificate.serial.map(|serial| self.store.get(&CERTIFICATES, serial.as_bytes())).transpose()?;
+        let removed = self.store.get(&ADMINISTRATORS, &certificate.fingerprint)?;
+        Ok(known.flatten().is_some_and(|known| known.value.revoked.is_some())
+            || removed.is_some_and(|record| record.value.removed.is_some()))
     }
 
     /// An expired certificate is good for looking at the state and for unsealing: nobody is locked out

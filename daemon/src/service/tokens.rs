@@ -276,3 +276,44 @@ const USE: u64 = 3600;
 
 /// How often a change of a token is tried against others at the same time.
 const CONFLICTS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use policy::rights::{Permission, Scope};
+
+    use super::*;
+    use crate::testing::{Authority, NOW, services};
+
+    fn record(expires: Option<UnixTime>) -> TokenRecord {
+        let rights = TokenRights { permissions: [Permission::Certify].into(), scope: Scope::Own };
+        let owner = "a test".to_owned();
+        TokenRecord {
+            grant: TokenGrant { owner, rights, names: Vec::new(), profiles: Vec::new(), expires },
+            created: NOW,
+            created_by: "console".to_owned(),
+            state: TokenState::Enabled,
+            changed: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_taken_to_its_last_second_and_its_use_is_known_to_the_hour() {
+        let directory = tempfile::tempdir().unwrap();
+        let services = services(directory.path(), &Authority::new(), directory.path().join("nobody"));
+        let mut change = Change::new();
+        for (text, expires) in [("over", Some(NOW.minus(1))), ("last", Some(NOW)), ("ever", None)] {
+            change.insert(&TOKENS, hash(text), &record(expires));
+        }
+        let recent = NOW.minus(USE - 1);
+        change.insert(&TOKEN_USES, hash("ever"), &recent);
+        services.store.commit(change).await.unwrap();
+        assert!(matches!(services.token_shown("over"), Err(Denied::Token(TokenDenied::Expired))));
+        assert!(matches!(services.token_shown("none"), Err(Denied::Token(TokenDenied::Unknown))));
+        assert!(services.token_shown("last").is_ok() && services.token_shown("ever").is_ok());
+        let used = |text: &str| services.store.get(&TOKEN_USES, hash(text)).unwrap().map(|row| row.value);
+        while used("last").is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!((used("last"), used("ever"), used("over")), (Some(NOW), Some(recent), None));
+    }
+}

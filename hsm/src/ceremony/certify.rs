@@ -11,7 +11,7 @@ use policy::validity::Validity;
 
 use super::record::{ACTOR, Ledger, VERSION};
 use super::{CeremonyError, Init};
-use crate::journal::{Event, OCSP_RESPONDER};
+use crate::journal::{ADMINISTRATOR, Event, OCSP_RESPONDER};
 use crate::pkcs11::{Token, TokenKey};
 
 /// A key in an open token, about to certify.
@@ -132,7 +132,7 @@ pub(crate) fn record(ledger: &Ledger, names: &[Name]) -> AuthorizationRecord {
 /// What stands as `profile` in the journal.
 fn name(role: &Role) -> &'static str {
     match role {
-        Role::Administrator => "administrator",
+        Role::Administrator => ADMINISTRATOR,
         Role::IssuingCa => "issuing-ca",
         Role::OcspResponder => OCSP_RESPONDER,
         Role::TlsServer => "tls-server",

@@ -27,6 +27,7 @@ mod rehearsal;
 mod settings;
 
 pub use admin::{AdminKey, Administrator, SoftwareKey, administrators, read_csr};
+pub(crate) use certify::ADMINISTRATOR_SECONDS;
 pub use console::{Issued, LockedConsole, Revocation, RootCrl, SigningConsole, read_certificate};
 pub(crate) use crl::ROOT_CRL_DAYS;
 pub use custody::Algorithm;

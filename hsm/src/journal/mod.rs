@@ -350,6 +350,9 @@ enum Claim {
     All,
 }
 
+/// What stands as the profile of an administrator's certificate.
+pub(crate) const ADMINISTRATOR: &str = "administrator";
+
 /// What stands as the profile of an OCSP responder's certificate.
 pub(crate) const OCSP_RESPONDER: &str = "ocsp-responder";
 

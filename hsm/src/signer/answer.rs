@@ -90,6 +90,7 @@ impl Service for Signer {
             Request::Journal { after } => ticket.answer(self.read(after)),
             Request::Certificate(_)
             | Request::Crl(_)
+            | Request::Enrol(_)
             | Request::Handshake { .. }
             | Request::Identify { .. }
             | Request::Ocsp(_)
@@ -164,6 +165,7 @@ impl Signer {
                 let answer = self.identify(&statement);
                 self.answer_signature(ticket, answer);
             }
+            Request::Enrol(request) => self.enrol(ticket, request),
             Request::Ocsp(request) => return self.ocsp(ticket, request),
             Request::OcspCertificate { key, actor } => self.ocsp_certificate(ticket, &key, actor),
             Request::Seal { actor } => unseal::seal(self, ticket, actor),

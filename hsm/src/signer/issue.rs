@@ -161,7 +161,7 @@ pub(super) fn issuer<'a>(keys: &'a Keys, label: &str) -> Result<(&'a Key, &'a Is
 }
 
 /// A clock that was set back signs nothing: what it would say is already known to be wrong.
-fn check_clock(now: UnixTime, latest: UnixTime) -> Result<(), Refusal> {
+pub(super) fn check_clock(now: UnixTime, latest: UnixTime) -> Result<(), Refusal> {
     match latest.0.saturating_sub(now.0) {
         behind if behind > STEP_BACK => Err(Refusal::Journal(format!(
             "this host's clock is {behind} s behind the journal: correct the clock; if the clock is right and was ahead before, nothing is signed until it has passed the journal's time"

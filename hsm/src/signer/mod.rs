@@ -13,6 +13,7 @@ mod acts;
 mod answer;
 pub(crate) mod console;
 mod crl;
+mod enrolment;
 mod issue;
 mod keys;
 mod lane;

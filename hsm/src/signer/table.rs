@@ -19,6 +19,7 @@ pub(super) enum RequestKind {
     Certificate,
     Challenge,
     Crl,
+    Enrol,
     Handshake,
     Identify,
     Journal,
@@ -60,7 +61,7 @@ pub(super) fn permitted(state: StateKind, peer: Peer, request: RequestKind) -> V
         (Peer::Daemon, R::Seal) if state == S::Faulted => Verdict::Allowed,
         (
             Peer::Daemon,
-            R::Certificate | R::Crl | R::Handshake | R::Ocsp | R::OcspCertificate | R::Reserve | R::Seal,
+            R::Certificate | R::Crl | R::Enrol | R::Handshake | R::Ocsp | R::OcspCertificate | R::Reserve | R::Seal,
         ) => needs_key(state),
         (Peer::Daemon, R::Challenge | R::Unseal) => match state {
             S::Sealed => Verdict::Allowed,
@@ -85,6 +86,7 @@ impl From<&Request> for RequestKind {
             Request::Certificate(_) => Self::Certificate,
             Request::Challenge => Self::Challenge,
             Request::Crl(_) => Self::Crl,
+            Request::Enrol(_) => Self::Enrol,
             Request::Handshake { .. } => Self::Handshake,
             Request::Identify { .. } => Self::Identify,
             Request::Journal { .. } => Self::Journal,
@@ -106,10 +108,11 @@ mod tests {
     /// The whole table once more, as a person would write it down: rows are requests; columns are
     /// sealed, unsealing, unsealed, faulted. `+` allowed, `s` sealed, `f` faulted, `n` not now, `-`
     /// forbidden.
-    const DAEMON: [(RequestKind, &str); 13] = [
+    const DAEMON: [(RequestKind, &str); 14] = [
         (RequestKind::Certificate, "ss+f"),
         (RequestKind::Challenge, "+nnf"),
         (RequestKind::Crl, "ss+f"),
+        (RequestKind::Enrol, "ss+f"),
         (RequestKind::Handshake, "ss+f"),
         (RequestKind::Identify, "----"),
         (RequestKind::Journal, "++++"),
@@ -121,10 +124,11 @@ mod tests {
         (RequestKind::Status, "++++"),
         (RequestKind::Unseal, "+nnf"),
     ];
-    const SIGNER: [(RequestKind, &str); 13] = [
+    const SIGNER: [(RequestKind, &str); 14] = [
         (RequestKind::Certificate, "----"),
         (RequestKind::Challenge, "----"),
         (RequestKind::Crl, "----"),
+        (RequestKind::Enrol, "----"),
         (RequestKind::Handshake, "----"),
         (RequestKind::Identify, "ss+f"),
         (RequestKind::Journal, "----"),

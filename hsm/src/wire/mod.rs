@@ -136,6 +136,8 @@ pub enum Request {
         /// Sequence number of the last entry that the caller has; 0 for none.
         after: u64,
     },
+    /// Certify an administrator and enrol him: two entries in the journal. Unsealed only.
+    Enrol(EnrolmentRequest),
     /// Sign OCSP responses. Unsealed only.
     Ocsp(OcspRequest),
     /// Certify the OCSP key of this token once more: the same certificate with a new serial and a
@@ -167,6 +169,23 @@ pub struct CertificateRequest {
     /// Why it may be signed.
     #[serde(with = "as_json")]
     pub record: AuthorizationRecord,
+}
+
+/// An administrator to be certified and enrolled. His certificate is the role's; nothing of it is the
+/// caller's but the name and the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentRequest {
+    /// Label of the issuing key.
+    pub issuer: String,
+    /// Subject common name.
+    #[serde(deserialize_with = "short")]
+    pub name: String,
+    /// What he may do.
+    pub role: Role,
+    /// DER of his CSR: his key, and the proof that he holds it.
+    pub csr: Vec<u8>,
+    /// Who asks.
+    pub actor: Actor,
 }
 
 /// One CRL to be signed. The signer reads it whole, with every lint, before it signs.
@@ -455,7 +474,7 @@ pub enum Response {
     Sealing,
     /// To [`Request::Reserve`].
     Reserved(Vec<Serial>),
-    /// To [`Request::Certificate`] and [`Request::OcspCertificate`]: durably journalled.
+    /// To [`Request::Certificate`], [`Request::Enrol`] and [`Request::OcspCertificate`]: durably journalled.
     Certificate {
         /// The whole certificate, DER.
         certificate: Vec<u8>,

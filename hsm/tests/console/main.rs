@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what broke by panicking")]
 
+mod first_run;
 mod rig;
 
 use rig::{Appliance, Running, openssl, signer, verifies};

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what broke by panicking")]
 
 mod crl;
+mod enrolment;
 mod issuance;
 mod ocsp;
 mod recovery;

@@ -58,6 +58,7 @@ impl<'a> Uacme<'a> {
     /// begins: a second rollover within that second would be made, and its new key not be put in place.
     pub fn rollover(&self) -> Said {
         let kept = |now: Duration| self.directory.join(format!("private/key-{}.pem", now.as_secs()));
+        #[expect(clippy::disallowed_methods, reason = "uacme goes by this host's clock")]
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
         wait_until("the next second", ROLLOVER, || !kept(now()).exists()).expect("time goes on");
         self.run(&["newkey"], Proof::Http)

@@ -21,7 +21,6 @@ mod urls;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
@@ -33,45 +32,78 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use super::route::Routes;
 use crate::config::Switch;
 use crate::service::acme::Acme;
 use crate::service::acme::accounts::HOW_TO_AGREE;
 use crate::service::acme::error::AcmeError;
 use crate::service::peer::Peer;
+use crate::service::rights::Permission::{self, ActInAcme, OpenAcmeAccount, ReadPublic};
 
-/// Every route of the surface: `/directory` and `/acme/…`.
-pub fn router(acme: Arc<Acme>) -> Router {
+/// Every route of the surface: `/directory` and `/acme/…`. Who acts is proved by a JWS in the body, or
+/// nobody need be.
+pub fn routes(acme: Arc<Acme>) -> Routes<Arc<Acme>> {
     let plain = acme.services().acme.orders.upki_forms;
-    let router = Router::new()
-        .route("/directory", get_only(directory::show))
-        .route(urls::DIRECTORY, get_only(directory::show))
-        .route(
-            urls::NEW_NONCE,
-            get(async || StatusCode::NO_CONTENT).head(async || StatusCode::OK).fallback(refuse("GET, HEAD")),
-        )
-        .route(urls::NEW_ACCOUNT, post_only(account::create))
-        .route("/acme/account/{id}", post_only(account::update))
-        .route("/acme/account/{id}/orders", post_only(account::orders))
-        .route(urls::KEY_CHANGE, post_only(key_change::change))
-        .route(HOW_TO_AGREE, get_only(terms::show))
-        .route(urls::NEW_ORDER, post_only(order::create))
-        .route("/acme/order/{id}", or_get(plain, post_only(order::show), upki::show_order))
-        .route("/acme/order/{id}/finalize", post_only(order::finalize))
-        .route(urls::NEW_AUTHORIZATION, post_only(authorization::create))
-        .route("/acme/authorization/{id}", or_get(plain, post_only(authorization::update), upki::show_authorization))
-        .route("/acme/challenge/{id}/{method}", post_only(challenge::respond))
-        .route("/acme/chall/{id}", post_only(challenge::respond_by_id))
-        .route("/acme/certificate/{id}", or_get(plain, post_only(certificate::show), upki::show_certificate))
-        .route("/acme/certificate/{id}/{chain}", post_only(certificate::alternate))
-        .route("/acme/cert/{id}", or_get(plain, post_only(certificate::show), upki::show_certificate))
-        .route(&format!("{}/{{id}}", urls::RENEWAL_INFO), get_only(renewal_info::show))
-        .route(urls::REVOKE, post_only(revoke::revoke))
-        .route("/acme/{*rest}", any(async || AcmeError::NotFound("resource")));
-    let router = match plain {
-        Switch::Off => router,
-        Switch::On => router.route("/.well-known/acme-challenge/{token}", get_only(upki::show_key_authorization)),
+    let frame_state = acme.clone();
+    let (get, post) = (&[Method::GET][..], &[Method::POST][..]);
+    let get_too = match plain {
+        Switch::Off => post,
+        Switch::On => &[Method::GET, Method::POST],
     };
-    router.layer(from_fn_with_state(acme.clone(), frame)).with_state(acme)
+    let nonce = axum::routing::get(async || StatusCode::NO_CONTENT).head(async || StatusCode::OK);
+    let any_method = any(async || AcmeError::NotFound("resource"));
+    let renewal_info = format!("{}/{{id}}", urls::RENEWAL_INFO);
+    let routes = Routes::new(acme)
+        .unguarded(get, "/directory", ReadPublic, get_only(directory::show))
+        .unguarded(get, urls::DIRECTORY, ReadPublic, get_only(directory::show))
+        .unguarded(get, urls::NEW_NONCE, ReadPublic, nonce.fallback(refuse("GET, HEAD")))
+        .unguarded(post, urls::NEW_ACCOUNT, OpenAcmeAccount, post_only(account::create))
+        .unguarded(post, "/acme/account/{id}", ActInAcme, post_only(account::update))
+        .unguarded(post, "/acme/account/{id}/orders", ActInAcme, post_only(account::orders))
+        .unguarded(post, urls::KEY_CHANGE, ActInAcme, post_only(key_change::change))
+        .unguarded(get, HOW_TO_AGREE, ReadPublic, get_only(terms::show))
+        .unguarded(post, urls::NEW_ORDER, ActInAcme, post_only(order::create))
+        .unguarded(get_too, "/acme/order/{id}", ActInAcme, or_get(plain, post_only(order::show), upki::show_order))
+        .unguarded(post, "/acme/order/{id}/finalize", ActInAcme, post_only(order::finalize))
+        .unguarded(post, urls::NEW_AUTHORIZATION, ActInAcme, post_only(authorization::create))
+        .unguarded(
+            get_too,
+            "/acme/authorization/{id}",
+            ActInAcme,
+            or_get(plain, post_only(authorization::update), upki::show_authorization),
+        )
+        .unguarded(post, "/acme/challenge/{id}/{method}", ActInAcme, post_only(challenge::respond))
+        .unguarded(post, "/acme/chall/{id}", ActInAcme, post_only(challenge::respond_by_id))
+        .unguarded(
+            get_too,
+            "/acme/certificate/{id}",
+            ActInAcme,
+            or_get(plain, post_only(certificate::show), upki::show_certificate),
+        )
+        .unguarded(post, "/acme/certificate/{id}/{chain}", ActInAcme, post_only(certificate::alternate))
+        .unguarded(
+            get_too,
+            "/acme/cert/{id}",
+            ActInAcme,
+            or_get(plain, post_only(certificate::show), upki::show_certificate),
+        )
+        .unguarded(get, &renewal_info, ReadPublic, get_only(renewal_info::show))
+        .unguarded(post, urls::REVOKE, Permission::Revoke, post_only(revoke::revoke))
+        .unguarded(&[], "/acme/{*rest}", ReadPublic, any_method);
+    let routes = match plain {
+        Switch::Off => routes,
+        Switch::On => {
+            let show = get_only(upki::show_key_authorization);
+            routes.unguarded(get, "/.well-known/acme-challenge/{token}", ReadPublic, show)
+        }
+    };
+    routes.around(|router| router.layer(from_fn_with_state(frame_state, frame)))
+}
+
+/// The surface alone, for its tests.
+#[cfg(test)]
+pub(crate) fn router(acme: Arc<Acme>) -> axum::Router {
+    routes(acme).into_router()
 }
 
 /// What every request and answer has in common.

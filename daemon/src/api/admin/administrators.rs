@@ -1,14 +1,16 @@
-//! `GET /admin/v1/administrators` and `DELETE /admin/v1/administrators/{fingerprint}`.
+//! `/admin/v1/administrators`: enrol, renew, list, show, give roles, remove.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
+use policy::tbs::Certificate;
 use serde::{Deserialize, Serialize};
 
-use super::failure;
-use crate::api::access::{self, Permitted};
+use super::body::Body;
+use super::{csr, failure};
+use crate::api::access::{self, Permitted, PermittedOwn};
 use crate::problem::Problem;
 use crate::service::administrators::Role;
 use crate::service::{Services, administrators};
@@ -26,6 +28,84 @@ pub struct Administrator {
     pub enrolled: u64,
     /// When he was removed, if he was.
     pub removed: Option<u64>,
+}
+
+/// Somebody to be enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrol {
+    /// His name, which becomes the subject common name.
+    pub name: String,
+    /// What he may do.
+    pub role: Role,
+    /// His CSR, PEM: his key, and the proof that he holds it. Nothing else of it is used.
+    pub csr: String,
+}
+
+/// One's own certificate, to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renew {
+    /// A CSR with the new key, PEM.
+    pub csr: String,
+}
+
+/// An administrator who was enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Who.
+    #[serde(flatten)]
+    pub administrator: Administrator,
+    /// His certificate and the issuing one, PEM.
+    pub chain: String,
+}
+
+/// Another role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetRole {
+    /// Which.
+    pub role: Role,
+}
+
+pub(super) async fn enrol(
+    permitted: Permitted<access::EnrolAdministrator>,
+    State(services): State<Arc<Services>>,
+    Body(Enrol { name, role, csr }): Body<Enrol>,
+) -> Result<(StatusCode, Json<Enrolled>), Problem> {
+    let csr = csr::read(&csr)?;
+    let enrolled = services.enrol_administrator(&permitted, &name, role, &csr).await.map_err(failure::problem)?;
+    Ok((StatusCode::CREATED, Json(render(&services, enrolled)?)))
+}
+
+pub(super) async fn renew(
+    permitted: PermittedOwn<access::RenewOwn>,
+    State(services): State<Arc<Services>>,
+    Body(Renew { csr }): Body<Renew>,
+) -> Result<(StatusCode, Json<Enrolled>), Problem> {
+    let csr = csr::read(&csr)?;
+    let enrolled = services.renew_administrator(&permitted, &csr).await.map_err(failure::problem)?;
+    Ok((StatusCode::CREATED, Json(render(&services, enrolled)?)))
+}
+
+pub(super) async fn show(
+    permitted: Permitted<access::ReadAdministrators>,
+    State(services): State<Arc<Services>>,
+    Path(fingerprint): Path<String>,
+) -> Result<Json<Administrator>, Problem> {
+    let found = services.administrator(&permitted, &fingerprint.to_ascii_lowercase()).map_err(failure::problem)?;
+    let missing = || Problem::plain(StatusCode::NOT_FOUND, "no administrator has this fingerprint");
+    found.map(|one| Json(one.into())).ok_or_else(missing)
+}
+
+pub(super) async fn set_role(
+    permitted: Permitted<access::ManageAdministrators>,
+    State(services): State<Arc<Services>>,
+    Path(fingerprint): Path<String>,
+    Body(SetRole { role }): Body<SetRole>,
+) -> Result<StatusCode, Problem> {
+    services.set_role(&permitted, &fingerprint.to_ascii_lowercase(), role).await.map_err(failure::problem)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn list(
@@ -55,4 +135,10 @@ impl From<administrators::Administrator> for Administrator {
             removed: one.removed.map(|at| at.0),
         }
     }
+}
+
+fn render(services: &Services, enrolled: administrators::Enrolled) -> Result<Enrolled, Problem> {
+    let pem = |der: &[u8]| Certificate::from_der(der).map(|one| one.to_pem()).map_err(|_| Problem::internal());
+    let chain = pem(&enrolled.certificate)? + &pem(services.issuer.certificate())?;
+    Ok(Enrolled { administrator: enrolled.administrator.into(), chain })
 }

@@ -20,9 +20,11 @@ pub mod requests;
 pub mod revoke;
 pub mod seal;
 pub mod status;
+pub mod tokens;
 pub mod unseal;
 
 mod body;
+mod csr;
 mod encoding;
 mod failure;
 mod query;
@@ -31,51 +33,62 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{delete, get, post};
-
+use super::route::Routes;
 use crate::service::Services;
 
-/// Every route of the surface but those of [`acme::router`]. Each handler demands a permission
+/// Every route of the surface but those of [`acme::routes`]. Each handler demands a permission
 /// before it reads a body.
-pub fn router(services: Arc<Services>) -> Router {
-    Router::new()
-        .route("/admin/v1/administrators", get(administrators::list))
-        .route("/admin/v1/administrators/{fingerprint}", delete(administrators::remove))
-        .route("/admin/v1/ca", get(ca::show))
-        .route("/admin/v1/ca/activate", post(activation::activate))
-        .route("/admin/v1/ca/check", get(activation::check))
-        .route("/admin/v1/certificates", get(certificates::list).post(issue::issue))
-        .route("/admin/v1/certificates/export", get(certificates::export))
-        .route("/admin/v1/certificates/{serial}", get(certificates::show))
-        .route("/admin/v1/certificates/{serial}/revoke", post(revoke::revoke))
-        .route("/admin/v1/certificates/{serial}/renew", post(issue::renew))
-        .route("/admin/v1/events", get(events::list))
-        .route("/admin/v1/limits", get(limits::list))
-        .route("/admin/v1/limits/explain", get(limits::explain))
-        .route("/admin/v1/limits/failing", get(limits::failing))
-        .route("/admin/v1/limits/release", post(limits::release))
-        .route("/admin/v1/certificates/act", post(revoke::act))
-        .route("/admin/v1/certificates/find", post(revoke::find))
-        .route("/admin/v1/crl", get(crl::show))
-        .route("/admin/v1/crl/publish", post(crl::publish))
-        .route("/admin/v1/nodes", get(nodes::list).post(nodes::register))
-        .route("/admin/v1/nodes/{node}", get(nodes::show).put(nodes::change).delete(nodes::remove))
-        .route("/admin/v1/nodes/{node}/seeds", get(nodes::seeds).post(nodes::make_seed))
-        .route("/admin/v1/ocsp", get(ocsp::show))
-        .route("/admin/v1/ocsp/presign", post(ocsp::presign))
-        .route("/admin/v1/profiles", get(profiles::list))
-        .route("/admin/v1/profiles/check", post(profiles::check))
-        .route("/admin/v1/profiles/explain", post(explain::explain))
-        .route("/admin/v1/profiles/{profile}", get(profiles::show))
-        .route("/admin/v1/requests", get(requests::list).post(requests::create))
-        .route("/admin/v1/requests/{request}", get(requests::show))
-        .route("/admin/v1/requests/{request}/approve", post(requests::approve))
-        .route("/admin/v1/requests/{request}/reject", post(requests::reject))
-        .route("/admin/v1/seal", post(seal::seal))
-        .route("/admin/v1/status", get(status::show))
-        .route("/admin/v1/unseal", post(unseal::unseal))
-        .route("/admin/v1/unseal/challenge", post(unseal::challenge))
-        .route("/metrics", get(metrics::show))
-        .with_state(services)
+pub fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
+    Routes::new(services)
+        .get("/admin/v1/administrators", administrators::list)
+        .post_with_key("/admin/v1/administrators", administrators::enrol)
+        .post_with_key("/admin/v1/administrators/renew", administrators::renew)
+        .get("/admin/v1/administrators/{fingerprint}", administrators::show)
+        .delete("/admin/v1/administrators/{fingerprint}", administrators::remove)
+        .put("/admin/v1/administrators/{fingerprint}/role", administrators::set_role)
+        .get("/admin/v1/ca", ca::show)
+        .post_with_key("/admin/v1/ca/activate", activation::activate)
+        .get("/admin/v1/ca/check", activation::check)
+        .get("/admin/v1/certificates", certificates::list)
+        .post_with_key("/admin/v1/certificates", issue::issue)
+        .post("/admin/v1/certificates/act", revoke::act)
+        .post("/admin/v1/certificates/find", revoke::find)
+        .get("/admin/v1/certificates/export", certificates::export)
+        .get("/admin/v1/certificates/{serial}", certificates::show)
+        .post_with_key("/admin/v1/certificates/{serial}/renew", issue::renew)
+        .post("/admin/v1/certificates/{serial}/revoke", revoke::revoke)
+        .get("/admin/v1/crl", crl::show)
+        .post_with_key("/admin/v1/crl/publish", crl::publish)
+        .get("/admin/v1/events", events::list)
+        .get("/admin/v1/limits", limits::list)
+        .get("/admin/v1/limits/explain", limits::explain)
+        .get("/admin/v1/limits/failing", limits::failing)
+        .post("/admin/v1/limits/release", limits::release)
+        .get("/admin/v1/nodes", nodes::list)
+        .post("/admin/v1/nodes", nodes::register)
+        .get("/admin/v1/nodes/{node}", nodes::show)
+        .put("/admin/v1/nodes/{node}", nodes::change)
+        .delete("/admin/v1/nodes/{node}", nodes::remove)
+        .get("/admin/v1/nodes/{node}/seeds", nodes::seeds)
+        .post("/admin/v1/nodes/{node}/seeds", nodes::make_seed)
+        .get("/admin/v1/ocsp", ocsp::show)
+        .post_with_key("/admin/v1/ocsp/presign", ocsp::presign)
+        .get("/admin/v1/profiles", profiles::list)
+        .post("/admin/v1/profiles/check", profiles::check)
+        .post("/admin/v1/profiles/explain", explain::explain)
+        .get("/admin/v1/profiles/{profile}", profiles::show)
+        .get("/admin/v1/requests", requests::list)
+        .post("/admin/v1/requests", requests::create)
+        .get("/admin/v1/requests/{request}", requests::show)
+        .post("/admin/v1/requests/{request}/approve", requests::approve)
+        .post("/admin/v1/requests/{request}/reject", requests::reject)
+        .post("/admin/v1/seal", seal::seal)
+        .get("/admin/v1/status", status::show)
+        .get("/admin/v1/tokens", tokens::list)
+        .post("/admin/v1/tokens", tokens::create)
+        .get("/admin/v1/tokens/{token}", tokens::show)
+        .put("/admin/v1/tokens/{token}/state", tokens::set_state)
+        .post("/admin/v1/unseal", unseal::unseal)
+        .post("/admin/v1/unseal/challenge", unseal::challenge)
+        .get("/metrics", metrics::show)
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::body::Body;
 use super::certificates::read_serial;
 use super::failure;
-use crate::api::access::{self, Permitted};
+use crate::api::access::{self, Permitted, PermittedOwn};
 use crate::problem::Problem;
 use crate::service::certificates::RevokeError;
 use crate::service::revocation::{self, Deed};
@@ -133,7 +133,7 @@ pub struct Found {
 pub const MOST: usize = 1000;
 
 pub(super) async fn revoke(
-    permitted: Permitted<access::Revoke>,
+    permitted: PermittedOwn<access::Revoke>,
     State(services): State<Arc<Services>>,
     Path(serial): Path<String>,
     Body(revocation): Body<Revocation>,
@@ -147,7 +147,7 @@ pub(super) async fn revoke(
 }
 
 pub(super) async fn act(
-    permitted: Permitted<access::Revoke>,
+    permitted: PermittedOwn<access::Revoke>,
     State(services): State<Arc<Services>>,
     Body(Acts { deed, serials }): Body<Acts>,
 ) -> Result<Json<Done>, Problem> {

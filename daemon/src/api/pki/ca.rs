@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use http::Method;
 use http::header::CONTENT_TYPE;
 
+use crate::api::route::Routes;
 use crate::service::Services;
 use crate::service::ca::CaCertificate;
+use crate::service::rights::Permission::ReadPublic;
 
 /// Each certificate as `.crt` (DER, RFC 2585 section 3), as `.pem`, and as `.p7c` (certs-only CMS, RFC
 /// 5280 section 4.2.2.1), under its name and under its key identifier, where the certificates that
 /// it issued point.
-pub(super) fn router(services: &Services) -> Router {
-    let mut router = Router::new();
+pub(super) fn routes(services: &Services) -> Routes<()> {
+    let mut routes = Routes::new(());
     for certificate in services.ca_certificates() {
         let p7c = certificate.p7c();
         let CaCertificate { name, key_identifier, der, pem, .. } = certificate;
@@ -24,11 +26,12 @@ pub(super) fn router(services: &Services) -> Router {
         for (suffix, media_type, bytes) in forms {
             for name in [&name, &key_identifier] {
                 let served = get(move |State(bytes): State<Arc<[u8]>>| served(media_type, bytes));
-                router = router.route(&format!("/ca/{name}.{suffix}"), served.with_state(Arc::clone(&bytes)));
+                let served = served.with_state(Arc::clone(&bytes));
+                routes = routes.unguarded(&[Method::GET], &format!("/ca/{name}.{suffix}"), ReadPublic, served);
             }
         }
     }
-    router
+    routes
 }
 
 async fn served(media_type: &'static str, bytes: Arc<[u8]>) -> impl IntoResponse {

@@ -11,24 +11,30 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::artefact::Artefact;
+use crate::api::route::Public;
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::crl::{Coding, Contents, Served};
+use crate::service::rights::Permission::ReadPublic;
 
-pub(super) fn router(services: Arc<Services>) -> Router {
-    Router::new().route("/crl/{file}", get(all)).route("/crl/{issuer}/{file}", get(part)).with_state(services)
+pub(super) fn routes(services: Arc<Services>) -> Public {
+    Public::new(services).unguarded(&[Method::GET], "/crl/{file}", ReadPublic, get(all)).unguarded(
+        &[Method::GET],
+        "/crl/{issuer}/{file}",
+        ReadPublic,
+        get(part),
+    )
 }
 
 async fn all(

@@ -8,11 +8,11 @@ mod ocsp;
 
 use std::sync::Arc;
 
-use axum::Router;
-
+use super::route::Public;
 use crate::service::Services;
 
 /// Every route of the surface.
-pub fn router(services: Arc<Services>) -> Router {
-    ca::router(&services).merge(crl::router(Arc::clone(&services))).merge(ocsp::router(services))
+pub fn routes(services: Arc<Services>) -> Public {
+    let routes = Public::new(Arc::clone(&services));
+    routes.merge(ca::routes(&services)).merge(crl::routes(Arc::clone(&services))).merge(ocsp::routes(services))
 }

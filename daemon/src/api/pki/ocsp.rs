@@ -2,26 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::artefact::Artefact;
+use crate::api::route::Public;
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::ocsp::Answer;
+use crate::service::rights::Permission::ReadPublic;
 
-pub(super) fn router(services: Arc<Services>) -> Router {
+pub(super) fn routes(services: Arc<Services>) -> Public {
     // Base64 has slashes, so the path is read as it was sent.
-    Router::new()
-        .route("/ocsp", post(posted))
-        .route("/ocsp/", post(posted))
-        .route("/ocsp/{*request}", get(got))
-        .with_state(services)
+    Public::new(services)
+        .unguarded(&[Method::POST], "/ocsp", ReadPublic, post(posted))
+        .unguarded(&[Method::POST], "/ocsp/", ReadPublic, post(posted))
+        .unguarded(&[Method::GET], "/ocsp/{*request}", ReadPublic, get(got))
 }
 
 async fn posted(State(services): State<Arc<Services>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -113,6 +113,7 @@ impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         match refused.status {
             StatusCode::INTERNAL_SERVER_ERROR => Self::internal("it is not known who asks"),
+            StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(refused.why),
             StatusCode::UNAUTHORIZED => Self::authentication(refused.why),
             _ => Self::new(StatusCode::UNAUTHORIZED, "AUTHZ_ERROR", refused.why),
         }
@@ -133,9 +134,9 @@ impl IntoResponse for Error {
     }
 }
 
-/// A method that a path does not take, in FastAPI's words.
-pub(super) fn not_allowed(methods: &'static str) -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, methods)], Json(json!({"detail": "Method Not Allowed"}))).into_response()
+/// A method that a path does not take, in FastAPI's words; the router adds those that it does.
+pub(super) fn not_allowed() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({"detail": "Method Not Allowed"}))).into_response()
 }
 
 /// A problem document of the HTTP layer (too large, too late, a defect) in uPKI's form.

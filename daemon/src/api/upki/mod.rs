@@ -25,17 +25,17 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, delete, get, post};
-use http::HeaderValue;
+use axum::routing::{MethodRouter, any, get, post};
 use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Method};
 
+use crate::api::route::Routes;
 use crate::service::Services;
 use crate::service::peer::Peer;
+use crate::service::rights::Permission;
 
 pub use error::present;
 
@@ -52,45 +52,46 @@ impl std::ops::Deref for Upki {
 }
 
 /// Every route of the surface.
-pub fn router(services: Arc<Services>) -> Router {
+pub fn routes(services: Arc<Services>) -> Routes<Upki> {
     let upki = Upki(services);
-    let router = Router::new();
+    let anybody = |routes: Routes<Upki>, method: Method, path: &str, handler: MethodRouter<Upki>| {
+        routes.unguarded(&[method], path, Permission::ReadPublic, handler)
+    };
     // The real server has the public part at the root, its documentation below `public`.
-    let router = ["/api/v1", "/api/v1/public"].into_iter().fold(router, |router, base| {
+    let routes = ["/api/v1", "/api/v1/public"].into_iter().fold(Routes::new(upki.clone()), |routes, base| {
         let at = |path: &str| format!("{base}{path}");
-        router
-            .route(&at("/health"), get_only(public::health::show))
-            .route(&at("/ca"), get_only(public::ca::show))
-            .route(&at("/crl"), get_only(public::crl::show))
-            .route(&at("/profiles"), get_only(public::profiles::list))
-            .route(&at("/profiles/{name}"), get_only(public::profiles::show))
-            .route(&at("/certify"), post_only(public::certify::certify))
-            .route(&at("/certs"), get_only(public::certs::list))
-            .route(&at("/certs/{*node}"), get_only(public::certs::show))
-            .route(&at("/magic/{profile}"), get_only(public::magic::show))
-            .route(&at("/ocsp"), post_only(public::ocsp::check))
+        let routes = anybody(routes, Method::GET, &at("/health"), get(public::health::show));
+        let routes = anybody(routes, Method::GET, &at("/ca"), get(public::ca::show));
+        let routes = anybody(routes, Method::GET, &at("/crl"), get(public::crl::show));
+        let routes = anybody(routes, Method::GET, &at("/profiles"), get(public::profiles::list));
+        let routes = anybody(routes, Method::GET, &at("/profiles/{name}"), get(public::profiles::show));
+        let routes = anybody(routes, Method::GET, &at("/magic/{profile}"), get(public::magic::show));
+        let routes = anybody(routes, Method::POST, &at("/ocsp"), post(public::ocsp::check));
+        routes
+            .post_with_key(&at("/certify"), public::certify::certify)
+            .get(&at("/certs"), public::certs::list)
+            .get(&at("/certs/{*node}"), public::certs::show)
     });
-    router
-        .route(
-            "/api/v1/private/nodes",
-            get(private::nodes::list).post(private::nodes::register).fallback(refuse("GET, HEAD, POST")),
-        )
-        .route("/api/v1/private/nodes/{*cn}", delete(private::nodes::remove).fallback(refuse("DELETE")))
-        .route(
-            "/api/v1/private/admins",
-            get(private::admins::list).post(private::admins::add).fallback(refuse("GET, HEAD, POST")),
-        )
-        .route("/api/v1/private/admins/{*dn}", delete(private::admins::remove).fallback(refuse("DELETE")))
-        .route("/api/v1/private/crl/generate", post_only(private::crl::generate))
-        .route("/api/v1/private/config", get_only(private::config::show))
-        .route("/api/v1/private/options", get_only(private::options::show))
-        .route("/api/v1/client/renew", post_only(client::renew::renew))
-        .route("/api/v1/client/revoke", post_only(client::revoke::revoke))
-        .route("/api/v1/client/certificate", get_only(client::certificate::show))
-        .route("/api/v1/client/status", get_only(client::status::show))
-        .route("/api/v1/{*rest}", any(async || error::Error::missing()))
-        .layer(from_fn_with_state(upki.clone(), frame))
-        .with_state(upki)
+    routes
+        .get("/api/v1/private/nodes", private::nodes::list)
+        .post_with_key("/api/v1/private/nodes", private::nodes::register)
+        .delete("/api/v1/private/nodes/{*cn}", private::nodes::remove)
+        .get("/api/v1/private/admins", private::admins::list)
+        .post("/api/v1/private/admins", private::admins::add)
+        .delete("/api/v1/private/admins/{*dn}", private::admins::remove)
+        .post_with_key("/api/v1/private/crl/generate", private::crl::generate)
+        .get("/api/v1/private/config", private::config::show)
+        .get("/api/v1/private/options", private::options::show)
+        .post_with_key("/api/v1/client/renew", client::renew::renew)
+        .post("/api/v1/client/revoke", client::revoke::revoke)
+        .get("/api/v1/client/certificate", client::certificate::show)
+        .get("/api/v1/client/status", client::status::show)
+        .around(|router| {
+            router
+                .method_not_allowed_fallback(async || error::not_allowed())
+                .route("/api/v1/{*rest}", any(async || error::Error::missing()))
+                .layer(from_fn_with_state(upki, frame))
+        })
 }
 
 /// What every request and answer has in common.
@@ -102,17 +103,4 @@ async fn frame(State(upki): State<Upki>, request: Request, next: Next) -> Respon
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-fn get_only<H: Handler<T, Upki>, T: 'static>(handler: H) -> MethodRouter<Upki> {
-    get(handler).fallback(refuse("GET, HEAD"))
-}
-
-fn post_only<H: Handler<T, Upki>, T: 'static>(handler: H) -> MethodRouter<Upki> {
-    post(handler).fallback(refuse("POST"))
-}
-
-/// Answers a method that a path does not take.
-fn refuse(methods: &'static str) -> impl Handler<((),), Upki> {
-    move || async move { error::not_allowed(methods) }
 }

@@ -7,25 +7,23 @@ pub mod orders;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{get, post};
-
+use crate::api::route::Routes;
 use crate::service::acme::Acme;
 
 /// Every route below `/admin/v1/acme`. Each handler demands a permission before it reads a body.
-pub fn router(acme: Arc<Acme>) -> Router {
-    Router::new()
-        .route("/admin/v1/acme/accounts", get(accounts::list))
-        .route("/admin/v1/acme/accounts/{account}", get(accounts::show))
-        .route("/admin/v1/acme/accounts/{account}/bind", post(accounts::bind))
-        .route("/admin/v1/acme/accounts/{account}/deactivate", post(accounts::deactivate))
-        .route("/admin/v1/acme/authorizations/{authorization}", get(authorizations::show))
-        .route("/admin/v1/acme/authorizations/{authorization}/deactivate", post(authorizations::deactivate))
-        .route("/admin/v1/acme/eab", get(eab::list).post(eab::create))
-        .route("/admin/v1/acme/eab/{key}", get(eab::show))
-        .route("/admin/v1/acme/eab/{key}/revoke", post(eab::revoke))
-        .route("/admin/v1/acme/orders", get(orders::list))
-        .route("/admin/v1/acme/orders/{order}", get(orders::show))
-        .route("/admin/v1/acme/orders/{order}/cancel", post(orders::cancel))
-        .with_state(acme)
+pub fn routes(acme: Arc<Acme>) -> Routes<Arc<Acme>> {
+    Routes::new(acme)
+        .get("/admin/v1/acme/accounts", accounts::list)
+        .get("/admin/v1/acme/accounts/{account}", accounts::show)
+        .post("/admin/v1/acme/accounts/{account}/bind", accounts::bind)
+        .post("/admin/v1/acme/accounts/{account}/deactivate", accounts::deactivate)
+        .get("/admin/v1/acme/authorizations/{authorization}", authorizations::show)
+        .post("/admin/v1/acme/authorizations/{authorization}/deactivate", authorizations::deactivate)
+        .get("/admin/v1/acme/eab", eab::list)
+        .post("/admin/v1/acme/eab", eab::create)
+        .get("/admin/v1/acme/eab/{key}", eab::show)
+        .post("/admin/v1/acme/eab/{key}/revoke", eab::revoke)
+        .get("/admin/v1/acme/orders", orders::list)
+        .get("/admin/v1/acme/orders/{order}", orders::show)
+        .post("/admin/v1/acme/orders/{order}/cancel", orders::cancel)
 }

@@ -8,7 +8,6 @@ use policy::validity::Validity;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::super::router;
 use super::*;
 use crate::service::acme::testing::{World, csr_for, fresh_key};
 
@@ -43,7 +42,7 @@ impl Desk {
         let request = Request::builder().method(method).uri(path).extension(Arc::new(peer.clone()));
         let request = request.extension(RequestId::generate(&self.world.services.random).unwrap());
         let request = request.header("content-type", "application/json").body(Body::from(body)).unwrap();
-        let response = router(Arc::clone(&self.world.services)).oneshot(request).await.unwrap();
+        let response = routes(Arc::clone(&self.world.services)).into_router().oneshot(request).await.unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 
-use super::super::access::Unsealed;
 use super::super::answer::Data;
 use super::super::body::{Optional, Refusal};
 use super::super::error::Error;
@@ -16,7 +15,6 @@ use crate::service::issue::WantedKey;
 use crate::service::peer::Peer;
 
 pub(in super::super) async fn renew(
-    _unsealed: Unsealed,
     permitted: PermittedOwn<RenewOwn>,
     State(upki): State<Upki>,
     Extension(peer): Extension<Arc<Peer>>,

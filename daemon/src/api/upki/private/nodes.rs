@@ -6,7 +6,6 @@ use policy::profile::Pattern;
 use policy::registration::{CommonName, Registration};
 use serde::Serialize;
 
-use super::super::access::Unsealed;
 use super::super::answer::{Data, Message};
 use super::super::body::{Fields, Refusal};
 use super::super::error::Error;
@@ -43,7 +42,6 @@ pub(in super::super) async fn list(
 }
 
 pub(in super::super) async fn register(
-    _unsealed: Unsealed,
     permitted: Permitted<ManageNodes>,
     State(upki): State<Upki>,
     mut fields: Fields,

@@ -4,7 +4,6 @@
 use axum::extract::State;
 use zeroize::Zeroizing;
 
-use super::super::access::Unsealed;
 use super::super::answer::Data;
 use super::super::body::{Fields, Refusal};
 use super::super::error::Error;
@@ -16,7 +15,6 @@ use crate::service::issue::WantedKey;
 use crate::service::nodes::Request;
 
 pub(in super::super) async fn certify(
-    _unsealed: Unsealed,
     permitted: Permitted<ReadPublic>,
     State(upki): State<Upki>,
     mut fields: Fields,

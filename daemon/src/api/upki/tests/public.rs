@@ -209,10 +209,10 @@ async fn the_magic_commands_make_a_key_and_a_request_that_the_profile_takes() {
 async fn other_methods_and_other_paths_are_answered_in_the_dialects_words() {
     let world = World::new().await;
     for (method, path, allow) in [
-        (Method::POST, "/api/v1/health", "GET, HEAD"),
-        (Method::DELETE, "/api/v1/public/certs", "GET, HEAD"),
+        (Method::POST, "/api/v1/health", "GET,HEAD"),
+        (Method::DELETE, "/api/v1/public/certs", "GET,HEAD"),
         (Method::GET, "/api/v1/certify", "POST"),
-        (Method::PUT, "/api/v1/private/nodes", "GET, HEAD, POST"),
+        (Method::PUT, "/api/v1/private/nodes", "GET,HEAD,POST"),
         (Method::GET, "/api/v1/private/nodes/a.test", "DELETE"),
         (Method::GET, "/api/v1/client/renew", "POST"),
     ] {

@@ -90,7 +90,7 @@ impl World {
             adjust(services);
         });
         let inner = inner.await;
-        Self { router: crate::api::upki::router(Arc::clone(&inner.services)), inner }
+        Self { router: crate::api::upki::routes(Arc::clone(&inner.services)).into_router(), inner }
     }
 
     pub(super) fn services(&self) -> &Services {
