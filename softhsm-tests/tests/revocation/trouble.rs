@@ -212,7 +212,8 @@ fn complaints(scene: &Scene) -> Vec<String> {
 
 /// Nothing is wrong but what only the root's token can renew.
 fn is_content(scene: &Scene) -> bool {
-    let of_the_root = |sentence: &Value| sentence.as_str().is_some_and(|text| text.starts_with("CRL of the root"));
+    let of_the_root =
+        |sentence: &serde_json::Value| sentence.as_str().is_some_and(|text| text.starts_with("CRL of the root"));
     health(&scene.rig.layout)
         .is_ok_and(|health| health["revocation"].as_array().is_some_and(|sentences| sentences.iter().all(of_the_root)))
 }
