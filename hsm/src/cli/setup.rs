@@ -105,7 +105,7 @@ pub(super) fn main(arguments: Arguments, effects: Effects) -> Outcome {
     println!(
         "\nNext:\n    signetd check --config {settings}\n    systemctl enable --now signet-signer@tls signet-signer@ca signetd\n\
          and from an administrator's machine, with the bundle in ~/.config/signet (or here, with --profile {bundle}/profile.toml):\n    \
-         signetctl status\n    signetctl unseal",
+         signetctl status\n    signetctl unseal\n    signetctl ca activate",
         settings = settings.display(),
         bundle = bundle.display()
     );
