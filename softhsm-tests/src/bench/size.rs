@@ -14,7 +14,7 @@ pub(super) fn line() -> Result<Line, Failure> {
         let stripped = place.path().join(name);
         let status = Command::new("strip").arg("-o").arg(&stripped).arg(programs::directory().join(name)).status();
         if !status.is_ok_and(|status| status.success()) {
-            return Err(format!("{name} cannot be stripped: is binutils installed?").into());
+            return Err(format!("{name} cannot be stripped: is binutils installed?"));
         }
         let octets = stripped.metadata().map_err(|error| format!("{name}: {error}"))?.len();
         // A megabyte is near enough for f64.
