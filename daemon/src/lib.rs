@@ -8,6 +8,8 @@ pub mod api;
 pub mod boot;
 pub mod config;
 pub mod ctl;
+pub mod current;
+pub mod histogram;
 pub mod http;
 pub mod issuance;
 pub mod problem;

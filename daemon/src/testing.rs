@@ -270,7 +270,11 @@ impl Signer {
             sessions: 4,
             bounds: wire::Bounds { crl: 864_000, ocsp: 864_000, responder: 1_209_600 },
             started: NOW,
-            unconfined: Vec::new(),
+            hardening: Vec::new(),
+            profiles: Vec::new(),
+            operations: Vec::new(),
+            busy: 0,
+            waiting: 0,
         }
     }
 }
@@ -296,20 +300,22 @@ pub(crate) fn limited_services(
     let ca = Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone());
     Arc::new(Services {
         acme: config.acme,
-        alternate_chains: Vec::new(),
+        alternate_chains: crate::current::Current::new(Vec::new()),
         clock: Arc::new(Still),
         revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
         ca,
-        issuer: Arc::clone(&authority.issuer),
+        hardening: Vec::new(),
+        issuer: crate::current::Current::new(Arc::clone(&authority.issuer)),
         issuer_key: "issuing-1".to_owned(),
         limits: Arc::new(Limits::new(rate_limits, None, store.clone())),
         metrics: Metrics::default(),
-        profiles: Arc::new(BTreeMap::from([("server".to_owned(), profile)])),
+        profiles: crate::current::Current::new(BTreeMap::from([("server".to_owned(), Arc::new(profile))])),
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),
         retiring: Vec::new(),
         root: authority.issuer.certificate().to_vec(),
         store,
+        tls_chain: crate::current::Current::new(Vec::new()),
         validation: config.validation,
         vitals: Vitals::default(),
     })

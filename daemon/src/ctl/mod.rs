@@ -98,7 +98,7 @@ enum Verb {
     /// Seal: the CA's signer forgets the PIN, and nothing is issued until it is unsealed
     Seal,
     /// Show how the appliance is; works while sealed and with an expired certificate
-    Status,
+    Status(status::Arguments),
     /// Unseal with the PIN of the CA's token; works with an expired certificate
     Unseal(seal::Unseal),
 }
@@ -189,7 +189,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(_) => profiles::list(&session),
         Verb::Seal => seal::seal(&session),
-        Verb::Status => status::run(&session),
+        Verb::Status(arguments) => status::run(&session, &arguments),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),
         Verb::Completion { .. } => Ok(()),
     }

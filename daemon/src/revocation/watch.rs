@@ -70,18 +70,38 @@ impl Watch {
             return;
         }
         match (&seen.fault, freshness) {
-            (Some(why), _) => tracing::error!(what, why, "what relying parties fetch is not right"),
+            (Some(why), _) => {
+                tracing::error!(event = "artefact_wrong", what, why, "what relying parties fetch is not right")
+            }
             (None, Some(Freshness::Expired)) => {
-                tracing::error!(what, "what relying parties fetch has run out: nobody can rely on it");
+                tracing::error!(
+                    event = "artefact_wrong",
+                    what,
+                    "what relying parties fetch has run out: nobody can rely on it"
+                );
             }
             (None, Some(Freshness::Critical)) => {
-                tracing::error!(what, seconds_to_expiry = left, "less than a tenth of its lifetime is left");
+                tracing::error!(
+                    event = "artefact_wrong",
+                    what,
+                    seconds_to_expiry = left,
+                    "less than a tenth of its lifetime is left"
+                );
             }
             (None, Some(Freshness::Late)) => {
-                tracing::warn!(what, seconds_to_expiry = left, "less than a quarter of its lifetime is left");
+                tracing::warn!(
+                    event = "artefact_wrong",
+                    what,
+                    seconds_to_expiry = left,
+                    "less than a quarter of its lifetime is left"
+                );
             }
             (None, Some(Freshness::Early)) => {
-                tracing::error!(what, "its thisUpdate has not come: this host's clock is behind");
+                tracing::error!(
+                    event = "artefact_wrong",
+                    what,
+                    "its thisUpdate has not come: this host's clock is behind"
+                );
             }
             (None, Some(Freshness::Good) | None) if before.is_some() => {
                 tracing::info!(what, seconds_to_expiry = left, "what relying parties fetch is right again");
@@ -106,7 +126,7 @@ impl Desk {
     /// Looks at everything once.
     pub async fn look(&self, address: &Address) {
         let office = &self.office;
-        for list in self.publisher.lists() {
+        for list in self.publisher.lists().iter() {
             for kind in publish::kinds(list) {
                 let what = format!("CRL {} of {}", publish::label(list, kind), office.issuer_key);
                 let outcome = timeout(self.look_at_crl(address, list, kind)).await;
@@ -139,13 +159,13 @@ impl Desk {
         let key = list_key(&self.office.issuer_key, &list.scope.to_string(), kind);
         let stored = || self.publisher.record(&key).map_err(|error| error.to_string());
         let Some(before) = stored()? else { return Ok(None) };
-        let identifier = hexadecimal(self.office.issuer.key_identifier());
+        let identifier = hexadecimal(self.office.issuer.now().key_identifier());
         let path = match (list.scope, kind) {
             (crl::Scope::All, Kind::Complete) => format!("/crl/{identifier}.crl"),
             (crl::Scope::All, Kind::Delta) => format!("/crl/{identifier}/delta.crl"),
             (crl::Scope::Shard(_), _) => format!("/crl/{identifier}/{}.crl", publish::label(list, kind)),
         };
-        let facts = fetch_crl(address, &path, Arc::clone(&self.office.issuer)).await?;
+        let facts = fetch_crl(address, &path, self.office.issuer.now()).await?;
         // A new one may have been published meanwhile.
         let after = stored()?.unwrap_or_else(|| before.clone());
         let same = |record: &super::CrlRecord| {
@@ -189,7 +209,7 @@ impl Desk {
     }
 
     async fn look_at_ocsp(&self, address: &Address, serial: Serial) -> Result<Last, String> {
-        let issuer = &self.office.issuer;
+        let issuer = &self.office.issuer.now();
         let id = CertId::new(HashAlgorithm::Sha1, issuer, serial);
         let path = format!("/ocsp/{}", request_path(&id));
         let before = self.is_revoked(serial)?;
@@ -292,6 +312,7 @@ async fn fetch(address: &Address, path: &str) -> Result<(StatusCode, Incoming), 
             }
             ask(TcpStream::connect(socket).await.map_err(unreachable)?, path).await
         }
+        Address::Passed(_) => Err("it has no address".to_owned()),
         Address::Unix(socket) => ask(UnixStream::connect(socket).await.map_err(unreachable)?, path).await,
     }
 }

@@ -1,11 +1,17 @@
 //! What the daemon counts, in the text format of Prometheus (version 0.0.4).
 
+mod expiry;
+mod signers;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Services;
+use crate::histogram::{Histogram, MICROS};
+use crate::issuance::IssueError;
 use crate::validation::Counts;
 
 /// Counters since the start of the process.
@@ -14,21 +20,41 @@ pub struct Metrics {
     /// What the ACME surface counts.
     pub acme: super::acme::counters::Counters,
     certificates: AtomicU64,
+    /// Attempts to issue, by profile and outcome.
+    issuances: Mutex<BTreeMap<(String, &'static str), u64>>,
+    /// How long a certificate took, by profile.
+    issuing: Mutex<BTreeMap<String, Histogram>>,
     /// By surface and HTTP status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
+    /// How long the answer took, by surface.
+    answering: Mutex<BTreeMap<&'static str, Histogram>>,
     /// What the validator counts.
     pub validations: Arc<Counts>,
 }
 
 impl Metrics {
-    /// A certificate was issued and recorded.
-    pub fn certificate_issued(&self) {
-        self.certificates.fetch_add(1, Ordering::Relaxed);
+    /// An issuance ended after so long. The profile is one of ours: names that clients make up count
+    /// as one.
+    pub fn issuance<T>(&self, profile: &str, took: Duration, outcome: &Result<T, IssueError>) {
+        let (profile, outcome) = match outcome {
+            Ok(_) => (profile, "issued"),
+            Err(IssueError::Completed) => (profile, "completed"),
+            Err(IssueError::Refused(_) | IssueError::Tbs(_)) => (profile, "refused"),
+            Err(IssueError::Sealed) => (profile, "sealed"),
+            Err(IssueError::UnknownProfile(_)) => ("", "refused"),
+            Err(IssueError::Faulted(_) | IssueError::Store(_) | IssueError::Unavailable(_)) => (profile, "failed"),
+        };
+        *lock(&self.issuances).entry((profile.to_owned(), outcome)).or_default() += 1;
+        if outcome == "issued" {
+            self.certificates.fetch_add(1, Ordering::Relaxed);
+            lock(&self.issuing).entry(profile.to_owned()).or_insert_with(|| Histogram::new(MICROS)).note_time(took);
+        }
     }
 
-    /// A request was answered.
-    pub fn request(&self, surface: &'static str, status: u16) {
-        *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry((surface, status)).or_default() += 1;
+    /// A request was answered after so long.
+    pub fn request(&self, surface: &'static str, status: u16, took: Duration) {
+        *lock(&self.requests).entry((surface, status)).or_default() += 1;
+        lock(&self.answering).entry(surface).or_insert_with(|| Histogram::new(MICROS)).note_time(took);
     }
 }
 
@@ -47,12 +73,29 @@ impl Services {
 fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     writeln!(text, "# HELP signet_http_requests_total Requests answered.")?;
     writeln!(text, "# TYPE signet_http_requests_total counter")?;
-    for ((surface, status), count) in services.metrics.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for ((surface, status), count) in lock(&services.metrics.requests).iter() {
         writeln!(text, "signet_http_requests_total{{surface=\"{surface}\",status=\"{status}\"}} {count}")?;
+    }
+    head(text, "signet_http_request_duration_seconds", "histogram", "From a request's headers to its answer.")?;
+    for (surface, times) in lock(&services.metrics.answering).iter() {
+        times.render(text, "signet_http_request_duration_seconds", &format!("surface=\"{surface}\""), MICRO)?;
     }
     writeln!(text, "# HELP signet_certificates_issued_total Certificates issued since the start.")?;
     writeln!(text, "# TYPE signet_certificates_issued_total counter")?;
     writeln!(text, "signet_certificates_issued_total {}", services.metrics.certificates.load(Ordering::Relaxed))?;
+    head(text, "signet_issuances_total", "counter", "Attempts to issue a certificate.")?;
+    for ((profile, outcome), count) in lock(&services.metrics.issuances).iter() {
+        writeln!(text, "signet_issuances_total{{profile=\"{profile}\",outcome=\"{outcome}\"}} {count}")?;
+    }
+    head(
+        text,
+        "signet_issuance_duration_seconds",
+        "histogram",
+        "From the order's finalize to the recorded certificate.",
+    )?;
+    for (profile, times) in lock(&services.metrics.issuing).iter() {
+        times.render(text, "signet_issuance_duration_seconds", &format!("profile=\"{profile}\""), MICRO)?;
+    }
     services.metrics.acme.render(text)?;
     writeln!(text, "# HELP signet_validations_total Attempts to validate control of a name.")?;
     writeln!(text, "# TYPE signet_validations_total counter")?;
@@ -75,9 +118,31 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     for (signer, vital) in services.vitals.all() {
         writeln!(text, "signet_signer_up{{signer=\"{signer}\"}} {}", u8::from(vital.is_ok()))?;
     }
+    signers::render(services, text)?;
+    let commits = services.store.commits();
+    head(text, "signet_store_batch_size", "histogram", "Changes that one durable commit of the store held.")?;
+    commits.groups.render(text, "signet_store_batch_size", "", 1.0)?;
+    head(text, "signet_store_commit_duration_seconds", "histogram", "How long a durable commit of the store took.")?;
+    commits.times.render(text, "signet_store_commit_duration_seconds", "", MICRO)?;
+    head(text, "signet_store_up", "gauge", "Whether the last commit of the store succeeded.")?;
+    writeln!(text, "signet_store_up {}", u8::from(services.store.fault().is_none()))?;
     services.limits.render_metrics(text)?;
+    expiry::render(services, text)?;
     render_revocation(services, text)
 }
+
+/// What stands before the series of a metric.
+fn head(text: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
+}
+
+/// Nobody panics while holding one.
+fn lock<T>(counters: &Mutex<T>) -> MutexGuard<'_, T> {
+    counters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Microseconds in a second.
+const MICRO: f64 = 1e6;
 
 fn render_revocation(services: &Services, text: &mut String) -> std::fmt::Result {
     let (desk, now) = (&services.revocation, services.clock.now());

@@ -16,15 +16,14 @@ pub mod profiles;
 pub mod revocation;
 pub mod seal;
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use policy::effects::{Clock, Entropy, EntropyError};
-use policy::profile::Profile;
 use policy::tbs::Issuer;
 
 use crate::config;
+use crate::current::{Current, Profiles};
 use crate::issuance::ca::Ca;
 use crate::revocation::Desk;
 use crate::store::Store;
@@ -37,13 +36,15 @@ pub struct Services {
     pub acme: config::Acme,
     /// Other ways from the issuing certificate to a root than the default one: PEM, the issuing
     /// certificate first.
-    pub alternate_chains: Vec<String>,
+    pub alternate_chains: Current<Vec<String>>,
     /// The CA signer.
     pub ca: Ca,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// What this process has given up, and what it could not.
+    pub hardening: Vec<health::Measure>,
     /// The issuing certificate.
-    pub issuer: Arc<Issuer>,
+    pub issuer: Current<Issuer>,
     /// Label of the issuing key in the CA signer.
     pub issuer_key: String,
     /// How often anybody may ask for something.
@@ -51,7 +52,7 @@ pub struct Services {
     /// What the daemon counts.
     pub metrics: metrics::Metrics,
     /// Every profile of the profile directory, by name.
-    pub profiles: Arc<BTreeMap<String, Profile>>,
+    pub profiles: Current<Profiles>,
     /// Base URL under which clients reach the daemon, without a slash at the end.
     pub public_url: String,
     /// Where random bytes come from.
@@ -64,6 +65,8 @@ pub struct Services {
     pub root: Vec<u8>,
     /// The records.
     pub store: Store,
+    /// The server certificate and what leads to the root, DER.
+    pub tls_chain: Current<Vec<Vec<u8>>>,
     /// How control of names is validated.
     pub validation: config::Validation,
     /// How the signers were when they were last asked.

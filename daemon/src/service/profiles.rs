@@ -23,7 +23,7 @@ pub struct Listed {
 impl Services {
     /// Every profile, by name.
     pub fn profiles(&self, _permitted: &Permitted) -> Vec<Listed> {
-        self.profiles.values().map(|profile| self.listed(profile)).collect()
+        self.profiles.now().values().map(|profile| self.listed(profile)).collect()
     }
 
     /// Reads a profile file as the daemon would, and keeps nothing of it.

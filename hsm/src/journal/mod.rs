@@ -12,6 +12,7 @@
 //! [`Writer`] is the file, [`Journal`] the thread in front of it that groups commits, [`verify`] the
 //! auditor's check of a copy.
 
+mod announce;
 mod commit;
 mod numbers;
 mod reader;
@@ -238,6 +239,60 @@ pub struct CrlNumber {
 
 impl Event {
     /// What the entry may use of the space that was reserved for a full disk.
+    /// Every kind, as files name it.
+    pub const KINDS: [&'static str; 22] = [
+        "account_bound",
+        "account_ended",
+        "administrator_enrolled",
+        "administrator_removed",
+        "ceremony",
+        "certificate",
+        "counted",
+        "crl",
+        "eab_key_created",
+        "eab_key_revoked",
+        "held",
+        "numbers",
+        "ocsp",
+        "opened",
+        "profile_loaded",
+        "released",
+        "revoked",
+        "sealed",
+        "started",
+        "unseal_attempted",
+        "unseal_failed",
+        "unsealed",
+    ];
+
+    /// Which it is, as files name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AccountBound { .. } => "account_bound",
+            Self::AccountEnded { .. } => "account_ended",
+            Self::AdministratorEnrolled { .. } => "administrator_enrolled",
+            Self::AdministratorRemoved { .. } => "administrator_removed",
+            Self::Ceremony { .. } => "ceremony",
+            Self::Certificate { .. } => "certificate",
+            Self::Counted { .. } => "counted",
+            Self::Crl { .. } => "crl",
+            Self::EabKeyCreated { .. } => "eab_key_created",
+            Self::EabKeyRevoked { .. } => "eab_key_revoked",
+            Self::Held { .. } => "held",
+            Self::Numbers { .. } => "numbers",
+            Self::Ocsp { .. } => "ocsp",
+            Self::Opened { .. } => "opened",
+            Self::ProfileLoaded { .. } => "profile_loaded",
+            Self::Released { .. } => "released",
+            Self::Revoked { .. } => "revoked",
+            Self::Sealed => "sealed",
+            Self::Started { .. } => "started",
+            Self::UnsealAttempted => "unseal_attempted",
+            Self::UnsealFailed { .. } => "unseal_failed",
+            Self::Unsealed => "unsealed",
+        }
+    }
+
     fn claim(&self) -> Claim {
         match self {
             Self::Certificate { profile, .. } if profile == OCSP_RESPONDER => Claim::Half,

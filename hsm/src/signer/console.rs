@@ -49,7 +49,9 @@ impl Console {
             StartError(format!("the signer {name} has no key that issues: name the configuration of the CA signer"))
         })?;
         let profiles = config.profiles.as_deref().map_or_else(|| Ok(Profiles::none()), Profiles::read)?;
-        profiles.record(writer, &config.state);
+        if let Err(error) = profiles.record(&config.state, |event| writer.append(event, "signer", "")) {
+            tracing::error!(%error, "a profile could not be journalled");
+        }
         let attempts = Attempts::open(&config.state).map_err(|error| StartError(error.to_string()))?;
         let token = Token::open(&token_config(config)).map_err(|error| StartError(error.to_string()))?;
         let keys = unseal::open(&token, &attempts, &configured, pin).map_err(|error| {
@@ -97,6 +99,7 @@ impl Console {
         let request = CertificateRequest {
             issuer: self.issuer.clone(),
             profile: profile.name().to_owned(),
+            profile_sha256: profile.digest(),
             common_name: common_name.map(str::to_owned),
             requested: terms.requested,
             tbs: tbs.as_bytes().to_vec(),

@@ -157,7 +157,7 @@ impl Responder {
     }
 
     async fn respond(&self, request: &Request) -> Result<Answer, AnswerError> {
-        let ours = |id: &CertId| id.is_of(&self.office.issuer);
+        let ours = |id: &CertId| id.is_of(&self.office.issuer.now());
         if !request.ids.iter().any(ours) {
             return Ok(refusal(ErrorStatus::Unauthorized));
         }
@@ -226,7 +226,7 @@ impl Responder {
         now: UnixTime,
         certificate: &ResponderCertificate,
     ) -> Result<Kept, AnswerError> {
-        let id = CertId::new(hash, &self.office.issuer, serial);
+        let id = CertId::new(hash, &self.office.issuer.now(), serial);
         let (data, this_update, next_update) = self.draft(&[(id, known)], None, now, certificate, None)?;
         let signature = self.queue.sign(&certificate.key, data.clone()).await?;
         Ok(Kept { data, signature, by: certificate.key.to_string(), this_update, next_update })
@@ -239,7 +239,7 @@ impl Responder {
         let never = Known::Never;
         let mut known = Vec::with_capacity(ids.len());
         for id in ids {
-            let ours = id.is_of(&self.office.issuer);
+            let ours = id.is_of(&self.office.issuer.now());
             known.push(match id.serial().filter(|_| ours) {
                 Some(serial) => self.known(serial)?,
                 None => never.clone(),
@@ -268,7 +268,7 @@ impl Responder {
         let responses = answers
             .iter()
             .map(|(id, known)| {
-                let ours = id.is_of(&self.office.issuer);
+                let ours = id.is_of(&self.office.issuer.now());
                 let (status, archive_cutoff) = match known {
                     Known::Issued { not_after, revoked } => (status(revoked.as_ref()), self.cutoff(*not_after, now)),
                     Known::Never if ours && extended_revoke => (Status::NEVER_ISSUED, None),
