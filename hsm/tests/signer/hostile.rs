@@ -65,7 +65,6 @@ fn changed(ca: &Ca, good: &CertificateRequest) -> Vec<(&'static str, Request)> {
     with("an unknown issuer", &|request| request.issuer = "nobody".to_owned());
     with("the OCSP key as issuer", &|request| request.issuer = "ocsp-1".to_owned());
     with("the checkpoint key as issuer", &|request| request.issuer = "checkpoint-1".to_owned());
-    with("a common name", &|request| request.common_name = Some("www.example.test".to_owned()));
     with("another common name", &|request| request.common_name = Some("evil.example.test".to_owned()));
     with("bytes for another name", &|request| request.tbs = bytes(&["evil.example.test"], plain));
     with("bytes for one name more", &|request| request.tbs = bytes(&["www.example.test", "evil.example.test"], plain));
@@ -156,10 +155,8 @@ fn what_a_hostile_signetd_asks_for_by_hand_is_refused_and_has_no_effect() {
     let mut asked = changed(&ca, &good);
     asked.extend(others());
     let before = status(&client).last;
-    for (name, request) in &asked {
-        let answer = patiently(&client, request);
-        assert!(!is_effect(&answer), "{name}: {answer:?}");
-    }
+    let granted = asked.iter().filter(|(_, request)| is_effect(&patiently(&client, request)));
+    assert_eq!(granted.map(|(name, _)| *name).collect::<Vec<_>>(), Vec::<&str>::new());
     assert!(asked.len() >= 50, "{}", asked.len());
     assert_eq!((certificates(&ca), status(&client).last), (0, before), "something was journalled");
 

@@ -10,11 +10,14 @@ use crate::service::Services;
 use crate::service::health::CA;
 use crate::store::tables::JOURNALS;
 
+/// Name, what it means, and where it is found.
+type Gauge = (&'static str, &'static str, fn(&Status) -> u64);
+
 pub(super) fn render(services: &Services, text: &mut String) -> fmt::Result {
     let vitals = services.vitals.all();
     let all: Vec<(&str, &Status)> =
         vitals.iter().filter_map(|(name, vital)| Some((*name, vital.as_ref().ok()?))).collect();
-    let gauges: [(&str, &str, fn(&Status) -> u64); 5] = [
+    let gauges: [Gauge; 5] = [
         ("signet_journal_entries", "Entries of the signer's journal.", |status| status.last),
         ("signet_journal_up", "Whether the signer's journal can be written.", |status| {
             u64::from(status.journal_fault.is_none())
