@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -76,6 +76,7 @@ impl From<&Failure> for Problem {
                 tracing::error!(cause, "a request failed");
                 Self::internal()
             }
+            Failure::Invalid(_) => Self::plain(StatusCode::UNPROCESSABLE_ENTITY, words),
             Failure::Missing(_) => Self::plain(StatusCode::NOT_FOUND, words),
             Failure::Refused(_) => Self::plain(StatusCode::FORBIDDEN, words),
             Failure::Unavailable(_) => Self::unavailable(words),
@@ -88,6 +89,10 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).expect("a problem has string keys and no foreign types");
         let mut response = (self.status, body).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 section 15.5.2. A certificate is a matter of TLS, which has no challenge here.
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }

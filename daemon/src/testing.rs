@@ -171,7 +171,7 @@ pub(crate) struct Signer {
 pub(crate) struct State {
     pub(crate) seal: SealStatus,
     /// How long each handshake signature takes.
-    pub(crate) slow: Duration,
+    pub(crate) stalled: bool,
     pub(crate) challenge: Option<[u8; 32]>,
 }
 
@@ -182,7 +182,7 @@ impl Signer {
         let bound = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(bound.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         listen(&bound, Backlog::new(16).unwrap()).unwrap();
-        let state = State { seal: SealStatus::Sealed, slow: Duration::ZERO, challenge: None };
+        let state = State { seal: SealStatus::Sealed, stalled: false, challenge: None };
         let signer = Arc::new(Self { path, key, state: Mutex::new(state) });
         let serving = Arc::clone(&signer);
         // The standard library's listener takes any kind of unix socket.
@@ -198,7 +198,7 @@ impl Signer {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::new(self.path.clone(), Duration::from_secs(5))
+        Client::new(self.path.clone(), Duration::from_secs(60))
     }
 
     fn serve(self: Arc<Self>, connection: &Arc<UnixStream>) {
@@ -221,8 +221,9 @@ impl Signer {
             Request::Status => Ok(Response::Status(self.status())),
             Request::Journal { .. } => Ok(Response::Journal { lines: Vec::new(), last: 0 }),
             Request::Handshake { key, scheme, message } if key == "tls-1" => {
-                let slow = self.state.lock().unwrap().slow;
-                std::thread::sleep(slow);
+                while self.state.lock().unwrap().stalled {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
                 Ok(Response::Signature(self.key.sign(scheme, &message)))
             }
             Request::Record { .. } => Ok(Response::Recorded { seq: 1 }),
@@ -292,6 +293,7 @@ pub(crate) fn limited_services(
     connections_per_address: Option<u32>,
 ) -> Arc<Services> {
     let store = Store::new(store::open(EngineKind::Sqlite, &directory.join("store")).unwrap());
+    crate::issuance::testing::activate(&store);
     let profile = include_str!("../../packaging/profiles/server.toml");
     let profile = Profile::from_toml("server.toml", profile).unwrap();
     let text = include_str!("../../packaging/signetd.toml");
@@ -304,6 +306,7 @@ pub(crate) fn limited_services(
         clock: Arc::new(Still),
         revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
         ca,
+        calls: Default::default(),
         hardening: Vec::new(),
         issuer: crate::current::Current::new(Arc::clone(&authority.issuer)),
         issuer_key: "issuing-1".to_owned(),
@@ -316,6 +319,7 @@ pub(crate) fn limited_services(
         root: authority.issuer.certificate().to_vec(),
         store,
         tls_chain: crate::current::Current::new(Vec::new()),
+        upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),
     })

@@ -30,6 +30,7 @@ use crate::name::{DnsName, Name, NameError};
 /// to be compared with what was authorised.
 #[derive(Clone, Debug)]
 pub struct Csr {
+    der: Vec<u8>,
     key: PublicKey,
     names: Vec<Name>,
     common_name: Option<String>,
@@ -82,7 +83,12 @@ impl Csr {
         }
         names.sort();
         names.dedup();
-        Ok(Self { key, names, common_name })
+        Ok(Self { der: der.to_vec(), key, names, common_name })
+    }
+
+    /// The request, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 
     /// The key whose possession was proved.

@@ -8,18 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::effects::UnixTime;
 use crate::name::Name;
+use crate::serial::Serial;
 
 /// Why one certificate may be signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRecord {
     /// Who asked: `acme:<account id>`, `admin:<fingerprint>`, `console`.
     pub actor: String,
     /// The request id that the logs of `signetd` carry.
     pub request_id: String,
-    /// The order that this certificate completes, if it came from one.
+    /// What this certificate completes, if anything: an ACME order, a request that was approved, or a
+    /// call that its caller may repeat.
     pub order: Option<String>,
     /// One proof per name, exactly the names in the certificate (I1).
     pub names: Vec<NameEvidence>,
+    /// Who vouches for a common name that is none of the names, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Method>,
+    /// The certificate that this one renews, which [`Method::Renewal`] rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Serial>,
+    /// Common name of the registered node that it is for, if it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Who asked, if the actor approved what somebody else had asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<String>,
 }
 
 /// How one name was proved.
@@ -86,10 +100,35 @@ pub enum Method {
     /// RFC 8555 section 8.3
     #[serde(rename = "http-01")]
     Http01,
+    /// An administrator registered it before for somebody, who showed to be that one.
+    #[serde(rename = "registration")]
+    Registration,
+    /// Somebody showed to hold the key of a certificate of this CA for exactly these names, neither
+    /// expired nor revoked.
+    #[serde(rename = "renewal")]
+    Renewal,
     /// RFC 8737
     #[serde(rename = "tls-alpn-01")]
     TlsAlpn01,
+    /// It was not: anybody who asks gets a certificate. For closed networks and systems that know no
+    /// better.
+    #[serde(rename = "unproven")]
+    Unproven,
 }
+
+/// Every method, in the order of their names.
+pub const METHODS: [Method; 10] = [
+    Method::Administrator,
+    Method::Console,
+    Method::Dns01,
+    Method::DnsAccount01,
+    Method::DnsPersist01,
+    Method::Http01,
+    Method::Registration,
+    Method::Renewal,
+    Method::TlsAlpn01,
+    Method::Unproven,
+];
 
 /// The methods that are ACME challenges.
 const CHALLENGES: [Method; 5] =
@@ -103,16 +142,14 @@ pub const MAX_EVIDENCE_AGE: u64 = 398 * 86_400;
 
 /// The text names no method.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a method is administrator, console, dns-01, dns-account-01, dns-persist-01, http-01 or tls-alpn-01")]
+#[error("a method is one of {}", METHODS.map(Method::as_str).join(", "))]
 pub struct MethodError;
 
 impl FromStr for Method {
     type Err = MethodError;
 
     fn from_str(text: &str) -> Result<Self, MethodError> {
-        use Method::*;
-        let mut all = [Administrator, Console, DnsAccount01, Dns01, DnsPersist01, Http01, TlsAlpn01].into_iter();
-        all.find(|method| method.as_str() == text).ok_or(MethodError)
+        METHODS.into_iter().find(|method| method.as_str() == text).ok_or(MethodError)
     }
 }
 
@@ -126,7 +163,10 @@ impl Method {
             Self::Dns01 => "dns-01",
             Self::DnsPersist01 => "dns-persist-01",
             Self::Http01 => "http-01",
+            Self::Registration => "registration",
+            Self::Renewal => "renewal",
             Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Unproven => "unproven",
         }
     }
 
@@ -148,8 +188,14 @@ impl Method {
     /// Whether it can show control of every name below a base: a connection to one host cannot.
     pub fn proves_wildcards(self) -> bool {
         match self {
-            Self::Administrator | Self::Console | Self::DnsAccount01 | Self::Dns01 | Self::DnsPersist01 => true,
-            Self::Http01 | Self::TlsAlpn01 => false,
+            Self::Administrator
+            | Self::Console
+            | Self::DnsAccount01
+            | Self::Dns01
+            | Self::DnsPersist01
+            | Self::Registration
+            | Self::Renewal => true,
+            Self::Http01 | Self::TlsAlpn01 | Self::Unproven => false,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What an external account key grants to the ACME accounts that are bound to it (RFC 8555 section
-//! 7.3.4): it narrows what the profiles allow, and never widens it.
+//! 7.3.4), and an API token to who shows it: it narrows what the profiles allow, and never widens it.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -7,6 +7,7 @@ use crate::effects::UnixTime;
 use crate::name::Name;
 pub use crate::profile::Pattern;
 use crate::profile::Refusal;
+use crate::rights::TokenRights;
 
 /// The terms of one external account key. Each text and list is short enough for a journal entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,25 @@ pub struct Grant {
     pub limits: RateLimits,
 }
 
+/// The terms of one API token. Each text and list is short enough for a journal entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenGrant {
+    /// For whom or what the token is, in words.
+    #[serde(deserialize_with = "short")]
+    pub owner: String,
+    /// What it may do.
+    pub rights: TokenRights,
+    /// Names that it may have certified; empty for every name that a profile permits.
+    #[serde(deserialize_with = "few")]
+    pub names: Vec<Pattern>,
+    /// Profiles that it may have certificates from; empty for every profile.
+    #[serde(deserialize_with = "few_profiles")]
+    pub profiles: Vec<String>,
+    /// Last second in which it is taken.
+    pub expires: Option<UnixTime>,
+}
+
 /// How many accounts can be bound to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,24 +76,24 @@ pub enum RateLimits {
 impl Grant {
     /// Whether it grants certificates for `name`.
     pub fn allows_name(&self, name: &Name) -> Result<(), Refusal> {
-        if self.names.is_empty() || self.names.iter().any(|pattern| pattern.covers(name)) {
-            return Ok(());
-        }
-        let granted: Vec<String> = self.names.iter().take(SHOWN).map(Pattern::to_string).collect();
-        let more = if self.names.len() > SHOWN { ", …" } else { "" };
-        let why = format!("the account's external account key does not grant {name}, but {}{more}", granted.join(", "));
-        Err(Refusal { name: Some(name.clone()), why })
+        allows_name("the account's external account key", &self.names, name)
     }
 
     /// Whether it grants certificates from the profile of this name.
     pub fn allows_profile(&self, profile: &str) -> Result<(), Refusal> {
-        if self.profiles.is_empty() || self.profiles.iter().any(|granted| granted == profile) {
-            return Ok(());
-        }
-        let granted = self.profiles[..self.profiles.len().min(SHOWN)].join(", ");
-        let why =
-            format!("the account's external account key does not grant the profile `{profile}`: use one of {granted}");
-        Err(Refusal { name: None, why })
+        allows_profile("the account's external account key", &self.profiles, profile)
+    }
+}
+
+impl TokenGrant {
+    /// Whether it grants certificates for `name`.
+    pub fn allows_name(&self, name: &Name) -> Result<(), Refusal> {
+        allows_name("the token", &self.names, name)
+    }
+
+    /// Whether it grants certificates from the profile of this name.
+    pub fn allows_profile(&self, profile: &str) -> Result<(), Refusal> {
+        allows_profile("the token", &self.profiles, profile)
     }
 }
 
@@ -86,6 +106,25 @@ pub const MAX_TEXT: usize = 128;
 /// How many granted patterns or profiles a refusal names.
 const SHOWN: usize = 10;
 
+fn allows_name(what: &str, names: &[Pattern], name: &Name) -> Result<(), Refusal> {
+    if names.is_empty() || names.iter().any(|pattern| pattern.covers(name)) {
+        return Ok(());
+    }
+    let granted: Vec<String> = names.iter().take(SHOWN).map(Pattern::to_string).collect();
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    let why = format!("{what} does not grant {name}, but {}{more}", granted.join(", "));
+    Err(Refusal { name: Some(name.clone()), rule: None, why })
+}
+
+fn allows_profile(what: &str, profiles: &[String], profile: &str) -> Result<(), Refusal> {
+    if profiles.is_empty() || profiles.iter().any(|granted| granted == profile) {
+        return Ok(());
+    }
+    let granted = profiles[..profiles.len().min(SHOWN)].join(", ");
+    let why = format!("{what} does not grant the profile `{profile}`: use one of {granted}");
+    Err(Refusal { name: None, rule: None, why })
+}
+
 fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     match is_short(&text) {
@@ -94,7 +133,7 @@ fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error>
     }
 }
 
-fn few<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn few<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let list = Vec::deserialize(deserializer)?;
     if list.len() <= MOST { Ok(list) } else { Err(de::Error::custom(format!("name at most {MOST}"))) }
 }
@@ -107,7 +146,7 @@ fn few_profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String
     }
 }
 
-fn is_short(text: &str) -> bool {
+pub(crate) fn is_short(text: &str) -> bool {
     text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
 }
 

@@ -17,6 +17,7 @@ pub mod name;
 pub mod ocsp;
 pub mod profile;
 mod punycode;
+pub mod registration;
 pub mod rights;
 pub mod serial;
 pub mod tbs;

@@ -57,6 +57,37 @@ impl Serial {
         if number[0] < 0x80 { number } else { &self.0[19 - number.len()..] }
     }
 
+    /// Decimal digits, as some systems write it.
+    pub fn to_decimal(&self) -> String {
+        let mut rest = self.0;
+        let mut digits = Vec::with_capacity(49);
+        while rest.iter().any(|octet| *octet != 0) {
+            let mut remainder = 0u16;
+            for octet in &mut rest {
+                let value = remainder << 8 | u16::from(*octet);
+                (*octet, remainder) = ((value / 10) as u8, value % 10);
+            }
+            digits.push(b'0' + remainder as u8);
+        }
+        digits.iter().rev().map(|digit| char::from(*digit)).collect()
+    }
+
+    /// Reads decimal digits.
+    pub fn from_decimal(text: &str) -> Result<Self, SerialError> {
+        let mut bytes = [0u8; 20];
+        for digit in text.bytes() {
+            let mut carry = u16::from(digit.checked_sub(b'0').filter(|digit| *digit < 10).ok_or(SerialError)?);
+            for octet in bytes.iter_mut().rev() {
+                let value = u16::from(*octet) * 10 + carry;
+                (*octet, carry) = (value as u8, value >> 8);
+            }
+            if carry != 0 {
+                return Err(SerialError);
+            }
+        }
+        Self::from_slice(&bytes)
+    }
+
     /// Without zeros before it.
     fn magnitude(&self) -> &[u8] {
         let zeros = self.0.iter().take_while(|byte| **byte == 0).count();
@@ -214,7 +245,28 @@ mod tests {
         assert!(Serial::from_slice(&[0x7f]).unwrap() < Serial::from_slice(&[1, 0]).unwrap());
     }
 
+    #[test]
+    fn decimal_digits_are_the_same_number() {
+        for (text, decimal) in
+            [("01", "1"), ("ff00", "65280"), (&"7f".repeat(20), "727885129180488904360266563744972327436484050815")]
+        {
+            let serial: Serial = text.parse().unwrap();
+            assert_eq!(serial.to_decimal(), decimal);
+            assert_eq!(Serial::from_decimal(decimal), Ok(serial));
+        }
+        let huge = "9".repeat(60);
+        for bad in ["", "0", "1a", "-1", "+1", "1 ", "1461501637330902918203684832716283019655932542976", &huge] {
+            assert_eq!(Serial::from_decimal(bad), Err(SerialError), "{bad}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_serial_survives_decimal_digits(seed: u64) {
+            let serial = Serial::generate(&mut SplitMix(seed)).unwrap();
+            prop_assert_eq!(Serial::from_decimal(&serial.to_decimal()), Ok(serial));
+        }
+
         #[test]
         fn a_serial_survives_its_text_with_and_without_colons(seed: u64) {
             let serial = Serial::generate(&mut SplitMix(seed)).unwrap();

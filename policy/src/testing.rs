@@ -178,6 +178,7 @@ impl Hierarchy {
 pub(crate) fn profile(name: &str) -> Profile {
     let text = match name {
         "client" => include_str!("../../packaging/profiles/client.toml"),
+        "node" => include_str!("../../packaging/profiles/node.toml"),
         "server" => include_str!("../../packaging/profiles/server.toml"),
         "shortlived" => include_str!("../../packaging/profiles/shortlived.toml"),
         _ => panic!("no profile {name} is shipped"),
@@ -203,6 +204,10 @@ pub(crate) fn evidence(names: &[Name], method: Method) -> AuthorizationRecord {
         actor: "acme:1".to_owned(),
         request_id: "r1".to_owned(),
         order: Some("o1".to_owned()),
+        subject: Some(method),
+        replaces: None,
+        node: None,
+        requester: None,
         names: names.iter().map(proof).collect(),
     }
 }

@@ -162,6 +162,10 @@ fn record(number: u64) -> Result<CertificateRecord, Failed> {
             actor: format!("acme:{number:032x}"),
             request_id: format!("{number:032x}"),
             order: Some(format!("{number:032x}")),
+            subject: None,
+            replaces: None,
+            node: None,
+            requester: None,
             names: vec![NameEvidence {
                 name: Name::Ip(std::net::Ipv4Addr::from(number as u32).into()),
                 method: Method::Http01,

@@ -11,6 +11,7 @@ pub mod clients;
 pub mod dns;
 pub mod files;
 pub mod fuzz;
+pub mod guest;
 pub mod memory;
 pub mod ports;
 pub mod powercut;

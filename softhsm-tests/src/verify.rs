@@ -58,6 +58,16 @@ pub fn verify(layout: &Layout, record: &Record, clients: &[Issued]) -> Result<Ve
     Err(faults.join("\n"))
 }
 
+/// Serial numbers of what a key has certified, by the journal alone. The rig may be up.
+pub fn signed(layout: &Layout, record: &Record, key: &str) -> Result<Vec<Serial>, String> {
+    let lines = read_journal(&record.ca_state(layout).join("journal"))?;
+    let certificates = lines.iter().filter_map(|line| match &line.entry.event {
+        Event::Certificate { certificate, issuer, .. } if issuer == key => Some(serial_of(certificate)),
+        _ => None,
+    });
+    certificates.collect()
+}
+
 /// Extension of a segment's file.
 const SEGMENT: &str = "log";
 

@@ -45,7 +45,7 @@ fn a_sealed_ca_says_so_everywhere_and_only_the_right_pin_opens_it() {
     let captured = admin.unseal_box(&pin);
     let answer = admin.post("unseal", &captured);
     assert_eq!(answer.status, 204, "{}", answer.text());
-    rig.wait_until_ready();
+    rig.activate();
     wait_until("the right PIN ends the count", PATIENCE, || wrong_pins(&mut admin) == 0).expect("the count");
     let certbot = Certbot::new(&rig, "certbot");
     certbot.obtain("first.example.test").success();
@@ -107,7 +107,7 @@ fn the_pin_is_in_no_process_that_may_not_have_it() {
     let certbot = Certbot::new(&rig, "certbot");
     for round in ["first", "second"] {
         rig.environment.signetctl(&["unseal", "--pin-file", rig.environment.get("SIGNET_PIN_FILE")]).expect("unseal");
-        rig.wait_until_ready();
+        rig.activate();
         certbot.obtain(&format!("{round}.example.test")).success();
         assert!(holders().iter().all(|service| *service == "signer-ca"), "unsealed: {:?}", holders());
 

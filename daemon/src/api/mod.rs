@@ -1,8 +1,11 @@
 //! Surfaces: each parses, calls one service function, and renders. None imports another, nor the
 //! store, nor the signer.
 
+pub mod access;
 pub mod acme;
 pub mod admin;
 pub mod health;
 pub mod metrics;
 pub mod pki;
+pub mod secret;
+pub mod upki;

@@ -8,7 +8,7 @@ use policy::tbs::{Certificate, Issuer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::config::Config;
+use crate::config::{Config, Surface};
 use crate::current::Profiles;
 use crate::revocation::RootCrl;
 
@@ -73,6 +73,20 @@ impl Material {
         let profiles = profiles(&config.ca.profiles)?;
         if let Some(missing) = config.acme.profiles.iter().find(|name| !profiles.contains_key(*name)) {
             let problem = format!("[acme] offers the profile `{missing}`, and there is no file {missing}.toml here");
+            return Err(wrong(&config.ca.profiles, problem));
+        }
+        let waits = |name: &&String| profiles.get(*name).is_some_and(|profile| profile.needs_approval());
+        if let Some(name) = config.acme.profiles.iter().find(waits) {
+            let problem = format!(
+                "[acme] offers the profile `{name}`, whose certificates somebody must approve, and no ACME client \
+                 waits for that: remove it from `[acme] profiles`, or its section [approval]"
+            );
+            return Err(wrong(&config.ca.profiles, problem));
+        }
+        let speaks_upki = config.listeners.iter().any(|listener| listener.surfaces.contains(&Surface::Upki));
+        let missing = config.upki.profiles.iter().find(|(_, ours)| !profiles.contains_key(*ours));
+        if let Some((theirs, ours)) = missing.filter(|_| speaks_upki) {
+            let problem = format!("[upki.profiles] has `{theirs} = \"{ours}\"`, and there is no file {ours}.toml here");
             return Err(wrong(&config.ca.profiles, problem));
         }
         let root_crl = config.ca.root_crl.clone().map(|path| Arc::new(RootCrl::new(path, root_issuer)));

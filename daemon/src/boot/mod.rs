@@ -1,6 +1,7 @@
 //! The only place that builds the clock, the store, the signers' handles and the services, in the
 //! order that confinement asks for.
 
+mod backup;
 mod effects;
 mod log;
 mod material;
@@ -16,16 +17,17 @@ use std::time::Duration;
 
 use hsm::client::Client;
 use hsm::confine::{self, Calls, ConfineError, Measure, Network, Program, Rules, Secrets};
+use hsm::wire::{Act, Actor, Request};
 use nix::unistd::{User, chown, geteuid};
 use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Address, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
+use crate::config::{Address, Certify, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
 use crate::current::Current;
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
-use crate::revocation::{self, Desk, Imports};
+use crate::revocation::{self, Desk, Imports, Survey};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
 use crate::service::health::Vitals;
@@ -34,6 +36,7 @@ use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store, StoreError};
 use crate::tls::{self, Terms, TlsError, TlsSigner};
+pub use backup::{BackupError, backup, restore};
 use effects::{SystemClock, SystemEntropy};
 use material::Material;
 pub use material::MaterialError;
@@ -51,6 +54,9 @@ pub enum BootError {
     /// The ACME service cannot take up where it stopped.
     #[error("the ACME service cannot start: {0}")]
     Acme(#[from] AcmeError),
+    /// A backup cannot be made or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -90,8 +96,12 @@ pub enum BootError {
 pub fn check(path: &Path) -> Result<String, BootError> {
     let config = Config::read(path)?;
     let material = Material::load(&config)?;
+    let warning = match plain(&config.listeners) {
+        Some(_) => String::new(),
+        None => format!("\nwarning: {}", revocation::BLIND),
+    };
     Ok(format!(
-        "{}: good: {} listener(s), {} profile(s), store `{}` in {}",
+        "{}: good: {} listener(s), {} profile(s), store `{}` in {}{warning}",
         path.display(),
         config.listeners.len(),
         material.profiles.len(),
@@ -103,15 +113,27 @@ pub fn check(path: &Path) -> Result<String, BootError> {
     ))
 }
 
-/// Takes over the status of another system's certificates from the database of `openssl ca`. Returns a
-/// sentence that says what came of it.
+/// Takes over the status of another system's certificates from the database of `openssl ca`, once the CA
+/// signer's journal has it. Returns a sentence that says what came of it.
 pub fn import(path: &Path, index: &Path) -> Result<String, BootError> {
     let config = Config::read(path)?;
     log::start(&config.log);
     let store = own_store(&config)?;
     let wrong = |why: String| BootError::Import(format!("{}: {why}", index.display()));
     let file = std::fs::File::open(index).map_err(|error| wrong(error.to_string()))?;
-    let imports = revocation::import(&store, &config.ca.key, std::io::BufReader::new(file), SystemClock.now());
+    let signer = Client::new(config.signers.ca, config.signers.deadline);
+    // The daemon is stopped, and a store that is new cannot follow a journal that speaks of what is
+    // imported here: the act is noted without catching up first.
+    let note = |survey: &Survey| {
+        let Survey { sha256, certificates } = survey.clone();
+        let act = Act::Import { issuer: config.ca.key.clone(), sha256, certificates };
+        let actor = Actor { who: "console".to_owned(), request_id: String::new() };
+        match signer.call(None, Request::Record { act, actor }) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the import cannot be journalled: {error}: start the CA signer, sealed or not")),
+        }
+    };
+    let imports = revocation::import(&store, &config.ca.key, file, SystemClock.now(), note);
     let Imports { certificates, new, revoked, ours } = imports.map_err(|error| wrong(error.to_string()))?;
     tracing::info!(certificates, new, revoked, ours, "certificates of another system were imported");
     Ok(format!(
@@ -130,6 +152,14 @@ pub fn accept_journal(path: &Path, id: &str) -> Result<String, BootError> {
     tracing::warn!(journal = id, "a journal was accepted: whatever the one before it held beyond the store is lost");
     let directory = config.store.path.display();
     Ok(format!("{directory}: accepted: the store follows journal {id} from its first entry"))
+}
+
+/// Builds the indexes of the certificates anew. Returns a sentence that says so.
+pub fn reindex(path: &Path) -> Result<String, BootError> {
+    let config = Config::read(path)?;
+    log::start(&config.log);
+    let count = own_store(&config)?.rebuild_indexes()?;
+    Ok(format!("{}: {count} certificate(s) were indexed", config.store.path.display()))
 }
 
 /// The store, opened by the user who owns it.
@@ -206,6 +236,7 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
         acme: config.acme,
         alternate_chains: Current::new(material.alternate_chains),
         ca: ca.clone(),
+        calls: Default::default(),
         clock: Arc::clone(&clock),
         revocation: Desk::new(revocation::Parts {
             ca: ca.clone(),
@@ -231,9 +262,17 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
         root: material.root,
         store,
         tls_chain,
+        upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),
     });
+    let speaks_upki = config.listeners.iter().any(|listener| listener.surfaces.contains(&Surface::Upki));
+    if speaks_upki && services.upki.certify == Certify::Open {
+        tracing::warn!(
+            "[upki] certify = \"open\": whoever reaches the listener gets certificates from the profiles that take \
+             \"unproven\", without any proof"
+        );
+    }
     let acme = Acme::start(Arc::clone(&services)).await?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     stop_on_signals(stop)?;
@@ -266,8 +305,10 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
     endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, router: http::local(&services) }));
 
     tokio::spawn(ca.follow());
+    tokio::spawn(index(services.store.clone()));
     tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
     tokio::spawn(Arc::clone(&acme).keep_clean());
+    tokio::spawn(Arc::clone(&services).watch_urls());
     services.revocation.start(in_plain);
     first_look(&services, &signer.now()).await?;
     tokio::spawn(watch_signers(Arc::clone(&services), signer.clone()));
@@ -286,6 +327,13 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
     limits.save(Save::All, clock.now()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where relying parties get what they need in plain HTTP.
+fn plain(listeners: &[Listener]) -> Option<Address> {
+    let carries =
+        |listener: &&Listener| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki);
+    listeners.iter().find(carries).map(|listener| listener.address.clone())
 }
 
 /// Everything that stays in reach after confinement.
@@ -340,6 +388,15 @@ fn make_directory(path: &Path, user: Option<&str>) -> Result<(), BootError> {
 
 fn unusable(directory: &Path, error: &std::io::Error) -> BootError {
     StoreError::Engine(format!("{}: {error}", directory.display())).into()
+}
+
+/// Builds the indexes that a store of an older version lacks, while everything else goes on.
+async fn index(store: Store) {
+    match store.index_certificates().await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "certificates were indexed"),
+        Err(error) => tracing::error!(%error, "certificates cannot be indexed: they are found by walking through all"),
+    }
 }
 
 fn stop_on_signals(stop: tokio::sync::watch::Sender<bool>) -> Result<(), BootError> {

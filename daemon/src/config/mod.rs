@@ -10,6 +10,7 @@ mod rate_limits;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod upki;
 mod validation;
 
 use std::fmt;
@@ -26,6 +27,7 @@ pub use ocsp::{NeverIssued, Nonce, Ocsp};
 pub use orders::Orders;
 pub use parse::ConfigError;
 pub use rate_limits::{Rate, RateError, RateLimits, Renewals};
+pub use upki::{Certify, Upki};
 pub use validation::{Dnssec, Validation};
 
 /// Version of the file's format; the file says `version = 1`.
@@ -63,6 +65,8 @@ pub struct Config {
     pub store: Store,
     /// `[tls]`
     pub tls: Tls,
+    /// `[upki]`
+    pub upki: Upki,
     /// User to become when started as root.
     pub user: Option<String>,
     /// `[validation]`
@@ -200,9 +204,14 @@ pub enum Surface {
     Health,
     /// `/ca/…`, `/crl/…` and `/ocsp`: CA certificates and the status of certificates.
     Pki,
+    /// `/api/v1/…`, the uPKI dialect.
+    Upki,
 }
 
 impl Surface {
+    /// Every surface.
+    pub const ALL: [Self; 5] = [Self::Acme, Self::Admin, Self::Health, Self::Pki, Self::Upki];
+
     /// The paths it claims, each with everything below it.
     pub fn paths(self) -> &'static [&'static str] {
         match self {
@@ -210,6 +219,7 @@ impl Surface {
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
             Self::Pki => &["/ca", "/crl", "/ocsp"],
+            Self::Upki => &["/api/v1"],
         }
     }
 
@@ -220,6 +230,7 @@ impl Surface {
             Self::Admin => "admin",
             Self::Health => "health",
             Self::Pki => "pki",
+            Self::Upki => "upki",
         }
     }
 }

@@ -73,8 +73,8 @@ fn challenges(list: Spanned<Vec<Spanned<Method>>>) -> Result<Vec<Method>, Wrong>
     let mut challenges = Vec::new();
     for one in list.into_inner() {
         let method = *one.get_ref();
-        if matches!(method, Method::Administrator | Method::Console) {
-            return wrong(&one, format!("`{}` is no challenge: a person vouches for the name", method.as_str()));
+        if !method.is_challenge() {
+            return wrong(&one, format!("`{}` is no challenge: write for example \"http-01\"", method.as_str()));
         }
         if challenges.contains(&method) {
             return wrong(&one, format!("\"{}\" is named twice: remove one", method.as_str()));

@@ -98,6 +98,7 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
             deadline: duration(raw.signers.deadline.as_ref(), "15s", SECOND..=HOUR)?,
             tls: base.join(raw.signers.tls),
         },
+        upki: super::upki::parse(raw.upki, base.join(&raw.store.path))?,
         store: Store { engine: raw.store.engine, path: base.join(raw.store.path) },
         tls: Tls {
             chain: base.join(raw.tls.chain),
@@ -239,9 +240,13 @@ fn listener(entry: Spanned<raw::Listener>, base: &Path) -> Result<Listener, Wron
         (Some(asked), _) => asked.into_inner(),
         (None, _) => ClientCertificates::None,
     };
-    if surfaces.contains(&Surface::Admin) && client_certificates == ClientCertificates::None {
-        let problem = "administrators are known by their certificates: write `client_certificates = \"optional\"` or \
-                       \"required\", or remove \"admin\"";
+    let by_certificate = surfaces.iter().find(|surface| matches!(surface, Surface::Admin | Surface::Upki));
+    if let Some(surface) = by_certificate.filter(|_| client_certificates == ClientCertificates::None) {
+        let problem = format!(
+            "administrators are known by their certificates: write `client_certificates = \"optional\"` or \
+             \"required\", or remove \"{}\"",
+            surface.name()
+        );
         return wrong(&raw.surfaces, problem);
     }
     Ok(Listener { address, client_certificates, surfaces, transport })

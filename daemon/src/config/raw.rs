@@ -36,6 +36,8 @@ pub(super) struct File {
     pub(super) signers: Signers,
     pub(super) store: Store,
     pub(super) tls: Tls,
+    #[serde(default)]
+    pub(super) upki: super::upki::Raw,
     pub(super) user: Option<String>,
     #[serde(default)]
     pub(super) validation: validation::Raw,

@@ -186,7 +186,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("address = \"0.0.0.0:443\"", "path = \"/run/signet/pki.sock\""),
     ("address = \"0.0.0.0:443\"\n", ""),
     ("path = \"/run/signet/pki.sock\"", "path = \"/run/signet/pki.sock\"\naddress = \"0.0.0.0:80\""),
-    ("[\"acme\", \"admin\"]", "[\"acme\", \"upki\"]"),
+    ("[\"acme\", \"admin\"]", "[\"acme\", \"gopher\"]"),
     ("[\"acme\", \"admin\"]", "[\"acme\", \"acme\"]"),
     ("[\"acme\", \"admin\"]", "[]"),
     ("client_certificates = \"optional\"\n", ""),
@@ -223,6 +223,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[validation]", "[crl]\nhistory = 0\n[validation]"),
     ("[validation]", "[ocsp]\nnever_issued = \"good\"\n[validation]"),
     ("[validation]", "[ocsp]\nload = 101\n[validation]"),
+    ("[validation]", "[upki]\ncertify = \"always\"\n[validation]"),
+    ("[validation]", "[upki.profiles]\nca = \"server\"\n[validation]"),
+    ("[validation]", "[upki]\nprofiles = {}\n[validation]"),
+    ("surfaces = [\"pki\", \"health\"]", "surfaces = [\"upki\"]"),
 ];
 
 #[test]

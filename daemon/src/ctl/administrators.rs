@@ -25,9 +25,11 @@ pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
             let all: Vec<Administrator> = session.client.get("/admin/v1/administrators", OnExpired::Refuse)?;
             session.show(&all, |all| {
                 let removed = |one: &Administrator| one.removed.map_or_else(String::new, time);
-                let row =
-                    |one: &Administrator| [one.fingerprint.clone(), one.name.clone(), time(one.enrolled), removed(one)];
-                table(["FINGERPRINT", "NAME", "ENROLLED", "REMOVED"], all.iter().map(row))
+                let row = |one: &Administrator| {
+                    let Administrator { fingerprint, name, role, .. } = one;
+                    [fingerprint.clone(), name.clone(), role.to_string(), time(one.enrolled), removed(one)]
+                };
+                table(["FINGERPRINT", "NAME", "ROLE", "ENROLLED", "REMOVED"], all.iter().map(row))
             })
         }
         Verb::Remove { fingerprint } => {

@@ -89,6 +89,17 @@ impl Client {
         parse(&self.send(Method::POST, path, Some(written(body)?), on_expired)?)
     }
 
+    /// Sends JSON, or nothing, in any way, and reads JSON.
+    pub(super) fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        on_expired: OnExpired,
+    ) -> Result<T, CtlError> {
+        parse(&self.send(method, path, body.map(written).transpose()?, on_expired)?)
+    }
+
     /// Does something that has no answer but that it is done.
     pub(super) fn act(
         &self,
@@ -173,6 +184,27 @@ impl Client {
     fn unreachable(&self, why: &dyn std::fmt::Display) -> CtlError {
         CtlError::Unreachable(format!("{} cannot be reached: {why}", self.url))
     }
+}
+
+/// `path` with the fields of `parameters` that are set as its query.
+pub(super) fn with_query(path: &str, parameters: &impl Serialize) -> Result<String, CtlError> {
+    use std::fmt::Write as _;
+    let wrong = |error: &dyn std::fmt::Display| CtlError::Failed(format!("the request cannot be written: {error}"));
+    let fields = serde_json::to_value(parameters).map_err(|error| wrong(&error))?;
+    let mut text = path.to_owned();
+    let mut separator = '?';
+    for (field, value) in fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        write!(text, "{separator}{field}=").map_err(|error| wrong(&error))?;
+        separator = '&';
+        for octet in value.bytes() {
+            match octet.is_ascii_alphanumeric() || b"-_.".contains(&octet) {
+                true => text.push(char::from(octet)),
+                false => write!(text, "%{octet:02X}").map_err(|error| wrong(&error))?,
+            }
+        }
+    }
+    Ok(text)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CtlError> {

@@ -7,11 +7,17 @@ mod ca;
 mod certificates;
 mod client;
 mod crl;
+mod events;
+mod export;
+mod hsm;
 mod identity;
+mod issue;
 mod limits;
+mod nodes;
 mod ocsp;
 mod pin;
 mod profiles;
+mod requests;
 mod revoke;
 mod seal;
 mod status;
@@ -72,10 +78,10 @@ enum Verb {
     /// Administrators: list, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
-    /// The CA's own certificates: show
+    /// The CA's own certificates, what they name, and its going active: show, check, activate
     #[command(subcommand)]
     Ca(ca::Verb),
-    /// Certificates that were signed: list, show, revoke, hold, release
+    /// Certificates: issue, renew, search, show, export, revoke, hold, release
     #[command(subcommand)]
     Cert(certificates::Verb),
     /// Write a completion script for a shell to standard output
@@ -86,15 +92,35 @@ enum Verb {
     /// Certificate revocation lists: status, publish
     #[command(subcommand)]
     Crl(crl::Verb),
+    /// What happened: the CA signer's journal, as events
+    Events(events::Events),
+    /// Certificates that are good and soon over
+    Expiring {
+        /// How soon, such as 30d or 12h
+        #[arg(long, default_value = "30d", value_parser = humantime::parse_duration)]
+        within: std::time::Duration,
+        /// At most so many
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// The token, looked at on the appliance: doctor
+    #[command(subcommand)]
+    Hsm(hsm::Verb),
     /// Limits: list, explain, failing, release
     #[command(subcommand)]
     Limits(limits::Verb),
+    /// Registered nodes and their one-time seeds: add, set, list, show, seed, delete
+    #[command(subcommand)]
+    Node(nodes::Verb),
     /// Answers about the status of certificates: status, presign
     #[command(subcommand)]
     Ocsp(ocsp::Verb),
-    /// Profiles: list, check
+    /// Profiles: list, show, check, explain
     #[command(subcommand)]
     Profile(profiles::Verb),
+    /// Requests that wait for approval: list, show, create, approve, reject
+    #[command(subcommand)]
+    Request(requests::Verb),
     /// Seal: the CA's signer forgets the PIN, and nothing is issued until it is unsealed
     Seal,
     /// Show how the appliance is; works while sealed and with an expired certificate
@@ -152,6 +178,11 @@ impl CtlError {
     }
 }
 
+/// The command line, as manual pages and completions describe it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs what the command line says; errors are one sentence on standard error.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -172,6 +203,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
             clap_complete::generate(*shell, &mut Arguments::command(), "signetctl", &mut script);
             return table::write(&String::from_utf8_lossy(&script));
         }
+        Verb::Hsm(verb) => return Err(hsm::run(verb, global.json)),
         // A file can be checked before there is an appliance.
         Verb::Profile(profiles::Verb::Check { files }) => return profiles::check(files, global.json),
         _ => {}
@@ -185,13 +217,17 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),
+        Verb::Events(asked) => events::run(&session, &asked),
+        Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),
+        Verb::Completion { .. } | Verb::Hsm(_) => Ok(()),
         Verb::Limits(verb) => limits::run(&session, &verb),
+        Verb::Node(verb) => nodes::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
-        Verb::Profile(_) => profiles::list(&session),
+        Verb::Profile(verb) => profiles::run(&session, &verb),
+        Verb::Request(verb) => requests::run(&session, &verb),
         Verb::Seal => seal::seal(&session),
         Verb::Status(arguments) => status::run(&session, &arguments),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),
-        Verb::Completion { .. } => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use super::client::OnExpired;
 use super::revoke::read_time;
 use super::table::{fields, time};
 use super::{CtlError, Session};
-use crate::api::admin::ocsp::{Ocsp, Presign, Snapshot};
+use crate::api::admin::ocsp::{Aside, Ocsp, Presign, Snapshot};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -57,6 +57,10 @@ fn show(ocsp: &Ocsp) -> String {
         ("behind", format!("{} s", ocsp.lag)),
         ("signed ahead", format!("{} answers", ocsp.signed_ahead)),
     ];
+    for aside in &ocsp.aside {
+        let Aside { serial, why, tries, again } = aside;
+        pairs.push(("put aside", format!("{serial}: {why} (tried {tries} times, again at {})", time(*again))));
+    }
     if let Some(snapshot) = &ocsp.snapshot {
         pairs.push(("snapshot", text(snapshot)));
     }

@@ -30,12 +30,17 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<(), CtlError> {
 
 /// Writes to standard output.
 pub(super) fn write(text: &str) -> Result<(), CtlError> {
-    write_to(&mut std::io::stdout(), text)
+    write_bytes(text.as_bytes())
+}
+
+/// Writes to standard output what need not be text.
+pub(super) fn write_bytes(bytes: &[u8]) -> Result<(), CtlError> {
+    write_to(&mut std::io::stdout(), bytes)
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
-fn write_to(out: &mut impl Write, text: &str) -> Result<(), CtlError> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+fn write_to(out: &mut impl Write, bytes: &[u8]) -> Result<(), CtlError> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(&error)),
         _ => Ok(()),
     }
@@ -70,7 +75,7 @@ pub(super) fn fields(pairs: &[(&str, String)]) -> String {
     pairs.iter().map(|(name, value)| format!("{name:width$}  {}\n", printable(value))).collect()
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
@@ -100,8 +105,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_leaves_is_no_failure_and_a_full_disk_is_a_sentence() {
-        assert!(write_to(&mut Failing(ErrorKind::BrokenPipe), "x").is_ok());
-        let error = write_to(&mut Failing(ErrorKind::StorageFull), "x").unwrap_err();
+        assert!(write_to(&mut Failing(ErrorKind::BrokenPipe), b"x").is_ok());
+        let error = write_to(&mut Failing(ErrorKind::StorageFull), b"x").unwrap_err();
         assert!(error.to_string().starts_with("the answer cannot be written"), "{error}");
     }
 }

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use crate::api;
 use crate::config::{Limits, Surface};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::service::administrators::Peer;
 use crate::service::{RequestId, Services};
 
@@ -39,6 +40,10 @@ pub(super) fn serve(
             tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
         let mut response =
             answer(request, Arc::clone(&peer), id.clone(), router, &limits).instrument(span.clone()).await;
+        let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == problem::MEDIA_TYPE);
+        if surface == Some(Surface::Upki) && is_problem {
+            response = api::upki::present(response).await;
+        }
         let header = HeaderValue::from_str(id.as_str()).expect("hexadecimal digits make a header");
         response.headers_mut().insert("x-request-id", header);
         let status = response.status().as_u16();
@@ -123,7 +128,6 @@ fn too_large(limits: &Limits) -> Response {
 
 /// The surface that claims `path`.
 fn surface(path: &str) -> Option<Surface> {
-    const ALL: [Surface; 4] = [Surface::Acme, Surface::Admin, Surface::Health, Surface::Pki];
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    ALL.into_iter().find(|surface| surface.paths().iter().any(|root| below(root)))
+    Surface::ALL.into_iter().find(|surface| surface.paths().iter().any(|root| below(root)))
 }

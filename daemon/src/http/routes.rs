@@ -18,6 +18,7 @@ pub fn routes(services: &Arc<Services>, acme: &Arc<Acme>, surfaces: &[Surface]) 
             Surface::Admin => api::admin::router(services).merge(api::admin::acme::router(Arc::clone(acme))),
             Surface::Health => api::health::router(services),
             Surface::Pki => api::pki::router(services),
+            Surface::Upki => api::upki::router(services),
         })
     })
 }

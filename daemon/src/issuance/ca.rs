@@ -1,6 +1,7 @@
 //! The CA signer as the daemon sees it: nothing new is asked of it before the store has caught up
 //! with its journal (J3).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use policy::serial::Serial;
 use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
 
 use super::catch_up;
-use crate::store::tables::ADMINISTRATORS;
+use crate::store::tables::{ACTIVATIONS, ADMINISTRATORS};
 use crate::store::{CommitError, Store, StoreError};
 
 /// The CA signer. Cheap to clone.
@@ -49,6 +50,8 @@ struct View {
     distrusted: u64,
     /// Serials reserved in that life, for later certificates (J6).
     serials: Vec<Serial>,
+    /// Labels of issuing keys that were seen to be active; none goes back.
+    active: BTreeSet<String>,
 }
 
 /// Proof that the store has caught up with the journal in this life of the connection.
@@ -104,6 +107,7 @@ impl Ca {
                     ready: None,
                     distrusted: 0,
                     serials: Vec::new(),
+                    active: BTreeSet::new(),
                 }),
                 reading: AsyncMutex::new(catch_up::Reader::default()),
                 reserving: AsyncMutex::new(()),
@@ -216,6 +220,15 @@ impl Ca {
         self.act_once(act, actor, done).await.map(drop)
     }
 
+    /// Entries of the journal after the one with the number `after`, as they stand there, at most a
+    /// frame of them; and the number of the last one there is. Works while sealed.
+    pub async fn entries(&self, after: u64) -> Result<(Vec<String>, u64), CaError> {
+        match self.ask(None, Request::Journal { after }).await? {
+            Response::Journal { lines, last } => Ok((lines, last)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Makes an act durable in the journal, for a caller that commits its effect afterwards. Works
     /// while sealed. If its answer is lost, the act may stand in the journal without an effect;
     /// whoever repeats it writes a second entry, which does no harm.
@@ -249,6 +262,18 @@ impl Ca {
         }
         self.catch_up().await?;
         if done()? { Ok(found) } else { Err(CaError::Signer(ClientError::Lost).into()) }
+    }
+
+    /// Whether this issuing CA went active: until then it signs no leaf certificate.
+    pub fn is_active(&self, issuer: &str) -> Result<bool, StoreError> {
+        if self.view().active.contains(issuer) {
+            return Ok(true);
+        }
+        let active = self.inner.store.get(&ACTIVATIONS, issuer)?.is_some();
+        if active {
+            self.view().active.insert(issuer.to_owned());
+        }
+        Ok(active)
     }
 
     /// Proof that the store has caught up; catches up if it has not.

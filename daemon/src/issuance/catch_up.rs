@@ -17,10 +17,11 @@ use policy::tbs::Certificate;
 use super::ca::{Ca, CaError, Ready};
 use super::hexadecimal;
 use super::orders::{ORDERS, OrderRecord};
+use super::requests::{self, REQUESTS, RequestRecord};
 use crate::store::status::{self, Changed, IMPORTED, Imported};
 use crate::store::tables::{
-    ADMINISTRATORS, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS, JournalPosition, Revocation,
-    index_certificate,
+    ACTIVATIONS, ADMINISTRATORS, Activation, AdministratorRecord, CERTIFICATES, CertificateRecord, JOURNALS,
+    JournalPosition, Revocation, index_certificate,
 };
 use crate::store::{Change, CommitError, Store, StoreError, Versioned};
 
@@ -219,7 +220,9 @@ async fn take_over(
             imported: BTreeMap::new(),
             statuses: BTreeMap::new(),
             orders: BTreeMap::new(),
+            requests: BTreeMap::new(),
             administrators: BTreeMap::new(),
+            activations: BTreeMap::new(),
         };
         for entry in entries {
             staged.apply(entry)?;
@@ -242,9 +245,22 @@ fn listed_in(certificate: &[u8]) -> (Vec<String>, UnixTime) {
         return (vec![Scope::All.to_string()], UnixTime(u64::MAX));
     };
     let named = certificate.crl_urls();
-    let shard = |url: &String| -> Option<Shard> { url.rsplit('/').next()?.strip_suffix(".crl")?.parse().ok() };
+    let shard = |url: &String| shard_in(url, Serial::from_slice(certificate.serial()).ok()?);
     let scopes: BTreeSet<Scope> = named.iter().filter_map(shard).map(Scope::Shard).chain([Scope::All]).collect();
     (scopes.iter().map(Scope::to_string).collect(), certificate.validity().not_after())
+}
+
+/// The shard that a URL names, wherever the profile had it stand, if it is one that holds the serial number.
+pub(super) fn shard_in(url: &str, serial: Serial) -> Option<Shard> {
+    const OF: &str = "-of-";
+    url.match_indices(OF).find_map(|(at, _)| {
+        let digit = |letter: char| letter.is_ascii_digit();
+        let (before, after) = (&url[..at], &url[at + OF.len()..]);
+        let begin = before.trim_end_matches(digit).len();
+        let end = url.len() - after.trim_start_matches(digit).len();
+        let shard: Shard = url[begin..end].parse().ok()?;
+        Scope::Shard(shard).holds(serial).then_some(shard)
+    })
 }
 
 /// certificateHold, RFC 5280 section 5.3.1.
@@ -262,7 +278,10 @@ struct Staged<'a> {
     /// Certificates whose status changed, and the last entry that changed it.
     statuses: BTreeMap<Serial, (u64, UnixTime)>,
     orders: BTreeMap<String, Row<OrderRecord>>,
+    requests: BTreeMap<String, Row<RequestRecord>>,
     administrators: BTreeMap<String, Row<AdministratorRecord>>,
+    /// The last one of each issuer: no row of it is anybody else's.
+    activations: BTreeMap<String, Activation>,
 }
 
 struct Row<T> {
@@ -329,8 +348,10 @@ impl Staged<'_> {
                         self.certificates.insert(serial, Row { version: None, value: new, touch: Touch::Changed });
                     }
                 }
-                if let Some(order) = &record.order {
-                    self.complete(order, serial)?;
+                match record.order.as_deref().map(|order| (order, requests::id_in(order))) {
+                    Some((_, Some(id))) => self.complete_request(id, serial, &record.actor, entry.at)?,
+                    Some((order, None)) => self.complete(order, serial)?,
+                    None => {}
                 }
             }
             Event::Revoked { serials, reason, at, invalidity_date } => {
@@ -359,8 +380,8 @@ impl Staged<'_> {
             Event::Released { serials, .. } => self.change_status(serials, entry, |revoked| {
                 revoked.take_if(|revoked| revoked.reason == Some(HOLD)).is_some()
             })?,
-            Event::AdministratorEnrolled { name, fingerprint } => {
-                let new = AdministratorRecord { name: name.clone(), enrolled: entry.at, removed: None };
+            Event::AdministratorEnrolled { name, fingerprint, role } => {
+                let new = AdministratorRecord { name: name.clone(), role: *role, enrolled: entry.at, removed: None };
                 match self.administrator(fingerprint)? {
                     Some(row) => (row.value, row.touch) = (new, Touch::Changed),
                     None => {
@@ -375,7 +396,17 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
-            // What an administrator does in ACME is written to the store by the one who journals it.
+            Event::AdministratorRoleSet { fingerprint, role } => {
+                if let Some(row) = self.administrator(fingerprint)? {
+                    row.value.role = *role;
+                    row.touch = Touch::Changed;
+                }
+            }
+            Event::CaActivated { issuer, forced: _, failures } => {
+                let (at, actor, failures) = (entry.at, entry.actor.clone(), failures.clone());
+                self.activations.insert(issuer.clone(), Activation { at, actor, failures });
+            }
+            // What is done in ACME, with requests, tokens and nodes is written to the store by the one who journals it.
             Event::AccountBound { .. }
             | Event::AccountEnded { .. }
             | Event::Ceremony { .. }
@@ -383,12 +414,22 @@ impl Staged<'_> {
             | Event::Crl { .. }
             | Event::EabKeyCreated { .. }
             | Event::EabKeyRevoked { .. }
+            // Who imports writes it to the store, once this entry is there.
+            | Event::Imported { .. }
+            | Event::NodeDeleted { .. }
+            | Event::NodeRegistered { .. }
             | Event::Numbers { .. }
             | Event::Ocsp { .. }
             | Event::Opened { .. }
             | Event::ProfileLoaded { .. }
+            | Event::RequestApproved { .. }
+            | Event::RequestRejected { .. }
             | Event::Sealed
+            | Event::SeedIssued { .. }
+            | Event::SeedUsed { .. }
             | Event::Started { .. }
+            | Event::TokenCreated { .. }
+            | Event::TokenSet { .. }
             | Event::UnsealAttempted
             | Event::UnsealFailed { .. }
             | Event::Unsealed => {}
@@ -406,6 +447,17 @@ impl Staged<'_> {
         if row.value.complete(order, serial) {
             row.touch = Touch::Changed;
         }
+        Ok(())
+    }
+
+    /// The request that a certificate completes is issued, with that certificate.
+    fn complete_request(&mut self, id: &str, serial: Serial, by: &str, at: UnixTime) -> Result<(), CaError> {
+        if !self.requests.contains_key(id) {
+            let Some(row) = self.store.get(&REQUESTS, id)? else { return Ok(()) };
+            self.requests.insert(id.to_owned(), Row::read(row));
+        }
+        let row = self.requests.get_mut(id).expect("it was just inserted");
+        row.change(|request| request.complete(serial, by, at));
         Ok(())
     }
 
@@ -505,6 +557,14 @@ impl Staged<'_> {
         for (order, row) in &self.orders {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
                 change.update(&ORDERS, order, version, &row.value);
+            }
+        }
+        for (issuer, activation) in &self.activations {
+            change.put(&ACTIVATIONS, issuer, activation);
+        }
+        for (id, row) in &self.requests {
+            if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
+                change.update(&REQUESTS, id, version, &row.value);
             }
         }
         for (fingerprint, row) in &self.administrators {

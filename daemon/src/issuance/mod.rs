@@ -13,6 +13,7 @@
 pub mod ca;
 mod catch_up;
 pub mod orders;
+pub mod requests;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -35,10 +36,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::current::{Current, Profiles};
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord, index_certificate};
-use crate::store::{Change, CommitError, StoreError};
+use crate::store::{Change, CommitError, Store, StoreError};
 use ca::{Ca, CaError, Ready};
 pub use catch_up::{AcceptError, accept_journal};
 use orders::ORDERS;
+use requests::{REQUESTS, RequestState};
 
 /// What issuing needs. Cheap to clone.
 #[derive(Clone)]
@@ -75,6 +77,9 @@ pub struct Submission {
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
+    /// Somebody must approve it first.
+    #[error("the profile issues only what somebody else than the requester approved")]
+    AskHuman,
     /// The order has its certificate: an earlier attempt that seemed to have failed had not.
     #[error("the order is valid already: fetch its certificate")]
     Completed,
@@ -144,12 +149,15 @@ impl Pipeline {
         let late = |_| Attempt::Again("the CA signer is slow".into());
         // J3: nothing new before the store has caught up.
         let ready = timeout_at(deadline, self.ca.ready()).await.map_err(late)??;
+        if !self.ca.is_active(&self.issuer_key)? {
+            return Err(Attempt::Final(IssueError::Unavailable(INACTIVE.into())));
+        }
         if *sent && let Some(signed) = self.find(submission)? {
             return Ok(signed);
         }
         // What the caller read of the order may be older than what was just caught up.
         if let Some(order) = &submission.record.order
-            && self.ca.store().get(&ORDERS, order)?.is_some_and(|row| row.value.certificate.is_some())
+            && self.is_completed(order)?
         {
             return Err(Attempt::Final(IssueError::Completed));
         }
@@ -160,6 +168,23 @@ impl Pipeline {
         let linted = authorized.lint(&issuer, serial, self.clock.now()).map_err(Attempt::Final)?;
         *sent = true;
         linted.sign(self, &ready, &issuer).await
+    }
+
+    /// Steps 1 to 3, with a serial number that nobody reserved: what would be signed.
+    pub fn rehearse(&self, submission: &Submission, serial: Serial) -> Result<TbsCertificate, IssueError> {
+        let (profiles, issuer, now) = (self.profiles.now(), self.issuer.now(), self.clock.now());
+        Ok(Submitted { submission }.authorize(&profiles, now)?.lint(&issuer, serial, now)?.linted.tbs().clone())
+    }
+
+    /// Whether the order, or the request, has its certificate.
+    fn is_completed(&self, order: &str) -> Result<bool, StoreError> {
+        let store = self.ca.store();
+        Ok(match requests::id_in(order) {
+            Some(id) => {
+                store.get(&REQUESTS, id)?.is_some_and(|row| matches!(row.value.state, RequestState::Issued { .. }))
+            }
+            None => store.get(&ORDERS, order)?.is_some_and(|row| row.value.certificate.is_some()),
+        })
     }
 
     /// The certificate of an earlier attempt, which catching up has recorded.
@@ -184,6 +209,10 @@ impl Pipeline {
 /// finds what came of it and completes the order.
 pub const LONGEST: Duration = Duration::from_secs(10);
 
+/// Said to whoever wants a certificate before the CA is active.
+pub const INACTIVE: &str = "this CA is not active yet: its administrators look at what its certificates will name with \
+    `signetctl ca check`, and start it with `signetctl ca activate`";
+
 /// What a client may know of a fault.
 const NOT_NOW: &str = "this CA cannot sign at the moment: try again soon";
 
@@ -198,7 +227,7 @@ impl From<CaError> for Attempt {
         match error {
             CaError::Sealed => Self::Final(IssueError::Sealed),
             CaError::Signer(ClientError::Refused(SignerRefusal::Policy(why))) => {
-                Self::Final(IssueError::Refused(Refusal { name: None, why }))
+                Self::Final(IssueError::Refused(Refusal { name: None, rule: None, why }))
             }
             CaError::Signer(ClientError::Refused(refusal @ SignerRefusal::Forbidden(_))) => {
                 // Legal before, illegal now: it was sealed or restarted between two frames.
@@ -270,6 +299,7 @@ impl<'a> Submitted<'a> {
                 let terms = terms.with_validity(*requested);
                 Ok(Authorized { submission: self.submission, profile, terms })
             }
+            Decision::AskHuman(_) => Err(IssueError::AskHuman),
             Decision::Refuse(refusal) => Err(refusal.into()),
         }
     }
@@ -349,11 +379,8 @@ impl Signed {
                     index_certificate(&mut change, &record);
                 }
             }
-            if let Some(order) = &record.record.order
-                && let Some(mut row) = store.get(&ORDERS, order)?
-                && row.value.complete(order, record.serial)
-            {
-                change.update(&ORDERS, order, row.version, &row.value);
+            if let Some(order) = &record.record.order {
+                record.complete(order, store, &mut change)?;
             }
             match store.commit(change).await {
                 Ok(()) => return Ok(Recorded { record }),
@@ -367,6 +394,24 @@ impl Signed {
         }
         pipeline.ca.distrust();
         Err(IssueError::Unavailable("the certificate could not be recorded yet: ask for the order again".into()))
+    }
+}
+
+impl CertificateRecord {
+    /// Writes that it completes the order or the request.
+    fn complete(&self, order: &str, store: &Store, change: &mut Change) -> Result<(), StoreError> {
+        if let Some(id) = requests::id_in(order) {
+            if let Some(mut row) = store.get(&REQUESTS, id)?
+                && row.value.complete(self.serial, &self.record.actor, self.at)
+            {
+                change.update(&REQUESTS, id, row.version, &row.value);
+            }
+        } else if let Some(mut row) = store.get(&ORDERS, order)?
+            && row.value.complete(order, self.serial)
+        {
+            change.update(&ORDERS, order, row.version, &row.value);
+        }
+        Ok(())
     }
 }
 
@@ -384,7 +429,11 @@ impl Pipeline {
     /// in the health: they name files, and are not for clients.
     pub fn obstacle(&self) -> Option<IssueError> {
         match self.ca.seal() {
-            Ok(SealStatus::Unsealed) => None,
+            Ok(SealStatus::Unsealed) => match self.ca.is_active(&self.issuer_key) {
+                Ok(true) => None,
+                Ok(false) => Some(IssueError::Unavailable(INACTIVE.into())),
+                Err(error) => Some(error.into()),
+            },
             Ok(SealStatus::Sealed | SealStatus::Unsealing { .. }) => Some(IssueError::Sealed),
             Ok(SealStatus::Faulted { .. }) | Err(_) => Some(IssueError::Unavailable(NOT_NOW.into())),
         }

@@ -38,6 +38,9 @@ pub struct OrderRecord {
     /// The certificate that it replaces: its identifier of RFC 9773 section 4.1, as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// Common name of the node that some of the names are registered for, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Ids of the authorizations, one a name, in the same order. Never changes.
     pub authorizations: Vec<String>,
     /// The certificate that completed it.
@@ -106,6 +109,7 @@ mod tests {
             names: Vec::new(),
             requested: Requested::default(),
             replaces: None,
+            node: None,
             authorizations: Vec::new(),
             certificate: None,
             failed: None,

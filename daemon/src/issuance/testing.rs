@@ -1,6 +1,7 @@
 //! A CA signer for tests: the real frames on a real socket, keys in software, a journal in memory,
 //! and faults on demand.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,16 +16,20 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use hsm::client::Client;
 use hsm::journal::{Entry, Event, FORMAT, JournalId};
 use hsm::wire::{
-    self, Act, Actor, Call, CrlRequest, MAX_FRAME, Refusal, Reply, Request, Response, SealStatus, SealedPaper, Status,
+    self, Act, Actor, Call, CrlRequest, KeyStatus, MAX_FRAME, OcspRequest, Purpose, Refusal, Reply, Request, Response,
+    SealStatus, SealedPaper, Status,
 };
 use nix::sys::socket::{AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use policy::effects::{Clock, Entropy, EntropyError, UnixTime};
 use policy::key::{PublicKey, SignatureScheme};
+use policy::ocsp::ResponseData;
 use policy::serial::Serial;
-use policy::tbs::{self, Certificate, Issuer, TbsCertificate};
+use policy::tbs::{self, Certificate, Issuer, Role, RoleCertificate, TbsCertificate};
 use policy::validity::Validity;
 
 use super::hexadecimal;
+use crate::store::tables::{ACTIVATIONS, Activation};
+use crate::store::{Change, Store};
 
 /// 2026-11-23T00:00:00Z
 pub(crate) const NOW: UnixTime = UnixTime(1_795_392_000);
@@ -83,6 +88,19 @@ pub(crate) enum Fault {
     Serial,
 }
 
+/// What goes wrong when OCSP answers are signed.
+#[derive(Default)]
+pub(crate) struct OcspFaults {
+    /// A batch with an answer for one of these is refused.
+    pub(crate) refused: BTreeSet<Serial>,
+    /// The token fails.
+    pub(crate) away: bool,
+    /// A batch is not answered before [`TestSigner::release`] is called.
+    pub(crate) held: bool,
+    /// How long one signature takes.
+    pub(crate) slow: Duration,
+}
+
 /// The state that tests look at and change.
 pub(crate) struct Inner {
     pub(crate) lines: Vec<String>,
@@ -93,6 +111,9 @@ pub(crate) struct Inner {
     /// Too much is waiting: everything is refused.
     pub(crate) busy: bool,
     pub(crate) signed: usize,
+    pub(crate) ocsp: OcspFaults,
+    /// How many OCSP answers came in each batch that was signed.
+    pub(crate) batches: Vec<usize>,
     /// How often it was asked how it is.
     pub(crate) looks: usize,
     reserved: Vec<Serial>,
@@ -104,11 +125,15 @@ pub(crate) struct TestSigner {
     pub(crate) path: PathBuf,
     pub(crate) issuer: Arc<Issuer>,
     key: EcdsaKeyPair,
+    /// DER of the responder's certificate.
+    responder: Vec<u8>,
+    ocsp_key: EcdsaKeyPair,
     inner: Mutex<Inner>,
 }
 
 pub(crate) const JOURNAL: &str = "000102030405060708090a0b0c0d0e0f";
 pub(crate) const KEY: &str = "issuing-1";
+pub(crate) const OCSP_KEY: &str = "ocsp-1";
 
 impl TestSigner {
     /// Listens in `directory`, unsealed, with a journal of one entry.
@@ -121,9 +146,13 @@ impl TestSigner {
         let signature = key.sign(&SystemRandom::new(), root.tbs().as_bytes()).unwrap();
         let root = root.assemble(&public, SignatureScheme::EcdsaP256Sha256, signature.as_ref()).unwrap();
         let path = directory.join("ca.sock");
+        let issuer = Arc::new(Issuer::from_der(root.der()).unwrap());
+        let (ocsp_key, responder) = responder(&issuer, &key);
         let signer = Arc::new(Self {
-            issuer: Arc::new(Issuer::from_der(root.der()).unwrap()),
+            issuer,
             key,
+            responder,
+            ocsp_key,
             inner: Mutex::new(Inner {
                 lines: Vec::new(),
                 seal: SealStatus::Unsealed,
@@ -131,6 +160,8 @@ impl TestSigner {
                 holding: false,
                 busy: false,
                 signed: 0,
+                ocsp: OcspFaults::default(),
+                batches: Vec::new(),
                 looks: 0,
                 reserved: Vec::new(),
                 connections: Vec::new(),
@@ -224,7 +255,12 @@ impl TestSigner {
                     last: inner.lines.len() as u64,
                     journal_fault: None,
                     wrong_pins: 0,
-                    keys: Vec::new(),
+                    keys: vec![KeyStatus {
+                        label: OCSP_KEY.into(),
+                        purpose: Purpose::Ocsp,
+                        spki: p256_spki(self.ocsp_key.public_key().as_ref()),
+                        certificate: Some(self.responder.clone()),
+                    }],
                     sessions: 4,
                     bounds: wire::Bounds { crl: 864_000, ocsp: 864_000, responder: 1_209_600 },
                     started: NOW,
@@ -242,16 +278,31 @@ impl TestSigner {
             }
             Request::Record { act, actor: Actor { who, .. } } => {
                 let event = match act {
+                    Act::ActivateCa { issuer, forced, failures } => Event::CaActivated { issuer, forced, failures },
+                    Act::Import { issuer, sha256, certificates } => Event::Imported { issuer, sha256, certificates },
+                    Act::ApproveRequest { request, digest, requester } => {
+                        Event::RequestApproved { request, digest, requester }
+                    }
+                    Act::RejectRequest { request, digest, requester, why } => {
+                        Event::RequestRejected { request, digest, requester, why }
+                    }
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
+                    Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
+                    Act::DeleteNode { node } => Event::NodeDeleted { node },
                     Act::EndAccount { account } => Event::AccountEnded { account },
                     Act::Hold { serials, at } => Event::Held { serials, at },
+                    Act::IssueSeed { node, seed, expires } => Event::SeedIssued { node, seed, expires },
+                    Act::RegisterNode { registration } => Event::NodeRegistered { registration },
                     Act::Release { serials, at } => Event::Released { serials, at },
                     Act::RemoveAdministrator { fingerprint } => Event::AdministratorRemoved { fingerprint },
                     Act::Revoke { serials, reason, at, invalidity_date } => {
                         Event::Revoked { serials, reason, at, invalidity_date }
                     }
                     Act::RevokeEabKey { key, accounts } => Event::EabKeyRevoked { key, accounts },
+                    Act::SetRole { fingerprint, role } => Event::AdministratorRoleSet { fingerprint, role },
+                    Act::SetToken { token, state } => Event::TokenSet { token, state },
+                    Act::UseSeed { node, seed } => Event::SeedUsed { node, seed },
                 };
                 Ok(Response::Recorded { seq: self.journal(&who, event) })
             }
@@ -263,8 +314,32 @@ impl TestSigner {
             }
             Request::Certificate(request) => return self.certificate(*request),
             Request::Crl(request) => Ok(self.crl(&request, SealedPaper::from_peer(paper.unwrap()).unwrap())),
+            Request::Ocsp(request) => self.ocsp(&request),
             other => Err(Refusal::Forbidden(format!("{other:?}"))),
         })
+    }
+
+    fn ocsp(&self, request: &OcspRequest) -> Result<Response, Refusal> {
+        let read = |data: &Vec<u8>| ResponseData::from_der(data).unwrap();
+        for single in request.responses.iter().map(read).flat_map(|data| data.responses) {
+            if single.id.serial().is_some_and(|serial| self.inner().ocsp.refused.contains(&serial)) {
+                return Err(Refusal::Policy("the answer breaks a rule".into()));
+            }
+        }
+        if self.inner().ocsp.held {
+            self.inner().holding = true;
+            while self.inner().holding {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        if self.inner().ocsp.away {
+            return Err(Refusal::Token("CKR_DEVICE_REMOVED".into()));
+        }
+        let slow = self.inner().ocsp.slow;
+        std::thread::sleep(slow * request.responses.len() as u32);
+        self.inner().batches.push(request.responses.len());
+        let sign = |data: &Vec<u8>| self.ocsp_key.sign(&SystemRandom::new(), data).unwrap().as_ref().to_vec();
+        Ok(Response::Ocsp { signatures: request.responses.iter().map(sign).collect(), seq: 0 })
     }
 
     fn crl(&self, request: &CrlRequest, paper: SealedPaper) -> Response {
@@ -342,6 +417,35 @@ impl Inner {
         self.hash = digest(&SHA256, &[self.hash.as_slice(), json.as_bytes()].concat()).as_ref().to_vec();
         self.lines.push(format!("{} {json}", hexadecimal(&self.hash)));
     }
+}
+
+/// A key for OCSP and its certificate, good for most of a year.
+fn responder(issuer: &Issuer, key: &EcdsaKeyPair) -> (EcdsaKeyPair, Vec<u8>) {
+    let ocsp_key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+    let public = PublicKey::from_spki(&p256_spki(ocsp_key.public_key().as_ref())).unwrap();
+    let what = RoleCertificate {
+        role: Role::OcspResponder,
+        common_name: "Test OCSP",
+        organization: None,
+        names: &[],
+        pki_url: None,
+        seconds: 300 * 86_400,
+    };
+    let serial = Serial::generate(&mut TestEntropy).unwrap();
+    let linted = tbs::role(&what, issuer, &public, serial, NOW).unwrap().lint(Some(issuer)).unwrap();
+    let signature = key.sign(&SystemRandom::new(), linted.tbs().as_bytes()).unwrap();
+    let certificate = linted.assemble(issuer.key(), SignatureScheme::EcdsaP256Sha256, signature.as_ref()).unwrap();
+    (ocsp_key, certificate.der().to_vec())
+}
+
+/// Lets the issuing CA be active from the start.
+pub(crate) fn activate(store: &Store) {
+    let mut change = Change::new();
+    let activation = Activation { at: NOW, actor: "admin:x".into(), failures: Vec::new() };
+    change.put(&ACTIVATIONS, KEY, &activation);
+    // Callers stand in a runtime, which must not block.
+    let store = store.clone();
+    std::thread::spawn(move || store.commit_blocking(change)).join().unwrap().unwrap();
 }
 
 /// SubjectPublicKeyInfo of an uncompressed P-256 point.

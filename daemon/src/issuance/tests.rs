@@ -5,14 +5,17 @@ use std::sync::Arc;
 use hsm::journal::{Event, FORMAT, JournalId};
 use hsm::wire::{Actor, SealStatus};
 use policy::effects::Clock as _;
+use policy::evidence::AuthorizationRecord;
+use policy::rights::Role;
+use policy::validity::Requested;
 use tempfile::TempDir;
 
-use super::accept_journal;
 use super::ca::{Ca, CaError, Done};
-use super::testing::{JOURNAL, TestClock, TestSigner};
+use super::testing::{JOURNAL, KEY, TestClock, TestSigner};
+use super::{IssueError, Submission, accept_journal};
 use crate::revocation;
 use crate::service::acme::testing::World;
-use crate::store::tables::{ADMINISTRATORS, CERTIFICATES, JOURNALS, JournalPosition};
+use crate::store::tables::{ACTIVATIONS, ADMINISTRATORS, CERTIFICATES, JOURNALS, JournalPosition};
 use crate::store::{self, Change, EngineKind, Store};
 
 struct Scene {
@@ -44,7 +47,11 @@ impl Scene {
 }
 
 fn enrolled(name: &str) -> Event {
-    Event::AdministratorEnrolled { name: name.into(), fingerprint: format!("{name}-fingerprint") }
+    Event::AdministratorEnrolled {
+        name: name.into(),
+        fingerprint: format!("{name}-fingerprint"),
+        role: Role::Administrator,
+    }
 }
 
 fn actor() -> Actor {
@@ -197,6 +204,10 @@ async fn different_certificates_with_one_serial_are_faulted() {
             actor: "console".into(),
             request_id: String::new(),
             order: None,
+            subject: None,
+            replaces: None,
+            node: None,
+            requester: None,
             names: Vec::new(),
         },
     };
@@ -229,6 +240,10 @@ async fn a_revocation_is_journalled_once_and_recorded_even_while_sealed_and_at_t
                 actor: "console".into(),
                 request_id: String::new(),
                 order: None,
+                subject: None,
+                replaces: None,
+                node: None,
+                requester: None,
                 names: Vec::new(),
             },
         },
@@ -287,4 +302,48 @@ async fn what_was_caught_up_is_not_read_again() {
     }
     Ca::new(scene.signer.client(), scene.store.clone()).catch_up().await.unwrap();
     assert!(scene.directory.path().exists());
+}
+
+#[tokio::test]
+async fn until_the_ca_is_active_nothing_is_issued_and_the_journal_makes_it_so() {
+    let world = World::new().await;
+    let mut change = Change::new();
+    change.delete(&ACTIVATIONS, KEY);
+    world.store.commit(change).await.unwrap();
+    world.services.ca.catch_up().await.unwrap();
+    let pipeline = world.services.pipeline();
+    let said = pipeline.obstacle().expect("an obstacle").to_string();
+    assert!(said.contains("signetctl ca activate"), "{said}");
+    let submission = Submission {
+        profile: "server".into(),
+        key: world.signer.issuer.key().clone(),
+        names: Vec::new(),
+        common_name: None,
+        requested: Requested::default(),
+        record: AuthorizationRecord { actor: "acme:x".into(), request_id: "r".into(), order: None, names: Vec::new() },
+    };
+    assert!(matches!(pipeline.issue(submission).await, Err(IssueError::Unavailable(why)) if why == said));
+    assert_eq!(world.signer.inner().signed, 0);
+    assert!(world.services.health().reasons.contains(&said));
+
+    let failures = vec!["OCSP at http://a.example.test/ocsp: 404".to_owned()];
+    let event = Event::CaActivated { issuer: KEY.into(), forced: true, failures: failures.clone() };
+    world.signer.journal("admin:x", event);
+    world.services.ca.catch_up().await.unwrap();
+    assert!(pipeline.obstacle().is_none());
+    let activation = world.store.get(&ACTIVATIONS, KEY).unwrap().unwrap().value;
+    assert_eq!((activation.actor.as_str(), activation.failures), ("admin:x", failures));
+    // Another issuing key is another CA.
+    assert!(!world.services.ca.is_active("issuing-2").unwrap());
+}
+
+#[test]
+fn a_shard_is_found_wherever_the_profile_had_it_stand() {
+    let serial = policy::serial::Serial::from_slice(&[5; 20]).unwrap();
+    let shard = policy::crl::Shard::of(serial, std::num::NonZeroU16::new(16).unwrap());
+    for url in ["http://a.test/crl/x/{}.crl", "http://a.test/crl-{}", "http://1-of-3.test/c?part={}&x=1-of-a"] {
+        let url = url.replace("{}", &shard.to_string());
+        assert_eq!(super::catch_up::shard_in(&url, serial), Some(shard), "{url}");
+    }
+    assert_eq!(super::catch_up::shard_in("http://a.test/all-of-them.crl", serial), None);
 }

@@ -66,7 +66,15 @@ impl Desk {
     /// Puts the parts together; nothing is signed before [`Desk::run`].
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { ca, clock, crl, directory, issuer, issuer_key, ocsp, profiles, root, store } = parts;
-        let lists = lists(&profiles, &issuer.now(), &published(&store, &issuer_key), crl.delta_every.is_some());
+        let published = published(&store, &issuer_key);
+        let lists = lists(&profiles, &issuer.now(), &published, crl.delta_every.is_some());
+        for scope in published.iter().filter(|scope| lists.iter().all(|list| list.scope != **scope)) {
+            tracing::warn!(
+                %scope,
+                "no profile names this CRL any more, so it is not renewed, and certificates that name it cannot be \
+                 checked once it has run out: leave its `[urls]` in a profile until they have expired"
+            );
+        }
         let office = Arc::new(Office::new(ca, clock, issuer, issuer_key.into(), store));
         let publisher = Arc::new(Publisher::new(Arc::clone(&office), crl, Files::new(directory), lists));
         let responder = Responder::new(Arc::clone(&office), ocsp);
@@ -121,7 +129,16 @@ impl Desk {
             }
             (None, Some(Freshness::Late)) => Some(format!("{what} is late: less than a quarter of its time is left")),
         });
-        troubles.chain(seen).collect()
+        let blind = self.watch.blind().map(str::to_owned);
+        troubles.chain(seen).chain(self.unfit()).chain(blind).collect()
+    }
+
+    /// What the OCSP responder cannot sign.
+    fn unfit(&self) -> Option<String> {
+        let aside = self.responder.report().aside;
+        let first = aside.first()?;
+        let (count, serial, why) = (aside.len(), &first.serial, &first.why);
+        Some(format!("the OCSP answers for {count} certificate(s) cannot be signed, {serial} among them: {why}"))
     }
 
     /// Something changed: what is due is looked at now.
@@ -137,8 +154,9 @@ impl Desk {
         let publisher = Arc::clone(&self.publisher);
         tokio::spawn(async move { publisher.run().await });
         tokio::spawn(Arc::clone(&self.responder).run());
-        if let Some(address) = address {
-            tokio::spawn(Arc::clone(self).watch(address));
+        match address {
+            Some(address) => drop(tokio::spawn(Arc::clone(self).watch(address))),
+            None => self.watch.set_blind(),
         }
     }
 }

@@ -2,9 +2,10 @@
 //! `openssl ca` (`index.txt`), which most systems can write. Only their status is kept: it is listed in
 //! CRLs and answered over OCSP, and they can be revoked here.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::ops::Bound;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use policy::crl::Reason;
 use policy::effects::UnixTime;
 use policy::serial::Serial;
@@ -32,6 +33,9 @@ pub struct Imports {
 /// Why an import stopped. What came before stays; it can be done again.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// Somebody wrote to the file while it was read.
+    #[error("the file changed while it was imported: import it again")]
+    Changed,
     /// The file cannot be read.
     #[error("line {line}: {why}")]
     Line {
@@ -40,6 +44,9 @@ pub enum ImportError {
         /// What is wrong with it.
         why: String,
     },
+    /// What is to come could not be put on record; nothing has changed.
+    #[error("{0}")]
+    Note(String),
     /// The store.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -48,18 +55,75 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
-/// Reads `index` to its end, a line at a time. Blocks. Done again, it changes nothing.
-pub fn import(store: &Store, issuer_key: &str, index: impl BufRead, now: UnixTime) -> Result<Imports, ImportError> {
+/// What a file holds that can be imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Lines with a certificate.
+    pub certificates: u64,
+}
+
+/// Takes over what `index` holds, read to its end a line at a time. Blocks. First all of it is read and
+/// `note` puts on record what is to come; only then does anything change. Done again, it changes nothing.
+pub fn import(
+    store: &Store,
+    issuer_key: &str,
+    mut index: impl Read + Seek,
+    now: UnixTime,
+    note: impl FnOnce(&Survey) -> Result<(), String>,
+) -> Result<Imports, ImportError> {
+    let survey = survey(BufReader::new(&mut index), issuer_key)?;
+    note(&survey).map_err(ImportError::Note)?;
+    index.rewind().map_err(|error| ImportError::Line { line: 1, why: error.to_string() })?;
+    let mut hashed = Hashed { inner: index, context: Context::new(&SHA256) };
+    let imports = take_over(store, issuer_key, BufReader::new(&mut hashed), now)?;
+    match crate::issuance::hexadecimal(hashed.context.finish().as_ref()) == survey.sha256 {
+        true => Ok(imports),
+        false => Err(ImportError::Changed),
+    }
+}
+
+/// Reads everything, and changes nothing.
+fn survey(index: impl BufRead, issuer_key: &str) -> Result<Survey, ImportError> {
+    let mut hashed = Hashed { inner: index, context: Context::new(&SHA256) };
+    let mut certificates = 0;
+    for line in rows(BufReader::new(&mut hashed), issuer_key) {
+        line?;
+        certificates += 1;
+    }
+    Ok(Survey { sha256: crate::issuance::hexadecimal(hashed.context.finish().as_ref()), certificates })
+}
+
+/// The certificates of a file, in its order.
+fn rows(index: impl BufRead, issuer_key: &str) -> impl Iterator<Item = Result<(Serial, Imported), ImportError>> {
+    index.lines().enumerate().filter_map(move |(number, line)| {
+        let read = |line: String| if line.trim().is_empty() { Ok(None) } else { parse(&line, issuer_key).map(Some) };
+        let row = line.map_err(|error| error.to_string()).and_then(read).transpose()?;
+        Some(row.map_err(|why| ImportError::Line { line: number as u64 + 1, why }))
+    })
+}
+
+/// What is read, and the hash of it.
+struct Hashed<R> {
+    inner: R,
+    context: Context,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(out)?;
+        self.context.update(&out[..read]);
+        Ok(read)
+    }
+}
+
+fn take_over(store: &Store, issuer_key: &str, index: impl BufRead, now: UnixTime) -> Result<Imports, ImportError> {
     let mut imports = Imports::default();
     let mut change = Change::new();
     let mut waiting = 0;
-    for (number, line) in index.lines().enumerate() {
-        let wrong = |why: String| ImportError::Line { line: number as u64 + 1, why };
-        let line = line.map_err(|error| wrong(error.to_string()))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let (serial, row) = parse(&line, issuer_key).map_err(wrong)?;
+    for row in rows(index, issuer_key) {
+        let (serial, row) = row?;
         imports.certificates += 1;
         imports.revoked += u64::from(row.revoked.is_some());
         if store.get(&CERTIFICATES, serial.as_bytes())?.is_some() {
@@ -167,6 +231,8 @@ const LONGEST: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
     use crate::store::{self, EngineKind};
 
@@ -183,6 +249,10 @@ mod tests {
         (place, store)
     }
 
+    fn take(store: &Store, text: &str) -> Result<Imports, ImportError> {
+        import(store, "issuing-1", Cursor::new(text), NOW, |_| Ok(()))
+    }
+
     fn rows<T: serde::de::DeserializeOwned>(store: &Store, table: &crate::store::Table<T>) -> usize {
         store.scan(table, (Bound::Unbounded, Bound::Unbounded), 100, false).unwrap().len()
     }
@@ -190,9 +260,9 @@ mod tests {
     #[test]
     fn the_database_of_openssl_is_read_once_however_often_it_is_imported() {
         let (_place, store) = open();
-        let first = import(&store, "issuing-1", INDEX.as_bytes(), NOW).unwrap();
+        let first = take(&store, INDEX).unwrap();
         assert_eq!(first, Imports { certificates: 5, new: 5, revoked: 3, ours: 0 });
-        let again = import(&store, "issuing-1", INDEX.as_bytes(), NOW).unwrap();
+        let again = take(&store, INDEX).unwrap();
         assert_eq!(again, Imports { new: 0, ..first });
         assert_eq!((rows(&store, &IMPORTED), rows(&store, &REVOKED), rows(&store, &OCSP_DUE)), (5, 2, 2));
         let serial: Serial = "0b".parse().unwrap();
@@ -203,9 +273,9 @@ mod tests {
     #[test]
     fn a_certificate_that_is_revoked_meanwhile_is_taken_over_as_such() {
         let (_place, store) = open();
-        import(&store, "issuing-1", INDEX.as_bytes(), NOW).unwrap();
+        take(&store, INDEX).unwrap();
         let later = "R\t300101000000Z\t260301000000Z\t0A\tunknown\t/CN=good\n";
-        assert_eq!(import(&store, "issuing-1", later.as_bytes(), NOW).unwrap().new, 1);
+        assert_eq!(take(&store, later).unwrap().new, 1);
         assert_eq!(rows(&store, &REVOKED), 3);
     }
 
@@ -220,8 +290,30 @@ mod tests {
             ("R\t300101000000Z\t260101000000Z,boredom\t0A\tunknown\t/CN=a\n", "RFC 5280"),
         ] {
             let text = format!("V\t300101000000Z\t\t01\tunknown\t/CN=a\n{text}");
-            let error = import(&store, "issuing-1", text.as_bytes(), NOW).unwrap_err().to_string();
+            let error = take(&store, &text).unwrap_err().to_string();
             assert!(error.starts_with("line 2: ") && error.contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn nothing_changes_before_it_is_on_record_and_a_file_with_a_mistake_changes_nothing() {
+        let (_place, store) = open();
+        let mut noted = None;
+        let refuse = |survey: &Survey| {
+            noted = Some(survey.clone());
+            Err("the signer does not answer".to_owned())
+        };
+        let refused = import(&store, "issuing-1", Cursor::new(INDEX), NOW, refuse);
+        assert!(matches!(refused, Err(ImportError::Note(_))));
+        let sha256 = aws_lc_rs::digest::digest(&SHA256, INDEX.as_bytes());
+        let sha256 = crate::issuance::hexadecimal(sha256.as_ref());
+        assert_eq!(noted, Some(Survey { sha256, certificates: 5 }));
+        let half = format!("{INDEX}X\t300101000000Z\t\t0E\tunknown\t/CN=a\n");
+        let never = |_: &Survey| panic!("it cannot be imported");
+        assert!(matches!(
+            import(&store, "issuing-1", Cursor::new(&half), NOW, never),
+            Err(ImportError::Line { line: 7, .. })
+        ));
+        assert_eq!(rows(&store, &IMPORTED), 0);
     }
 }

@@ -2,9 +2,11 @@
 //! from the journal alone (J3). CRL and OCSP objects follow from the store.
 
 mod desk;
+mod fetch;
 mod files;
 mod import;
 mod list;
+mod named;
 pub mod ocsp;
 mod office;
 mod publish;
@@ -18,14 +20,15 @@ mod watch;
 
 pub use desk::{Desk, Parts};
 pub use files::Files;
-pub use import::{ImportError, Imports, import};
+pub use import::{ImportError, Imports, Survey, import};
+pub use named::{Named, Url};
 pub use office::Office;
 pub use publish::{List, PublishError, Publisher};
 pub use root::{RootCrl, RootList};
-pub use schedule::Freshness;
+pub use schedule::{Freshness, Last};
 pub use serve::{Coding, Contents, Served};
 pub use tables::{CrlRecord, Kind, list_key};
-pub use watch::{Seen, Watch};
+pub use watch::{BLIND, Seen, Watch};
 
 use hsm::wire::{Act, Actor, MAX_SERIALS};
 use policy::effects::UnixTime;

@@ -76,6 +76,10 @@ impl Office {
 
     /// Something could not be signed; it counts as an outage if the token or its signer is to blame.
     pub(super) fn failed(&self, error: &CaError) {
+        if let CaError::Signer(ClientError::Refused(Refusal::Forbidden(_) | Refusal::Policy(_))) = error {
+            // It may have other keys and bounds than it had: it is asked again.
+            self.state().means = None;
+        }
         let away = match error {
             CaError::Sealed => true,
             CaError::Signer(ClientError::Refused(refusal)) => {

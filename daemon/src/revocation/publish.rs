@@ -177,7 +177,7 @@ impl Publisher {
         if record.journal != journal {
             return Ok(Due::Now);
         }
-        if self.config.delta_every.is_some() && kind == Kind::Complete {
+        if list.delta_url.is_some() && kind == Kind::Complete {
             // The delta has what is new.
             return Ok(by_time);
         }

@@ -57,9 +57,17 @@ impl Publisher {
     /// The CRL that is published under `key` (see [`super::list_key`]), if there is one. One read of
     /// the store, and of the file at the first time. Blocks.
     pub fn served(&self, key: &[u8], accepted: Coding) -> Result<Option<Served>, PublishError> {
-        let Some(row) = self.office.store.get(&CRLS, key)? else { return Ok(None) };
-        let record = row.value;
-        let (coding, contents) = self.contents(&record, accepted).map_err(PublishError::File)?;
+        let Some(mut record) = self.record(key)? else { return Ok(None) };
+        let mut found = self.contents(&record, accepted);
+        // A newer one may have been published, and the file removed, since the record was read.
+        if found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            && let Some(newer) = self.record(key)?
+            && newer.number > record.number
+        {
+            found = self.contents(&newer, accepted);
+            record = newer;
+        }
+        let (coding, contents) = found.map_err(PublishError::File)?;
         let left = record.next_update.0.saturating_sub(self.office.clock.now().0);
         Ok(Some(Served {
             tag: record.number.to_string(),

@@ -39,6 +39,17 @@ impl Scene {
         })
     }
 
+    /// With deltas, but for the list that is published.
+    fn without_delta_url() -> Self {
+        let mut scene = Self::new();
+        scene.list.delta_url = None;
+        let office = Arc::clone(&scene.publisher.office);
+        let files = Files::new(scene.directory.path().join("crl"));
+        let config = scene.publisher.config.clone();
+        scene.publisher = Arc::new(Publisher::new(office, config, files, vec![scene.list.clone()]));
+        scene
+    }
+
     fn with(config: config::Crl) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
@@ -280,6 +291,50 @@ async fn what_is_revoked_is_in_a_crl_when_the_configuration_says_so() {
     scene.clock.advance(61);
     scene.publisher.wake();
     wait(|| scene.served(Kind::Complete).unwrap().0.entries == 1).await;
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_list_without_a_delta_has_what_is_new_although_others_have_deltas() {
+    let scene = Scene::without_delta_url();
+    let running = Arc::clone(&scene.publisher);
+    let task = tokio::spawn(async move { running.run().await });
+    wait(|| scene.served(Kind::Complete).is_some()).await;
+    let serials = scene.import(1, NOW.plus(90 * DAY)).await;
+    scene.act(&serials, REVOKE).await;
+    scene.publisher.wake();
+    scene.clock.advance(61);
+    scene.publisher.wake();
+    wait(|| scene.served(Kind::Complete).unwrap().0.entries == 1).await;
+    assert!(scene.served(Kind::Delta).is_none());
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_delta_follows_a_revocation_and_the_complete_one_waits_for_its_time() {
+    let scene = Scene::new();
+    let running = Arc::clone(&scene.publisher);
+    let task = tokio::spawn(async move { running.run().await });
+    wait(|| scene.served(Kind::Delta).is_some()).await;
+    let (complete, _) = scene.served(Kind::Complete).unwrap();
+    let serials = scene.import(2, NOW.plus(90 * DAY)).await;
+    scene.act(&serials[..1], REVOKE).await;
+    scene.act(&serials[1..], Deed::Hold).await;
+    scene.clock.advance(61);
+    scene.publisher.wake();
+    wait(|| scene.served(Kind::Delta).unwrap().0.entries == 2).await;
+    assert_eq!(scene.served(Kind::Complete).unwrap().0, complete);
+    assert_eq!(scene.served(Kind::Delta).unwrap().0.base, complete.number);
+    // A new complete one, and a delta that adds to the one before it.
+    scene.clock.advance(DAY / 2);
+    scene.publisher.wake();
+    wait(|| scene.served(Kind::Complete).unwrap().0.entries == 2).await;
+    let number = scene.served(Kind::Complete).unwrap().0.number;
+    scene.publisher.wake();
+    wait(|| scene.served(Kind::Delta).unwrap().0.number > number).await;
+    let (delta, entries) = scene.served(Kind::Delta).unwrap();
+    assert_eq!((delta.base, entries.len()), (complete.number, 2));
+    assert!(scene.publisher.office.troubles().is_empty());
     task.abort();
 }
 

@@ -2,24 +2,18 @@
 //! compares it with the store. What is served counts, not what was meant to be.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper_util::rt::TokioIo;
 use policy::crl::{self, Facts};
 use policy::effects::UnixTime;
 use policy::ocsp::{BasicResponse, CertId, HashAlgorithm};
 use policy::serial::Serial;
-use policy::tbs::Issuer;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 
 use super::desk::Desk;
+use super::fetch::Target;
 use super::ocsp::request_path;
 use super::publish::{self, List};
 use super::schedule::{Freshness, Last};
@@ -41,9 +35,19 @@ pub struct Seen {
     pub freshness: Option<Freshness>,
 }
 
+/// What an OCSP answer says.
+pub(super) struct Said {
+    pub(super) last: Last,
+    pub(super) revoked: bool,
+}
+
 /// What the watchdog saw last, by artefact.
 #[derive(Default)]
-pub struct Watch(Mutex<BTreeMap<String, Seen>>);
+pub struct Watch {
+    seen: Mutex<BTreeMap<String, Seen>>,
+    /// Nothing is looked at: there is no listener that relying parties could use.
+    blind: AtomicBool,
+}
 
 impl Watch {
     /// Everything that was seen.
@@ -53,13 +57,28 @@ impl Watch {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
         // Each change of it is complete.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nothing is looked at, if that is so.
+    pub fn blind(&self) -> Option<&'static str> {
+        self.blind.load(Ordering::Relaxed).then_some(BLIND)
+    }
+
+    pub(super) fn set_blind(&self) {
+        self.blind.store(true, Ordering::Relaxed);
+        tracing::warn!("{BLIND}");
+    }
+
+    /// What is not in `kept` is not looked at any more.
+    pub fn retain(&self, kept: impl Fn(&str) -> bool) {
+        self.lock().retain(|what, _| kept(what));
     }
 
     /// Notes what was seen, and says it once when it changes.
-    fn note(&self, what: &str, now: UnixTime, outcome: Result<Last, String>) {
+    pub fn note(&self, what: &str, now: UnixTime, outcome: Result<Option<Last>, String>) {
         let (last, fault) = match outcome {
-            Ok(last) => (Some(last), None),
+            Ok(last) => (last, None),
             Err(why) => (None, Some(why)),
         };
         let freshness = last.map(|last| Freshness::of(last, now));
@@ -131,7 +150,7 @@ impl Desk {
                 let what = format!("CRL {} of {}", publish::label(list, kind), office.issuer_key);
                 let outcome = timeout(self.look_at_crl(address, list, kind)).await;
                 match outcome {
-                    Ok(Some(last)) => self.watch.note(&what, office.clock.now(), Ok(last)),
+                    Ok(Some(last)) => self.watch.note(&what, office.clock.now(), Ok(Some(last))),
                     // Not published yet, and the publisher says why.
                     Ok(None) => {}
                     Err(why) => self.watch.note(&what, office.clock.now(), Err(why)),
@@ -140,15 +159,16 @@ impl Desk {
         }
         if let Some(root) = &self.root {
             let path = format!("/crl/{}.crl", hexadecimal(root.issuer().key_identifier()));
-            let outcome = timeout(fetch_crl(address, &path, Arc::new(root.issuer().clone()))).await;
-            let outcome = outcome.map(|facts| Last { this_update: facts.this_update, next_update: facts.next_update });
+            let outcome = timeout(Target::here(address, path).crl(Arc::new(root.issuer().clone()))).await;
+            let last = |facts: Facts| Last { this_update: facts.this_update, next_update: facts.next_update };
+            let outcome = outcome.map(|facts| Some(last(facts)));
             self.watch.note("CRL of the root", office.clock.now(), outcome);
         }
         match self.sample() {
             Ok(serials) => {
                 for (what, serial) in serials {
                     let outcome = timeout(self.look_at_ocsp(address, serial)).await;
-                    self.watch.note(&what, office.clock.now(), outcome);
+                    self.watch.note(&what, office.clock.now(), outcome.map(Some));
                 }
             }
             Err(error) => tracing::warn!(%error, "the watchdog finds no certificate to ask for"),
@@ -165,7 +185,7 @@ impl Desk {
             (crl::Scope::All, Kind::Delta) => format!("/crl/{identifier}/delta.crl"),
             (crl::Scope::Shard(_), _) => format!("/crl/{identifier}/{}.crl", publish::label(list, kind)),
         };
-        let facts = fetch_crl(address, &path, self.office.issuer.now()).await?;
+        let facts = Target::here(address, path).crl(self.office.issuer.now()).await?;
         // A new one may have been published meanwhile.
         let after = stored()?.unwrap_or_else(|| before.clone());
         let same = |record: &super::CrlRecord| {
@@ -185,7 +205,7 @@ impl Desk {
     }
 
     /// Certificates whose status is asked for: the one that expires last, and one that is revoked.
-    fn sample(&self) -> Result<Vec<(String, Serial)>, crate::store::StoreError> {
+    pub(super) fn sample(&self) -> Result<Vec<(String, Serial)>, crate::store::StoreError> {
         let (store, issuer) = (&self.office.store, &*self.office.issuer_key);
         let mut sample = Vec::new();
         let everything = (Bound::Unbounded, Bound::Unbounded);
@@ -209,33 +229,41 @@ impl Desk {
     }
 
     async fn look_at_ocsp(&self, address: &Address, serial: Serial) -> Result<Last, String> {
-        let issuer = &self.office.issuer.now();
-        let id = CertId::new(HashAlgorithm::Sha1, issuer, serial);
-        let path = format!("/ocsp/{}", request_path(&id));
+        let id = CertId::new(HashAlgorithm::Sha1, &self.office.issuer.now(), serial);
+        let target = Target::here(address, format!("/ocsp/{}", request_path(&id)));
         let before = self.is_revoked(serial)?;
-        let (status, body) = fetch(address, &path).await?;
-        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        if status != StatusCode::OK {
-            return Err(format!("the answer is {status}"));
-        }
-        let response = BasicResponse::from_der(&body).map_err(|error| error.to_string())?;
-        let now = self.office.clock.now();
+        let said = self.read_ocsp(serial, &target.get().await?)?;
+        self.compare_status(serial, before, &said)?;
+        Ok(said.last)
+    }
+
+    /// Verifies an answer for one certificate.
+    pub(super) fn read_ocsp(&self, serial: Serial, body: &[u8]) -> Result<Said, String> {
+        let issuer = &self.office.issuer.now();
+        let response = BasicResponse::from_der(body).map_err(|error| error.to_string())?;
         let responder = response.verify(issuer).map_err(|error| error.to_string())?;
-        if !responder.validity().contains(now) {
+        if !responder.validity().contains(self.office.clock.now()) {
             return Err("the responder's certificate has run out".to_owned());
         }
         let [single] = &response.data().responses[..] else { return Err("it is not one answer".to_owned()) };
         if single.id.serial() != Some(serial) {
             return Err("the answer is for another certificate".to_owned());
         }
-        let said = matches!(single.status, policy::ocsp::Status::Revoked { .. });
-        if said != before && said != self.is_revoked(serial)? {
-            return Err(format!("the answer says revoked: {said}, and the store the opposite"));
-        }
-        Ok(Last { this_update: single.this_update, next_update: single.next_update })
+        Ok(Said {
+            last: Last { this_update: single.this_update, next_update: single.next_update },
+            revoked: matches!(single.status, policy::ocsp::Status::Revoked { .. }),
+        })
     }
 
-    fn is_revoked(&self, serial: Serial) -> Result<bool, String> {
+    /// An answer says what the store says, or said `before` it was asked for.
+    pub(super) fn compare_status(&self, serial: Serial, before: bool, said: &Said) -> Result<(), String> {
+        if said.revoked != before && said.revoked != self.is_revoked(serial)? {
+            return Err(format!("the answer says revoked: {}, and the store the opposite", said.revoked));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_revoked(&self, serial: Serial) -> Result<bool, String> {
         let store = &self.office.store;
         let failed = |error: crate::store::StoreError| error.to_string();
         if let Some(row) = store.get(&CERTIFICATES, serial.as_bytes()).map_err(failed)? {
@@ -246,92 +274,7 @@ impl Desk {
     }
 }
 
-/// Fetches a CRL and verifies it as it comes: it is never in memory as a whole.
-async fn fetch_crl(address: &Address, path: &str, issuer: Arc<Issuer>) -> Result<Facts, String> {
-    let (status, mut body) = fetch(address, path).await?;
-    if status != StatusCode::OK {
-        return Err(format!("{path} is answered with {status}"));
-    }
-    let (pieces, arriving) = mpsc::sync_channel::<Bytes>(PIECES);
-    let reading = tokio::task::spawn_blocking(move || {
-        let arriving = Arriving { pieces: arriving, piece: Bytes::new() };
-        crl::verify(BufReader::new(arriving), &issuer, &mut |_| {}).map_err(|error| error.to_string())
-    });
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| error.to_string())?;
-        let Ok(mut piece) = frame.into_data() else { continue };
-        // The reader is a thread of its own, and never waits for this one for long.
-        while let Err(error) = pieces.try_send(piece) {
-            match error {
-                mpsc::TrySendError::Full(back) => {
-                    piece = back;
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-                mpsc::TrySendError::Disconnected(_) => break,
-            }
-            if reading.is_finished() {
-                break;
-            }
-        }
-    }
-    drop(pieces);
-    reading.await.map_err(|error| error.to_string())?
-}
-
-/// A body on its way to a reader that blocks.
-struct Arriving {
-    pieces: mpsc::Receiver<Bytes>,
-    piece: Bytes,
-}
-
-impl Read for Arriving {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.pieces.recv() {
-                Ok(piece) => self.piece = piece,
-                Err(_) => return Ok(0),
-            }
-        }
-        let piece = self.piece.split_to(self.piece.len().min(out.len()));
-        out[..piece.len()].copy_from_slice(&piece);
-        Ok(piece.len())
-    }
-}
-
-async fn fetch(address: &Address, path: &str) -> Result<(StatusCode, Incoming), String> {
-    let unreachable = |error: io::Error| format!("{address} cannot be reached: {error}");
-    match address {
-        Address::Ip(socket) => {
-            let mut socket = *socket;
-            // Listening everywhere is listening here.
-            if socket.ip().is_unspecified() {
-                socket.set_ip(match socket {
-                    std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                    std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-                });
-            }
-            ask(TcpStream::connect(socket).await.map_err(unreachable)?, path).await
-        }
-        Address::Passed(_) => Err("it has no address".to_owned()),
-        Address::Unix(socket) => ask(UnixStream::connect(socket).await.map_err(unreachable)?, path).await,
-    }
-}
-
-async fn ask<S>(stream: S, path: &str) -> Result<(StatusCode, Incoming), String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let failed = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    tokio::spawn(connection);
-    let request = Request::get(path).header(http::header::HOST, "localhost").body(Empty::<Bytes>::new());
-    let request = request.map_err(|error| error.to_string())?;
-    let response = sender.send_request(request).await.map_err(failed)?;
-    let (head, body) = response.into_parts();
-    Ok((head.status, body))
-}
-
-async fn timeout<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+pub(super) async fn timeout<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err("it was not answered in time".to_owned()))
 }
 
@@ -339,14 +282,15 @@ fn hexadecimal(bytes: &[u8]) -> String {
     crate::issuance::hexadecimal(bytes)
 }
 
+/// Said where the health is asked for, by `signetd check` and once in the log.
+pub const BLIND: &str = "no listener carries `pki` in plain HTTP: relying parties get no CRL and no OCSP answer from \
+    this host, and nobody watches what they get elsewhere: add a listener with `tls = false` and `surfaces = [\"pki\"]`";
+
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Longest time for one look.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Pieces of a body that wait for the reader.
-const PIECES: usize = 16;
 
 /// Certificates looked at for one of ours: the last to expire may be the issuing one.
 const FEW: usize = 8;

@@ -30,18 +30,25 @@ impl CaCertificate {
         Ok(Self { name: name.to_owned(), key_identifier, der: der.to_vec(), pem, certificate })
     }
 
-    /// The certificate alone in a CMS SignedData without a signer (RFC 5652 section 5.1, "certs-only"),
-    /// DER.
+    /// The certificate alone in a CMS SignedData without a signer, DER.
     pub fn p7c(&self) -> Vec<u8> {
-        const SIGNED_DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
-        const DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
-        const VERSION_1: &[u8] = &[2, 1, 1];
-        let certificates = element(CONTEXT_0, &self.der);
-        let none = element(SET, &[]);
-        let content = [VERSION_1, &none, &element(SEQUENCE, DATA), &certificates, &none].concat();
-        let signed = element(CONTEXT_0, &element(SEQUENCE, &content));
-        element(SEQUENCE, &[SIGNED_DATA, &signed].concat())
+        certs_only(&[&self.der])
     }
+}
+
+/// Certificates in a CMS SignedData without a signer (RFC 5652 section 5.1, "certs-only"), DER. As they
+/// are a set, they are sorted.
+pub fn certs_only(certificates: &[&[u8]]) -> Vec<u8> {
+    const SIGNED_DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+    const DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+    const VERSION_1: &[u8] = &[2, 1, 1];
+    let mut certificates = certificates.to_vec();
+    certificates.sort_unstable();
+    let certificates = element(CONTEXT_0, &certificates.concat());
+    let none = element(SET, &[]);
+    let content = [VERSION_1, &none, &element(SEQUENCE, DATA), &certificates, &none].concat();
+    let signed = element(CONTEXT_0, &element(SEQUENCE, &content));
+    element(SEQUENCE, &[SIGNED_DATA, &signed].concat())
 }
 
 /// One DER element.

@@ -1,7 +1,6 @@
-//! Certificates that were signed: listed, shown, revoked.
+//! Certificates that were signed: shown, revoked.
 
-use std::ops::Bound;
-
+use aws_lc_rs::digest::{SHA256, digest};
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
 use policy::name::Name;
@@ -9,12 +8,12 @@ use policy::serial::Serial;
 use policy::tbs;
 
 use super::Services;
-use super::administrators::Permitted;
+use super::peer::hex;
+use super::rights::{Permitted, Scope};
+use super::search::Status;
 use crate::issuance::ca::CaError;
-use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_GROUND, CERTIFICATES_BY_NAME, CertificateRecord};
-use crate::store::{StoreError, Table};
-
-pub use crate::store::tables::Ground;
+use crate::store::StoreError;
+use crate::store::tables::{CERTIFICATES, CertificateRecord};
 
 /// A certificate that was signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,37 +42,12 @@ pub struct Certificate {
     pub subject: String,
 }
 
-/// Which certificates, and how many.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
-    /// Those after this serial number, in the order of serial numbers.
-    pub after: Option<Serial>,
-    /// At most so many, and never more than [`MOST`].
-    pub limit: usize,
-    /// Those that carry exactly this name, or rest on this ground; all, if there is none.
-    pub which: Option<Which>,
+impl Certificate {
+    /// How it is.
+    pub fn status(&self, now: UnixTime) -> Status {
+        Status::of(self.revoked.map(|(_, reason)| reason), self.not_after, now)
+    }
 }
-
-/// Which certificates: one index answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// Those that rest on this.
-    Ground(Ground),
-    /// Those that carry exactly this name.
-    Name(Name),
-}
-
-/// One page of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The certificates.
-    pub certificates: Vec<Certificate>,
-    /// What [`Query::after`] must be for the next page, if there is more.
-    pub next: Option<Serial>,
-}
-
-/// Most certificates on one page.
-pub const MOST: usize = 500;
 
 /// Why a certificate was not revoked.
 #[derive(Debug, thiserror::Error)]
@@ -101,60 +75,20 @@ pub enum RevokeError {
 }
 
 impl Services {
-    /// One page of certificates, by serial number.
-    pub fn certificates(&self, _permitted: &Permitted, query: &Query) -> Result<Page, StoreError> {
-        let limit = query.limit.clamp(1, MOST);
-        // One more than asked for tells whether there is a next page.
-        let mut records = match &query.which {
-            None => {
-                let after =
-                    query.after.as_ref().map_or(Bound::Unbounded, |serial| Bound::Excluded(&serial.as_bytes()[..]));
-                let rows = self.store.scan(&CERTIFICATES, (after, Bound::Unbounded), limit + 1, false)?;
-                rows.into_iter().map(|(_, record)| record.value).collect()
-            }
-            Some(Which::Ground(ground)) => {
-                self.indexed(&CERTIFICATES_BY_GROUND, &ground.to_string(), query.after, limit + 1)?
-            }
-            Some(Which::Name(name)) => {
-                self.indexed(&CERTIFICATES_BY_NAME, &name.to_string(), query.after, limit + 1)?
-            }
-        };
-        let more = records.len() > limit;
-        records.truncate(limit);
-        let next = records.last().filter(|_| more).map(|record| record.serial);
-        let certificates = records.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Page { certificates, next })
-    }
-
-    /// The certificate with this serial number, if there is one.
-    pub fn certificate(&self, _permitted: &Permitted, serial: Serial) -> Result<Option<Certificate>, StoreError> {
-        self.store.get(&CERTIFICATES, serial.as_bytes())?.map(|record| read(record.value)).transpose()
-    }
-
-    /// Those that an index has under a text, by serial number.
-    fn indexed(
-        &self,
-        index: &Table<()>,
-        text: &str,
-        after: Option<Serial>,
-        limit: usize,
-    ) -> Result<Vec<CertificateRecord>, StoreError> {
-        let key = |separator: u8, serial: &[u8]| [text.as_bytes(), &[separator], serial].concat();
-        let first = key(0, after.as_ref().map_or(&[], |serial| serial.as_bytes()));
-        let first = if after.is_some() { Bound::Excluded(&first[..]) } else { Bound::Included(&first[..]) };
-        let end = key(1, &[]);
-        let mut records = Vec::new();
-        for (key, _) in self.store.scan(index, (first, Bound::Excluded(&end)), limit, false)? {
-            let serial = &key[text.len() + 1..];
-            if let Some(record) = self.store.get(&CERTIFICATES, serial)? {
-                records.push(record.value);
-            }
-        }
-        Ok(records)
+    /// The certificate with this serial number, if there is one within the scope.
+    pub fn certificate(&self, permitted: &Permitted, serial: Serial) -> Result<Option<Certificate>, StoreError> {
+        let row = self.store.get(&CERTIFICATES, serial.as_bytes())?;
+        row.map(|row| row.value).filter(|record| reaches(permitted, record)).map(read).transpose()
     }
 }
 
-fn read(record: CertificateRecord) -> Result<Certificate, StoreError> {
+/// Whether it lies within the scope.
+pub(super) fn reaches(permitted: &Permitted, record: &CertificateRecord) -> bool {
+    permitted.scope() == Scope::Everything
+        || permitted.reaches(&hex(digest(&SHA256, &record.certificate).as_ref()), &record.record.actor)
+}
+
+pub(super) fn read(record: CertificateRecord) -> Result<Certificate, StoreError> {
     let parsed = tbs::Certificate::from_der(&record.certificate)
         .map_err(|_| StoreError::Damaged { tree: "certificates", key: record.serial.to_string() })?;
     Ok(Certificate {

@@ -93,6 +93,8 @@ impl Services {
             published.push((list.scope.to_string(), record.number));
         }
         tracing::info!(who = permitted.actor().who, count = published.len(), "CRLs were published on request");
+        // Deltas add to another one now.
+        desk.publisher.wake();
         Ok(published)
     }
 

@@ -5,6 +5,7 @@ use hsm::wire::Refusal;
 use super::acme::error::AcmeError;
 use super::administrators::RemoveError;
 use super::certificates::RevokeError;
+use super::issue::IssueFailure;
 use super::limits::ReleaseError;
 use crate::issuance::ca::{CaError, ClientError};
 use crate::store::{CommitError, StoreError};
@@ -19,6 +20,9 @@ pub enum Failure {
     /// Our own fault; the sentence is for the log.
     #[error("{0}")]
     Internal(String),
+    /// What was sent cannot be used as it is: no CSR, names that a profile does not take.
+    #[error("{0}")]
+    Invalid(String),
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
@@ -85,6 +89,20 @@ impl From<CommitError> for Failure {
         match error {
             CommitError::Conflict(_) => Self::Conflict(format!("{error}: try again")),
             CommitError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IssueFailure> for Failure {
+    fn from(error: IssueFailure) -> Self {
+        let words = error.to_string();
+        match error {
+            IssueFailure::Conflict(_) => Self::Conflict(words),
+            IssueFailure::Csr(_) | IssueFailure::Refused(_) => Self::Invalid(words),
+            IssueFailure::Internal(_) => Self::Internal(words),
+            IssueFailure::Missing(_) => Self::Missing(words),
+            IssueFailure::Pending(_) => Self::Conflict(words),
+            IssueFailure::Sealed | IssueFailure::Unavailable(_) => Self::Unavailable(words),
         }
     }
 }

@@ -10,6 +10,7 @@ pub use hsm::wire::{KeyStatus, Measure, SealStatus, Status};
 
 use super::Services;
 use super::peer::hex;
+use crate::issuance::INACTIVE;
 use crate::store::tables::JOURNALS;
 
 /// How each signer was when it was last asked, by its name. Boot keeps it fresh.
@@ -52,8 +53,12 @@ impl Services {
     pub fn health(&self) -> Health {
         let mut reasons = Vec::new();
         let usable = self.key_usable();
-        if let Err(why) = usable {
-            reasons.push(why.to_string());
+        match usable {
+            Err(why) => reasons.push(why.to_string()),
+            Ok(()) if self.ca.is_active(&self.issuer_key).is_ok_and(|active| !active) => {
+                reasons.push(INACTIVE.to_owned());
+            }
+            Ok(()) => {}
         }
         if self.store.fault().is_some() || self.store.get(&JOURNALS, b"").is_err() {
             reasons.push("the store failed: its administrators see how in the log".to_owned());

@@ -5,11 +5,11 @@ mod signers;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Services;
+use super::issue::IssueFailure;
 use crate::histogram::{Histogram, MICROS};
 use crate::issuance::IssueError;
 use crate::validation::Counts;
@@ -19,9 +19,8 @@ use crate::validation::Counts;
 pub struct Metrics {
     /// What the ACME surface counts.
     pub acme: super::acme::counters::Counters,
-    certificates: AtomicU64,
-    /// Attempts to issue, by profile and outcome.
-    issuances: Mutex<BTreeMap<(String, &'static str), u64>>,
+    /// Issuances by surface, profile and outcome.
+    issuances: Mutex<BTreeMap<(&'static str, String, Outcome), u64>>,
     /// How long a certificate took, by profile.
     issuing: Mutex<BTreeMap<String, Histogram>>,
     /// By surface and HTTP status.
@@ -33,20 +32,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// An issuance ended after so long. The profile is one of ours: names that clients make up count
-    /// as one.
-    pub fn issuance<T>(&self, profile: &str, took: Duration, outcome: &Result<T, IssueError>) {
-        let (profile, outcome) = match outcome {
-            Ok(_) => (profile, "issued"),
-            Err(IssueError::Completed) => (profile, "completed"),
-            Err(IssueError::Refused(_) | IssueError::Tbs(_)) => (profile, "refused"),
-            Err(IssueError::Sealed) => (profile, "sealed"),
-            Err(IssueError::UnknownProfile(_)) => ("", "refused"),
-            Err(IssueError::Faulted(_) | IssueError::Store(_) | IssueError::Unavailable(_)) => (profile, "failed"),
-        };
-        *lock(&self.issuances).entry((profile.to_owned(), outcome)).or_default() += 1;
-        if outcome == "issued" {
-            self.certificates.fetch_add(1, Ordering::Relaxed);
+    /// An issuance came to an end after so long.
+    pub fn issuance(&self, surface: &'static str, profile: &str, outcome: Outcome, took: Duration) {
+        *lock(&self.issuances).entry((surface, profile.to_owned(), outcome)).or_default() += 1;
+        if outcome == Outcome::Issued {
             lock(&self.issuing).entry(profile.to_owned()).or_insert_with(|| Histogram::new(MICROS)).note_time(took);
         }
     }
@@ -55,6 +44,52 @@ impl Metrics {
     pub fn request(&self, surface: &'static str, status: u16, took: Duration) {
         *lock(&self.requests).entry((surface, status)).or_default() += 1;
         lock(&self.answering).entry(surface).or_insert_with(|| Histogram::new(MICROS)).note_time(took);
+    }
+}
+
+/// What came of an issuance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Our own fault.
+    Failed,
+    /// There is a certificate.
+    Issued,
+    /// Policy said no, or what was sent cannot be used.
+    Refused,
+    /// Not now.
+    Unavailable,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Issued => "issued",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl<T> From<&Result<T, IssueFailure>> for Outcome {
+    fn from(result: &Result<T, IssueFailure>) -> Self {
+        match result {
+            Ok(_) => Self::Issued,
+            Err(IssueFailure::Internal(_)) => Self::Failed,
+            Err(IssueFailure::Sealed | IssueFailure::Unavailable(_)) => Self::Unavailable,
+            Err(_) => Self::Refused,
+        }
+    }
+}
+
+impl<T> From<&Result<T, IssueError>> for Outcome {
+    fn from(result: &Result<T, IssueError>) -> Self {
+        match result {
+            Ok(_) => Self::Issued,
+            Err(IssueError::Faulted(_) | IssueError::Store(_) | IssueError::Tbs(_)) => Self::Failed,
+            Err(IssueError::Sealed | IssueError::Unavailable(_)) => Self::Unavailable,
+            Err(_) => Self::Refused,
+        }
     }
 }
 
@@ -82,10 +117,17 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     }
     writeln!(text, "# HELP signet_certificates_issued_total Certificates issued since the start.")?;
     writeln!(text, "# TYPE signet_certificates_issued_total counter")?;
-    writeln!(text, "signet_certificates_issued_total {}", services.metrics.certificates.load(Ordering::Relaxed))?;
-    head(text, "signet_issuances_total", "counter", "Attempts to issue a certificate.")?;
-    for ((profile, outcome), count) in lock(&services.metrics.issuances).iter() {
-        writeln!(text, "signet_issuances_total{{profile=\"{profile}\",outcome=\"{outcome}\"}} {count}")?;
+    let issuances = lock(&services.metrics.issuances).clone();
+    let issued = issuances.iter().filter(|((_, _, outcome), _)| *outcome == Outcome::Issued);
+    writeln!(text, "signet_certificates_issued_total {}", issued.map(|(_, count)| count).sum::<u64>())?;
+    writeln!(text, "# HELP signet_issuances_total Issuances that came to an end.")?;
+    writeln!(text, "# TYPE signet_issuances_total counter")?;
+    for ((surface, profile, outcome), count) in issuances {
+        let outcome = outcome.as_str();
+        writeln!(
+            text,
+            "signet_issuances_total{{surface=\"{surface}\",profile=\"{profile}\",outcome=\"{outcome}\"}} {count}"
+        )?;
     }
     head(
         text,
@@ -113,6 +155,10 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     for state in ["faulted", "sealed", "unreachable", "unsealed"] {
         writeln!(text, "signet_seal_state{{state=\"{state}\"}} {}", u8::from(state == now))?;
     }
+    writeln!(text, "# HELP signet_ca_active Whether the issuing CA went active.")?;
+    writeln!(text, "# TYPE signet_ca_active gauge")?;
+    let active = services.ca.is_active(&services.issuer_key).unwrap_or_default();
+    writeln!(text, "signet_ca_active {}", u8::from(active))?;
     writeln!(text, "# HELP signet_signer_up Whether the token's signer answers.")?;
     writeln!(text, "# TYPE signet_signer_up gauge")?;
     for (signer, vital) in services.vitals.all() {
@@ -169,6 +215,15 @@ fn render_revocation(services: &Services, text: &mut String) -> std::fmt::Result
     writeln!(text, "# HELP signet_ocsp_signed_ahead_total OCSP answers signed ahead since the start.")?;
     writeln!(text, "# TYPE signet_ocsp_signed_ahead_total counter")?;
     writeln!(text, "signet_ocsp_signed_ahead_total {}", report.signed)?;
+    writeln!(
+        text,
+        "# HELP signet_ocsp_refused_total OCSP answers that could not be signed as they were, since the start."
+    )?;
+    writeln!(text, "# TYPE signet_ocsp_refused_total counter")?;
+    writeln!(text, "signet_ocsp_refused_total {}", report.refused)?;
+    writeln!(text, "# HELP signet_ocsp_aside OCSP answers that cannot be signed, and wait to be tried again.")?;
+    writeln!(text, "# TYPE signet_ocsp_aside gauge")?;
+    writeln!(text, "signet_ocsp_aside {}", report.aside.len())?;
     writeln!(text, "# HELP signet_ocsp_lag_seconds For how long the oldest OCSP answer has been due.")?;
     writeln!(text, "# TYPE signet_ocsp_lag_seconds gauge")?;
     writeln!(text, "signet_ocsp_lag_seconds {}", report.lag)?;

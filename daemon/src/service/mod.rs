@@ -1,20 +1,29 @@
 //! Use cases shared by all surfaces, and the state they work on.
 
 pub mod acme;
+pub mod activation;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
+pub mod events;
+pub mod explain;
 mod failure;
 pub mod health;
-mod issue;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
+pub mod named;
+pub mod nodes;
 pub mod ocsp;
 pub mod peer;
 pub mod profiles;
+pub mod requests;
 pub mod revocation;
+pub mod rights;
 pub mod seal;
+pub mod search;
+pub mod tokens;
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +38,7 @@ use crate::revocation::Desk;
 use crate::store::Store;
 
 pub use failure::Failure;
+use peer::Peer;
 
 /// What the use cases work on. Built once, by boot.
 pub struct Services {
@@ -39,6 +49,8 @@ pub struct Services {
     pub alternate_chains: Current<Vec<String>>,
     /// The CA signer.
     pub ca: Ca,
+    /// Calls that their callers may repeat.
+    pub calls: issue::Calls,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// What this process has given up, and what it could not.
@@ -67,6 +79,8 @@ pub struct Services {
     pub store: Store,
     /// The server certificate and what leads to the root, DER.
     pub tls_chain: Current<Vec<Vec<u8>>>,
+    /// The uPKI dialect.
+    pub upki: config::Upki,
     /// How control of names is validated.
     pub validation: config::Validation,
     /// How the signers were when they were last asked.

@@ -7,7 +7,7 @@ use super::{Failure, Services};
 use crate::revocation::ocsp::SnapshotError;
 
 pub use crate::revocation::Seen;
-pub use crate::revocation::ocsp::{Answer, Report, Snapshot};
+pub use crate::revocation::ocsp::{Answer, Aside, Report, Snapshot};
 
 impl Services {
     /// Answers an OCSPRequest, DER.

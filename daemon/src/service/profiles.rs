@@ -26,6 +26,11 @@ impl Services {
         self.profiles.now().values().map(|profile| self.listed(profile)).collect()
     }
 
+    /// The profile of this name, and the text of its file.
+    pub fn profile_text(&self, _permitted: &Permitted, name: &str) -> Option<(Listed, String)> {
+        self.profiles.now().get(name).map(|profile| (self.listed(profile), profile.text().to_owned()))
+    }
+
     /// Reads a profile file as the daemon would, and keeps nothing of it.
     pub fn check_profile(&self, _permitted: &Permitted, file: &str, text: &str) -> Result<Listed, ProfileError> {
         Profile::from_toml(file, text).map(|profile| self.listed(&profile))

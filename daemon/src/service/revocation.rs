@@ -10,11 +10,12 @@ use policy::tbs;
 use super::Services;
 use super::administrators::Permitted;
 use super::certificates::RevokeError;
+use super::peer::hex;
 use crate::issuance::ca::CaError;
 use crate::revocation;
 use crate::store::StoreError;
-use crate::store::status::IMPORTED;
-use crate::store::tables::{CERTIFICATES, CertificateRecord};
+use crate::store::status::{IMPORTED, after_prefix};
+use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_GROUND, CertificateRecord, Ground};
 
 pub use crate::revocation::Deed;
 
@@ -47,7 +48,8 @@ pub struct Found {
 
 impl Services {
     /// One step of looking for certificates, from the one after `after` on: at most [`STEP`] of them are
-    /// looked at, so that a step takes a bounded time whatever there is.
+    /// looked at, so that a step takes a bounded time whatever there is. If the question has a ground, only
+    /// those are looked at that rest on it.
     pub fn find(
         &self,
         _permitted: &Permitted,
@@ -56,10 +58,17 @@ impl Services {
         after: Option<Serial>,
     ) -> Result<Found, StoreError> {
         let now = self.clock.now();
-        let from = after.as_ref().map_or(Bound::Unbounded, |serial| Bound::Excluded(&serial.as_bytes()[..]));
-        let rows = self.store.scan(&CERTIFICATES, (from, Bound::Unbounded), STEP, false)?;
-        let next = rows.last().filter(|_| rows.len() == STEP).map(|(_, row)| row.value.serial);
-        let records = rows.into_iter().map(|(_, row)| row.value);
+        // An index that is being built leaves some out.
+        let ground = if self.store.certificates_are_indexed()? { question.ground() } else { None };
+        let records = match ground {
+            Some(ground) => self.resting_on(&ground, after)?,
+            None => {
+                let from = after.as_ref().map_or(Bound::Unbounded, |serial| Bound::Excluded(&serial.as_bytes()[..]));
+                let rows = self.store.scan(&CERTIFICATES, (from, Bound::Unbounded), STEP, false)?;
+                rows.into_iter().map(|(_, row)| row.value).collect()
+            }
+        };
+        let next = records.last().filter(|_| records.len() == STEP).map(|record| record.serial);
         let fits = |record: &CertificateRecord| {
             *record.issuer == *self.issuer_key
                 && question.fits(record)
@@ -67,7 +76,23 @@ impl Services {
                 && tbs::Certificate::from_der(&record.certificate)
                     .is_ok_and(|certificate| now <= certificate.validity().not_after())
         };
-        Ok(Found { serials: records.filter(fits).map(|record| record.serial).collect(), next })
+        Ok(Found { serials: records.into_iter().filter(fits).map(|record| record.serial).collect(), next })
+    }
+
+    /// Certificates that rest on something, by serial number: at most [`STEP`] of them.
+    fn resting_on(&self, ground: &Ground, after: Option<Serial>) -> Result<Vec<CertificateRecord>, StoreError> {
+        let prefix = [ground.to_string().as_bytes(), &[0]].concat();
+        let end = after_prefix(&prefix);
+        let last = after.map(|serial| [prefix.as_slice(), serial.as_bytes()].concat());
+        let from = last.as_deref().map_or(Bound::Included(prefix.as_slice()), Bound::Excluded);
+        let rows = self.store.scan(&CERTIFICATES_BY_GROUND, (from, Bound::Excluded(end.as_slice())), STEP, false)?;
+        let record = |(key, _): (Vec<u8>, _)| {
+            let serial = &key[prefix.len()..];
+            // They are written in one commit.
+            let damaged = || StoreError::Damaged { tree: CERTIFICATES.tree.0, key: hex(serial) };
+            Ok(self.store.get(&CERTIFICATES, serial)?.ok_or_else(damaged)?.value)
+        };
+        rows.into_iter().map(record).collect()
     }
 
     /// Does a deed to certificates: durable in the journal and in the store when this returns, and visible
@@ -114,6 +139,13 @@ impl Services {
 }
 
 impl Question {
+    /// What certificates must rest on, for the index that has few of them: of several the one that most
+    /// likely has the fewest.
+    fn ground(&self) -> Option<Ground> {
+        let actor = self.actor.clone().map(Ground::Actor);
+        actor.or_else(|| self.validator.clone().map(Ground::Validator)).or_else(|| self.method.map(Ground::Method))
+    }
+
     fn fits(&self, record: &CertificateRecord) -> bool {
         let names = &record.record.names;
         self.actor.as_ref().is_none_or(|actor| record.record.actor == *actor)

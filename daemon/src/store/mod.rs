@@ -8,6 +8,7 @@ mod change;
 #[cfg(test)]
 mod conformance;
 pub mod envelope;
+mod reindex;
 mod sled;
 mod sqlite;
 pub mod status;
@@ -154,6 +155,15 @@ pub fn open(engine: EngineKind, directory: &Path) -> Result<Box<dyn Engine>, Sto
     match engine {
         EngineKind::Sled => Ok(Box::new(Sled::open(directory)?)),
         EngineKind::Sqlite => Ok(Box::new(Sqlite::open(directory)?)),
+    }
+}
+
+/// Copies the store in `directory`, as it is at one moment, to the directory `to`, where [`open`] finds it. SQLite may be
+/// open elsewhere; sled may not. Files that lie beside the engine's are the caller's.
+pub fn snapshot(engine: EngineKind, directory: &Path, to: &Path) -> Result<(), StoreError> {
+    match engine {
+        EngineKind::Sled => sled::snapshot(directory, to),
+        EngineKind::Sqlite => sqlite::snapshot(directory, to),
     }
 }
 

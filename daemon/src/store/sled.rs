@@ -191,6 +191,28 @@ impl Engine for Sled {
     }
 }
 
+/// Copies the files, which nobody may have open.
+pub(super) fn snapshot(directory: &Path, to: &Path) -> Result<(), StoreError> {
+    let (from, to) = (directory.join(DIRECTORY), to.join(DIRECTORY));
+    wait_for_lock(&from.join("db")).map_err(|_| {
+        engine("a store of sled cannot be copied while signetd runs: stop it, or choose the engine sqlite")
+    })?;
+    copy(&from, &to).map_err(engine)
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if entry.is_dir() {
+            copy(&entry, &to.join(name))?;
+        } else {
+            std::fs::copy(&entry, to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Waits until nobody holds the lock of the file, if it is there. sled takes it when it opens, does
 /// not wait for it, and is still finishing its work in other threads when it was dropped.
 fn wait_for_lock(file: &Path) -> Result<(), StoreError> {

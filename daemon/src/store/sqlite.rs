@@ -129,6 +129,15 @@ impl Engine for Sqlite {
     }
 }
 
+/// Copies what readers see now; the writer goes on meanwhile.
+pub(super) fn snapshot(directory: &Path, to: &Path) -> Result<(), StoreError> {
+    let path = directory.join(FILE);
+    let connection = connect(&path).map_err(|error| engine(format!("{}: {error}", path.display())))?;
+    let to = to.join(FILE);
+    connection.execute("VACUUM INTO ?", [to.display().to_string()]).map_err(engine)?;
+    std::fs::File::open(&to).and_then(|file| file.sync_all()).map_err(engine)
+}
+
 fn get(connection: &Connection, tree: Tree, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
     let mut statement = connection.prepare_cached("SELECT value FROM kv WHERE tree = ? AND key = ?")?;
     statement.query_row(params![tree.0, key], |row| row.get(0)).optional()

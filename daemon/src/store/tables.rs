@@ -8,6 +8,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use der::{Decode, Encode};
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method};
+use policy::name::Name;
+use policy::rights::Role;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 use x509_cert::Certificate;
@@ -26,11 +28,34 @@ pub const CERTIFICATES_BY_SPKI: Table<()> = Table::new("certificates_by_spki");
 /// Certificates by what they rest on. Key: a [`Ground`] as text, 0x00, serial.
 pub const CERTIFICATES_BY_GROUND: Table<()> = Table::new("certificates_by_ground");
 
+/// Certificates by DNS name from its end, for all names below another. Key: [`reversed`] name, 0x00, serial.
+pub const CERTIFICATES_BY_SUFFIX: Table<()> = Table::new("certificates_by_suffix");
+
+/// Certificates by profile, in the order in which they were signed. Key: the profile's name, 0x00, time
+/// (u64, big-endian), serial.
+pub const CERTIFICATES_BY_PROFILE: Table<()> = Table::new("certificates_by_profile");
+
+/// Certificates in the order in which they were signed. Key: time (u64, big-endian), serial.
+pub const CERTIFICATES_BY_ISSUE: Table<()> = Table::new("certificates_by_issue");
+
+/// Certificates of a node, the youngest last. Key: its common name, 0x00, notBefore and position in the
+/// journal (u64, big-endian), serial.
+pub const CERTIFICATES_BY_NODE: Table<()> = Table::new("certificates_by_node");
+
 /// Certificates in the order in which they expire. Key: notAfter (u64, big-endian), serial.
 pub const CERTIFICATES_BY_EXPIRY: Table<()> = Table::new("certificates_by_expiry");
 
 /// Who may administer. Key: SHA-256 of the certificate, lower-case hexadecimal.
 pub const ADMINISTRATORS: Table<AdministratorRecord> = Table::new("administrators");
+
+/// The issuing CAs that went active. Key: label of the issuing key.
+pub const ACTIVATIONS: Table<Activation> = Table::new("activations");
+
+/// How far the indexes of [`CERTIFICATES`] are built. Key: [`INDEXES_KEY`].
+pub const INDEXES: Table<Indexes> = Table::new("indexes");
+
+/// The only key of [`INDEXES`].
+pub const INDEXES_KEY: &str = "certificates";
 
 /// How far each signer's journal has been taken over (J3). Key: journal id.
 pub const JOURNALS: Table<JournalPosition> = Table::new("journals");
@@ -80,10 +105,34 @@ pub struct Revocation {
 pub struct AdministratorRecord {
     /// Subject common name.
     pub name: String,
+    /// What he may do.
+    #[serde(default)]
+    pub role: Role,
     /// When he was enrolled.
     pub enrolled: UnixTime,
     /// When he was removed, if he was.
     pub removed: Option<UnixTime>,
+}
+
+/// That an issuing CA went active.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// When that was journalled.
+    pub at: UnixTime,
+    /// Who did it, in the words of the authorization record.
+    pub actor: String,
+    /// What failed then, a sentence each: none, unless it was forced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+}
+
+/// Which indexes of the certificates there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Indexes {
+    /// Version of what [`index_certificate`] writes.
+    pub version: u32,
+    /// The last certificate that was indexed, while they are being built.
+    pub built_to: Option<Serial>,
 }
 
 /// The last entry of a journal that the store has taken over.
@@ -104,14 +153,17 @@ pub enum Ground {
     Address(IpAddr),
     /// How control of a name was shown.
     Method(Method),
+    /// The registered node that it is for.
+    Node(String),
     /// By which version of a validator.
     Validator(String),
 }
 
 impl Ground {
     /// Every ground of a certificate, each once.
-    fn of(record: &AuthorizationRecord) -> BTreeSet<Self> {
+    pub fn of(record: &AuthorizationRecord) -> BTreeSet<Self> {
         let mut grounds = BTreeSet::from([Self::Actor(record.actor.clone())]);
+        grounds.extend(record.node.clone().map(Self::Node));
         for evidence in &record.names {
             grounds.insert(Self::Method(evidence.method));
             grounds.insert(Self::Validator(evidence.validator.clone()));
@@ -128,21 +180,29 @@ impl fmt::Display for Ground {
             Self::Actor(actor) => write!(f, "actor={actor:.256}"),
             Self::Address(address) => write!(f, "address={address}"),
             Self::Method(method) => write!(f, "method={}", method.as_str()),
+            Self::Node(name) => write!(f, "node={name:.256}"),
             Self::Validator(version) => write!(f, "validator={version:.256}"),
         }
     }
 }
 
-/// Adds the record's rows in the indexes by name, ground, public key and expiry. They are the same however
+/// The labels of a DNS name from its end: `test.example.www`.
+pub fn reversed(name: &str) -> String {
+    name.rsplit('.').collect::<Vec<_>>().join(".")
+}
+
+/// Adds the record's rows in every index: name, ground, public key, profile, issue and expiry. They are the same however
 /// often written, so a record that is taken over twice does no harm. A record whose certificate is
 /// not DER makes the commit fail.
 pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
     let indexed = Certificate::from_der(&record.certificate).and_then(|certificate| {
         let certificate = certificate.tbs_certificate();
         let spki = certificate.subject_public_key_info().to_der()?;
-        Ok((spki, certificate.validity().not_after.to_unix_duration().as_secs()))
+        let seconds = |time: &x509_cert::time::Time| time.to_unix_duration().as_secs();
+        let validity = certificate.validity();
+        Ok((spki, seconds(&validity.not_before), seconds(&validity.not_after)))
     });
-    let (spki, not_after) = match indexed {
+    let (spki, not_before, not_after) = match indexed {
         Ok(indexed) => indexed,
         Err(error) => return change.refuse(&CERTIFICATES, format!("a certificate that is not DER: {error}")),
     };
@@ -150,9 +210,19 @@ pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
     for evidence in &record.record.names {
         let name = evidence.name.to_string();
         change.put(&CERTIFICATES_BY_NAME, [name.as_bytes(), &[0], serial].concat(), &());
+        if matches!(evidence.name, Name::Dns(_)) {
+            change.put(&CERTIFICATES_BY_SUFFIX, [reversed(&name).as_bytes(), &[0], serial].concat(), &());
+        }
     }
+    let at = record.at.0.to_be_bytes();
+    change.put(&CERTIFICATES_BY_PROFILE, [record.profile.as_bytes(), &[0], &at, serial].concat(), &());
+    change.put(&CERTIFICATES_BY_ISSUE, [&at[..], serial].concat(), &());
     for ground in Ground::of(&record.record) {
         change.put(&CERTIFICATES_BY_GROUND, [ground.to_string().as_bytes(), &[0], serial].concat(), &());
+    }
+    if let Some(node) = &record.record.node {
+        let age = [not_before.to_be_bytes(), record.seq.to_be_bytes()].concat();
+        change.put(&CERTIFICATES_BY_NODE, [node.as_bytes(), &[0], &age, serial].concat(), &());
     }
     change.put(&CERTIFICATES_BY_SPKI, [digest(&SHA256, &spki).as_ref(), serial].concat(), &());
     change.put(&CERTIFICATES_BY_EXPIRY, [not_after.to_be_bytes().as_slice(), serial].concat(), &());
@@ -175,11 +245,10 @@ pub(crate) mod base64_bytes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use policy::evidence::NameEvidence;
-    use policy::name::Name;
 
     use super::super::{EngineKind, Store, StoreError, open};
     use super::*;
@@ -191,7 +260,7 @@ mod tests {
         Dz90o3wwBQYDK2VwA0EASKw/ail99bG7XjLVtrtMWBeSosndlQ6FdztTyhXdEJMzjmMiAo4RiK06QcD8Lq+Rx79hVtlIG5/6\
         N8rI+4DqBw==";
 
-    fn record() -> CertificateRecord {
+    pub(in crate::store) fn record() -> CertificateRecord {
         let evidence = |address: &str| NameEvidence {
             name: Name::Ip(address.parse().unwrap()),
             method: Method::Administrator,
@@ -210,6 +279,10 @@ mod tests {
                 actor: "console".to_owned(),
                 request_id: "1".to_owned(),
                 order: None,
+                subject: None,
+                replaces: None,
+                node: None,
+                requester: None,
                 names: vec![evidence("127.0.0.1"), evidence("::1")],
             },
             journal: "0".repeat(32),

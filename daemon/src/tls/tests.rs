@@ -1,5 +1,4 @@
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use axum::routing::get;
 use policy::effects::UnixTime as Seconds;
@@ -140,7 +139,7 @@ async fn tls_1_2_is_spoken_only_when_it_is_configured() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_token_stalls_no_other_connection() {
     let server = server(KeyAlgorithm::P256, ClientCertificates::None, TlsVersion::Tls13);
-    server.signer.state.lock().unwrap().slow = Duration::from_secs(3);
+    server.signer.state.lock().unwrap().stalled = true;
     let server = Arc::new(server);
     // Far more handshakes than the runtime has threads.
     let slow: Vec<_> = (0..32)
@@ -149,7 +148,6 @@ async fn a_slow_token_stalls_no_other_connection() {
             tokio::spawn(async move { server.ask(&NOBODY).await })
         })
         .collect();
-    let begun = Instant::now();
     for _ in 0..10 {
         let mut stream = TcpStream::connect(server.plain).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -157,7 +155,7 @@ async fn a_slow_token_stalls_no_other_connection() {
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "));
     }
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    server.signer.state.lock().unwrap().stalled = false;
     for answer in slow {
         assert!(answer.await.unwrap().is_ok());
     }

@@ -14,6 +14,7 @@ mod resolver;
 mod tls;
 pub mod tls_alpn01;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,21 @@ pub struct Validator {
     /// For tls-alpn-01.
     acme_tls: Arc<rustls::ClientConfig>,
     counts: Arc<Counts>,
+}
+
+/// Asks DNS for hosts that are not validated: those of the URLs in our own certificates.
+pub struct Lookup(Resolver);
+
+impl Lookup {
+    /// Asks as validations ask. Reads the system's resolvers if none are configured.
+    pub fn new(config: &config::Validation) -> Self {
+        Self(Resolver::new(config, step(config.timeout)))
+    }
+
+    /// The addresses of a host, at least one.
+    pub async fn addresses(&self, host: &DnsName) -> Result<Vec<IpAddr>, Failure> {
+        self.0.addresses(host).await
+    }
 }
 
 /// What one attempt has to show (RFC 8555 section 8).

@@ -9,6 +9,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use policy::csr::Csr;
 use policy::effects::{Entropy, UnixTime};
 use policy::key::PublicKey;
+use policy::rights;
 use policy::tbs::{Certificate, Issuer, Role, RoleCertificate};
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
@@ -105,6 +106,7 @@ pub(crate) fn enroll(
     ledger.write(Event::AdministratorEnrolled {
         name: name.to_owned(),
         fingerprint: hexadecimal(&certificate.sha256()),
+        role: rights::Role::Administrator,
     })?;
     Ok(certificate)
 }
@@ -116,6 +118,8 @@ pub struct Administrator {
     pub name: String,
     /// SHA-256 of the certificate, lower-case hexadecimal.
     pub fingerprint: String,
+    /// What he may do.
+    pub role: rights::Role,
     /// When he was enrolled.
     pub since: UnixTime,
     /// When he was removed, if he was.
@@ -124,7 +128,7 @@ pub struct Administrator {
 
 impl fmt::Display for Administrator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {}  enrolled {}", self.fingerprint, self.name, rfc3339(self.since))?;
+        write!(f, "{}  {}  {}, enrolled {}", self.fingerprint, self.name, self.role, rfc3339(self.since))?;
         self.removed.map_or(Ok(()), |at| write!(f, ", removed {}", rfc3339(at)))
     }
 }
@@ -135,8 +139,13 @@ pub fn administrators(config: &Config) -> Result<Vec<Administrator>, CeremonyErr
     for line in entries(&config.state.join("journal"))? {
         let (entry, _) = line?;
         match entry.event {
-            Event::AdministratorEnrolled { name, fingerprint } => {
-                list.push(Administrator { name, fingerprint, since: entry.at, removed: None });
+            Event::AdministratorEnrolled { name, fingerprint, role } => {
+                list.push(Administrator { name, fingerprint, role, since: entry.at, removed: None });
+            }
+            Event::AdministratorRoleSet { fingerprint, role } => {
+                for one in list.iter_mut().filter(|one| one.fingerprint == fingerprint) {
+                    one.role = role;
+                }
             }
             Event::AdministratorRemoved { fingerprint } => {
                 for gone in list.iter_mut().filter(|one| one.fingerprint == fingerprint) {

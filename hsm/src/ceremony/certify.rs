@@ -121,6 +121,10 @@ pub(crate) fn record(ledger: &Ledger, names: &[Name]) -> AuthorizationRecord {
         actor: ACTOR.to_owned(),
         request_id: ledger.request_id().to_owned(),
         order: None,
+        subject: Some(Method::Console),
+        replaces: None,
+        node: None,
+        requester: None,
         names: names.iter().map(evidence).collect(),
     }
 }

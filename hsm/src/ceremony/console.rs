@@ -196,6 +196,12 @@ impl LockedConsole {
         Ok(RootCrl { der, number: number.unwrap_or_default(), next_update, entries })
     }
 
+    /// Opens the token, with one attempt as [`LockedConsole::open`], and lets each key sign something
+    /// that means nothing. Says of each key what it is.
+    pub fn rehearse(mut self, pin: Zeroizing<Vec<u8>>) -> Result<Vec<String>, CeremonyError> {
+        Ok(crate::signer::console::rehearse(&self.config, &mut self.ledger.writer, &Pin(pin))?)
+    }
+
     /// Opens the token: one attempt, which is counted, and journalled when it fails.
     pub fn open(mut self, pin: Zeroizing<Vec<u8>>) -> Result<SigningConsole, CeremonyError> {
         let signer = Console::open(&self.config, &mut self.ledger.writer, &Pin(pin))?;

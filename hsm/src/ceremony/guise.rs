@@ -12,14 +12,14 @@ use super::CeremonyError;
 /// While it lives, this process has the rights of the account that owns a directory, and no more:
 /// what that account has put there, links above all, leads root nowhere. Nothing happens unless the
 /// process is root's and the directory somebody else's.
-pub(super) struct Guise {
+pub struct Guise {
     before: Option<(Gid, Vec<Gid>)>,
 }
 
 impl Guise {
     /// Becomes the owner of `directory`, or of the link that leads to it. Only for a process without
     /// threads that do something else.
-    pub(super) fn of(directory: &Path) -> Result<Self, CeremonyError> {
+    pub fn of(directory: &Path) -> Result<Self, CeremonyError> {
         let refused = |why: &dyn std::fmt::Display| CeremonyError::Refused(format!("{}: {why}", directory.display()));
         let link = directory.symlink_metadata().map_err(|error| refused(&error))?;
         let target = directory.metadata().map_err(|error| refused(&error))?;

@@ -31,8 +31,10 @@ pub use console::{Issued, LockedConsole, Revocation, RootCrl, SigningConsole, re
 pub(crate) use crl::ROOT_CRL_DAYS;
 pub use custody::Algorithm;
 pub use files::{FileError, free, read_secret, replace_public, write_public, write_secret};
+pub use guise::Guise;
 pub use layout::Layout;
 pub use record::{entries, rfc3339};
+pub(crate) use settings::signetd;
 
 use layout::Found;
 

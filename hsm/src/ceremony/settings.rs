@@ -39,7 +39,7 @@ pub(super) fn signer_tls(init: &Init, environment: &Environment, standing: Stand
 /// The administrator's profile for signetctl; paths are relative to it, so that the folder can be
 /// carried away.
 pub(super) fn profile(init: &Init, identity: &str, admin: &AdminKey) -> String {
-    let url = init.public_url.clone().unwrap_or_else(|| format!("https://{}:8443", authority(init)));
+    let url = init.public_url.clone().unwrap_or_else(|| admin_url(init));
     let mut text = format!(
         "# Copy this folder to ~/.config/signet and keep it: `identity` is how you know the appliance.\n\
          version = 1\n\
@@ -55,6 +55,20 @@ pub(super) fn profile(init: &Init, identity: &str, admin: &AdminKey) -> String {
         AdminKey::Software(_) => "key = \"admin.key\"\n",
     });
     text
+}
+
+/// `signetd.toml` as it is shipped, with what the first run decided in the place of the examples. An empty list of
+/// `networks` leaves validation as it comes.
+pub(crate) fn signetd(host: &policy::name::Name, networks: &[String]) -> String {
+    let networks: Vec<String> = networks.iter().map(quoted).collect();
+    let own = [
+        (PUBLIC_URL, format!("public_url = {}", quoted(format!("https://{}", authority(host))))),
+        (ROOT_CRL, "root_crl = \"ca/root.crl\"".to_owned()),
+    ];
+    let allowed = (ALLOWED_NETWORKS, format!("allowed_networks = [{}]", networks.join(", ")));
+    own.into_iter()
+        .chain((!networks.is_empty()).then_some(allowed))
+        .fold(SIGNETD.to_owned(), |text, (shipped, own)| text.replace(shipped, &own))
 }
 
 /// What the module needs in its environment.
@@ -96,12 +110,17 @@ fn key(text: &mut String, label: &str, purpose: &str, certificate: Option<&Path>
     }
 }
 
-/// The first host as it stands in a URL.
-fn authority(init: &Init) -> String {
-    match init.hosts.first() {
-        Some(policy::name::Name::Ip(std::net::IpAddr::V6(address))) => format!("[{address}]"),
-        Some(name) => name.to_string(),
-        None => "localhost".to_owned(),
+/// Where administrators reach the appliance if nothing else is said.
+fn admin_url(init: &Init) -> String {
+    let host = init.hosts.first().map_or_else(|| "localhost".to_owned(), authority);
+    format!("https://{host}:8443")
+}
+
+/// A host as it stands in a URL.
+fn authority(host: &policy::name::Name) -> String {
+    match host {
+        policy::name::Name::Ip(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+        name => name.to_string(),
     }
 }
 
@@ -126,8 +145,39 @@ pub(super) fn profiles(init: &Init) -> Vec<(&'static str, String)> {
     PROFILES.into_iter().map(filled).collect()
 }
 
-const PROFILES: [(&str, &str); 3] = [
+const PROFILES: [(&str, &str); 4] = [
     ("client.toml", include_str!("../../../packaging/profiles/client.toml")),
+    ("node.toml", include_str!("../../../packaging/profiles/node.toml")),
     ("server.toml", include_str!("../../../packaging/profiles/server.toml")),
     ("shortlived.toml", include_str!("../../../packaging/profiles/shortlived.toml")),
 ];
+
+const SIGNETD: &str = include_str!("../../../packaging/signetd.toml");
+
+/// Lines of the file as shipped that the first run writes anew.
+const PUBLIC_URL: &str = "public_url = \"https://ca.example.com\"";
+const ROOT_CRL: &str = "# root_crl = \"ca/root.crl\"";
+const ALLOWED_NETWORKS: &str = "# allowed_networks = [\"10.0.0.0/8\", \"fd00::/8\"]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_that_the_first_run_writes_anew_is_shipped_once() {
+        for line in [PUBLIC_URL, ROOT_CRL, ALLOWED_NETWORKS] {
+            assert_eq!(SIGNETD.matches(line).count(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_first_run_leaves_the_comments_and_writes_what_was_decided() {
+        let host = policy::name::Name::parse("2001:db8::1").unwrap();
+        let text = signetd(&host, &["10.1.0.0/16".to_owned()]);
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        assert_eq!(table["public_url"].as_str(), Some("https://[2001:db8::1]"));
+        assert_eq!(table["ca"]["root_crl"].as_str(), Some("ca/root.crl"));
+        assert_eq!(table["validation"]["allowed_networks"][0].as_str(), Some("10.1.0.0/16"));
+        assert!(text.contains("# Configuration of signetd."));
+    }
+}

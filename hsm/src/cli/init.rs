@@ -10,44 +10,61 @@ use crate::ceremony::{AdminKey, Algorithm, Host, Init, Layout, Pins, SoftwareKey
 
 #[derive(Args)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) places: Places,
+    #[command(flatten)]
+    pub(super) secrets: Secrets,
+    /// PKCS#11 module
+    #[arg(long, value_name = "FILE", default_value = "/usr/lib/softhsm/libsofthsm2.so")]
+    pub(super) module: PathBuf,
+    /// Name of the organization, in the subject of the CA certificates
+    #[arg(long, value_name = "NAME")]
+    pub(super) organization: String,
+    /// DNS name or IP address of this appliance; may be repeated
+    #[arg(long = "host", value_name = "NAME", required = true)]
+    pub(super) hosts: Vec<String>,
+    /// Plain HTTP base under which CA certificates are published
+    #[arg(long, value_name = "URL")]
+    pub(super) pki_url: Option<String>,
+    /// Where administrators reach the appliance; default: https://HOST:8443 with the first host
+    #[arg(long, value_name = "URL")]
+    pub(super) public_url: Option<String>,
+    /// Algorithm of the issuing key
+    #[arg(long, value_enum, default_value = "p256")]
+    pub(super) algorithm: Algorithm,
+    /// Algorithm of the root key
+    #[arg(long, value_enum, default_value = "p384")]
+    pub(super) root_algorithm: Algorithm,
+    /// Name of the first administrator
+    #[arg(long, value_name = "NAME")]
+    pub(super) admin: String,
+    #[command(flatten)]
+    pub(super) admin_key: AdminKeySource,
+}
+
+/// Where the ceremony puts things.
+#[derive(Args)]
+pub(super) struct Places {
     /// Where configuration, certificates and the transcript go
     #[arg(long, value_name = "DIR", default_value = "/etc/signet")]
-    config_dir: PathBuf,
+    pub(super) config_dir: PathBuf,
     /// Where journals and SoftHSM's tokens go
     #[arg(long, value_name = "DIR", default_value = "/var/lib/signet-signer")]
     state_dir: PathBuf,
     /// Where sockets go
     #[arg(long, value_name = "DIR", default_value = "/run/signet")]
     run_dir: PathBuf,
-    /// PKCS#11 module
-    #[arg(long, value_name = "FILE", default_value = "/usr/lib/softhsm/libsofthsm2.so")]
-    module: PathBuf,
-    /// Name of the organization, in the subject of the CA certificates
-    #[arg(long, value_name = "NAME")]
-    organization: String,
-    /// DNS name or IP address of this appliance; may be repeated
-    #[arg(long = "host", value_name = "NAME", required = true)]
-    hosts: Vec<String>,
-    /// Plain HTTP base under which CA certificates are published
-    #[arg(long, value_name = "URL")]
-    pki_url: Option<String>,
-    /// Where administrators reach the appliance; default: https://HOST:8443 with the first host
-    #[arg(long, value_name = "URL")]
-    public_url: Option<String>,
-    /// Algorithm of the issuing key
-    #[arg(long, value_enum, default_value = "p256")]
-    algorithm: Algorithm,
-    /// Algorithm of the root key
-    #[arg(long, value_enum, default_value = "p384")]
-    root_algorithm: Algorithm,
-    /// Name of the first administrator
-    #[arg(long, value_name = "NAME")]
-    admin: String,
-    #[command(flatten)]
-    admin_key: AdminKeySource,
     /// Where the first administrator's enrolment bundle goes; default: CONFIG-DIR/bundle
     #[arg(long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
+    pub(super) bundle: Option<PathBuf>,
+    /// Where the transcript goes; default: CONFIG-DIR/ceremony-transcript.txt
+    #[arg(long, value_name = "FILE")]
+    transcript: Option<PathBuf>,
+}
+
+/// Files that hold PINs.
+#[derive(Args)]
+pub(super) struct Secrets {
     /// File with the PIN of the root token; default: ask
     #[arg(long, value_name = "FILE")]
     root_pin_file: Option<PathBuf>,
@@ -60,20 +77,17 @@ pub(super) struct Arguments {
     /// File with the PIN of the security officer of all three tokens; default: ask
     #[arg(long, value_name = "FILE")]
     so_pin_file: Option<PathBuf>,
-    /// Where the transcript goes; default: CONFIG-DIR/ceremony-transcript.txt
-    #[arg(long, value_name = "FILE")]
-    transcript: Option<PathBuf>,
 }
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-struct AdminKeySource {
+pub(super) struct AdminKeySource {
     /// CSR of the first administrator, who keeps his key
     #[arg(long, value_name = "FILE")]
-    admin_csr: Option<PathBuf>,
+    pub(super) admin_csr: Option<PathBuf>,
     /// Make the first administrator's key in software, into the bundle
     #[arg(long)]
-    software_admin_key: bool,
+    pub(super) software_admin_key: bool,
 }
 
 pub(super) fn main(arguments: &Arguments, mut effects: Effects) -> Outcome {
@@ -86,7 +100,7 @@ pub(super) fn main(arguments: &Arguments, mut effects: Effects) -> Outcome {
         Some(csr) => AdminKey::Csr(read_csr(csr)?),
         None => AdminKey::Software(SoftwareKey::generate()?),
     };
-    let pins = arguments.pins(&mut effects)?;
+    let pins = arguments.secrets.pins(&mut effects)?;
     let report = init.run(&pins, &admin, effects.clock, effects.entropy.as_mut())?;
     println!("initialised: the transcript is {}", init.layout.transcript.display());
     println!("appliance identity: {}", report.identity);
@@ -99,14 +113,15 @@ pub(super) fn main(arguments: &Arguments, mut effects: Effects) -> Outcome {
 impl Arguments {
     fn init(&self) -> Result<Init, Box<dyn std::error::Error>> {
         let absolute = |path: &PathBuf| std::path::absolute(path);
-        let config = absolute(&self.config_dir)?;
+        let places = &self.places;
+        let config = absolute(&places.config_dir)?;
         let or = |path: &Option<PathBuf>, name: &str| path.as_ref().map_or(Ok(config.join(name)), absolute);
         Ok(Init {
             layout: Layout {
-                state: absolute(&self.state_dir)?,
-                run: absolute(&self.run_dir)?,
-                bundle: or(&self.bundle, "bundle")?,
-                transcript: or(&self.transcript, "ceremony-transcript.txt")?,
+                state: absolute(&places.state_dir)?,
+                run: absolute(&places.run_dir)?,
+                bundle: or(&places.bundle, "bundle")?,
+                transcript: or(&places.transcript, "ceremony-transcript.txt")?,
                 config,
             },
             module: absolute(&self.module)?,
@@ -119,7 +134,9 @@ impl Arguments {
             admin: self.admin.clone(),
         })
     }
+}
 
+impl Secrets {
     fn pins(&self, effects: &mut Effects) -> Result<Pins, Box<dyn std::error::Error>> {
         let get = |file: &Option<PathBuf>, what| pin::get(file.as_deref(), what, pin::Confirm::Yes);
         let tls = self.tls_pin_file.is_some().then(|| get(&self.tls_pin_file, "PIN of the TLS token")).transpose()?;

@@ -4,19 +4,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use policy::effects::{Clock, Entropy};
 
 use crate::ceremony::SigningConsole;
 use crate::config::Config;
 
 mod admin;
+mod doctor;
 mod init;
 mod issue;
 mod journal;
 mod pin;
 mod root_crl;
 mod run;
+mod setup;
 
 /// Time and randomness, as `main` builds them.
 pub struct Effects {
@@ -26,17 +28,24 @@ pub struct Effects {
     pub entropy: Box<dyn Entropy>,
 }
 
+/// The command line, as manual pages and completions describe it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the verb that the command line names. Exit code 0: done; 1: refused or failed, with one
 /// sentence on stderr; 2: the command line is wrong.
 pub fn main(effects: Effects) -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Admin { verb } => admin::main(verb, effects),
         Verb::Check(of) => check(&of),
+        Verb::Doctor(arguments) => doctor::main(&arguments, effects),
         Verb::Init(arguments) => init::main(&arguments, effects),
         Verb::Issue(arguments) => issue::main(&arguments, effects),
         Verb::Journal { verb } => journal::main(&verb),
         Verb::RootCrl(arguments) => root_crl::main(&arguments, effects),
         Verb::Run(of) => run::main(&of, effects),
+        Verb::Setup(arguments) => setup::main(*arguments, effects),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +75,11 @@ enum Verb {
     },
     /// Check a configuration file, and the module, profiles and certificates that it names
     Check(OfConfig),
+    /// Why a token does not work: file, permissions, module, slot, label, PIN, mechanisms, one after the other
+    ///
+    /// It stops at the first step that fails, and says what to do. Without --pin-file and --login no PIN is tried; with one
+    /// of them it is tried once, and never when the token says that the next wrong one locks it.
+    Doctor(doctor::Arguments),
     /// The key ceremony: tokens, keys, certificates, the first administrator
     Init(Box<init::Arguments>),
     /// Sign one certificate on the console
@@ -79,6 +93,10 @@ enum Verb {
     RootCrl(root_crl::Arguments),
     /// Serve (what the systemd unit runs)
     Run(OfConfig),
+    /// The guided first run: finds the module, holds the ceremony, writes the configuration, says what comes next
+    ///
+    /// It asks what the ceremony has to know, and every answer can be given as a flag. Nothing is ever overwritten.
+    Setup(Box<setup::Arguments>),
 }
 
 #[derive(Args)]

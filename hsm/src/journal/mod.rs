@@ -31,11 +31,13 @@ pub use writer::{OpenError, WriteError, Writer};
 use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
-use policy::grant::Grant;
+use policy::grant::{Grant, TokenGrant};
+use policy::registration::{CommonName, Registration};
+use policy::rights::Role;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::BoundAccounts;
+use crate::wire::{BoundAccounts, TokenState};
 
 /// Version of the entry format; a newer one is refused with a sentence.
 pub const FORMAT: u16 = 1;
@@ -85,11 +87,31 @@ pub enum Event {
         name: String,
         /// SHA-256 of the certificate, lower-case hexadecimal.
         fingerprint: String,
+        /// What he may do. Whoever was enrolled before there were roles may do everything.
+        #[serde(default)]
+        role: Role,
     },
     /// An administrator was removed.
     AdministratorRemoved {
         /// SHA-256 of the certificate, lower-case hexadecimal.
         fingerprint: String,
+    },
+    /// An administrator got another role.
+    AdministratorRoleSet {
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        fingerprint: String,
+        /// Which.
+        role: Role,
+    },
+    /// An issuing CA went active: from then on it signs for others.
+    CaActivated {
+        /// Label of the issuing key.
+        issuer: String,
+        /// Whether it did although something failed.
+        forced: bool,
+        /// What failed when the URLs in its certificates were looked at, a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        failures: Vec<String>,
     },
     /// A step of the key ceremony.
     Ceremony {
@@ -156,6 +178,25 @@ pub enum Event {
         /// When it takes effect.
         at: UnixTime,
     },
+    /// The status of another system's certificates was taken over from a file.
+    Imported {
+        /// Label of the issuing key.
+        issuer: String,
+        /// SHA-256 of the file, lower-case hexadecimal.
+        sha256: String,
+        /// How many certificates it names.
+        certificates: u64,
+    },
+    /// A node was deleted.
+    NodeDeleted {
+        /// Its common name.
+        node: CommonName,
+    },
+    /// A node was registered, or what was registered of it changed.
+    NodeRegistered {
+        /// What is registered.
+        registration: Registration,
+    },
     /// The greatest CRL numbers so far: the first entries of each segment but the first, so that the
     /// last segment knows them.
     Numbers {
@@ -191,6 +232,26 @@ pub enum Event {
         /// When it takes effect.
         at: UnixTime,
     },
+    /// Somebody approved a request for a certificate that somebody else had made.
+    RequestApproved {
+        /// Its id.
+        request: String,
+        /// SHA-256 of what was asked for, hexadecimal.
+        digest: String,
+        /// Who had asked.
+        requester: String,
+    },
+    /// Somebody rejected a request for a certificate.
+    RequestRejected {
+        /// Its id.
+        request: String,
+        /// SHA-256 of what was asked for, hexadecimal.
+        digest: String,
+        /// Who had asked.
+        requester: String,
+        /// Why.
+        why: String,
+    },
     /// Certificates were revoked.
     Revoked {
         /// Which.
@@ -205,12 +266,42 @@ pub enum Event {
     },
     /// The signer was sealed.
     Sealed,
+    /// A one-time seed was made, with which a node gets its first certificate.
+    SeedIssued {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        seed: String,
+        /// Last second in which it is good.
+        expires: UnixTime,
+    },
+    /// A seed was presented. The certificate that was signed for it, if one was, is an entry of its own.
+    SeedUsed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        seed: String,
+    },
     /// The signer started.
     Started {
         /// Program version.
         version: String,
         /// Whether it came up with the PIN from the descriptor store or a credential.
         unsealed: bool,
+    },
+    /// An API token was made.
+    TokenCreated {
+        /// Its id.
+        token: String,
+        /// What it grants.
+        grant: TokenGrant,
+    },
+    /// An API token was enabled, disabled, locked or revoked.
+    TokenSet {
+        /// Its id.
+        token: String,
+        /// How it stands since.
+        state: TokenState,
     },
     /// The token refused a PIN.
     UnsealFailed {
@@ -240,11 +331,13 @@ pub struct CrlNumber {
 impl Event {
     /// What the entry may use of the space that was reserved for a full disk.
     /// Every kind, as files name it.
-    pub const KINDS: [&'static str; 22] = [
+    pub const KINDS: [&'static str; 33] = [
         "account_bound",
         "account_ended",
         "administrator_enrolled",
         "administrator_removed",
+        "administrator_role_set",
+        "ca_activated",
         "ceremony",
         "certificate",
         "counted",
@@ -252,14 +345,23 @@ impl Event {
         "eab_key_created",
         "eab_key_revoked",
         "held",
+        "imported",
+        "node_deleted",
+        "node_registered",
         "numbers",
         "ocsp",
         "opened",
         "profile_loaded",
         "released",
+        "request_approved",
+        "request_rejected",
         "revoked",
         "sealed",
+        "seed_issued",
+        "seed_used",
         "started",
+        "token_created",
+        "token_set",
         "unseal_attempted",
         "unseal_failed",
         "unsealed",
@@ -272,6 +374,8 @@ impl Event {
             Self::AccountEnded { .. } => "account_ended",
             Self::AdministratorEnrolled { .. } => "administrator_enrolled",
             Self::AdministratorRemoved { .. } => "administrator_removed",
+            Self::AdministratorRoleSet { .. } => "administrator_role_set",
+            Self::CaActivated { .. } => "ca_activated",
             Self::Ceremony { .. } => "ceremony",
             Self::Certificate { .. } => "certificate",
             Self::Counted { .. } => "counted",
@@ -279,14 +383,23 @@ impl Event {
             Self::EabKeyCreated { .. } => "eab_key_created",
             Self::EabKeyRevoked { .. } => "eab_key_revoked",
             Self::Held { .. } => "held",
+            Self::Imported { .. } => "imported",
+            Self::NodeDeleted { .. } => "node_deleted",
+            Self::NodeRegistered { .. } => "node_registered",
             Self::Numbers { .. } => "numbers",
             Self::Ocsp { .. } => "ocsp",
             Self::Opened { .. } => "opened",
             Self::ProfileLoaded { .. } => "profile_loaded",
             Self::Released { .. } => "released",
+            Self::RequestApproved { .. } => "request_approved",
+            Self::RequestRejected { .. } => "request_rejected",
             Self::Revoked { .. } => "revoked",
             Self::Sealed => "sealed",
+            Self::SeedIssued { .. } => "seed_issued",
+            Self::SeedUsed { .. } => "seed_used",
             Self::Started { .. } => "started",
+            Self::TokenCreated { .. } => "token_created",
+            Self::TokenSet { .. } => "token_set",
             Self::UnsealAttempted => "unseal_attempted",
             Self::UnsealFailed { .. } => "unseal_failed",
             Self::Unsealed => "unsealed",

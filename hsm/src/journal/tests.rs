@@ -83,6 +83,10 @@ fn certificate() -> Event {
             actor: "acme:1".to_owned(),
             request_id: "r1".to_owned(),
             order: None,
+            subject: None,
+            replaces: None,
+            node: None,
+            requester: None,
             names: Vec::new(),
         },
     }

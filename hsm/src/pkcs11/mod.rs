@@ -7,6 +7,7 @@ mod meter;
 mod module;
 mod session;
 mod sign;
+mod survey;
 mod uri;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use policy::key::{Hashed, KeyAlgorithm, PublicKey, SignatureScheme};
 use zeroize::Zeroizing;
 
 pub(crate) use module::create_token;
+pub(crate) use survey::{Library, PinState, Seen, Survey};
 
 use crate::wire::Operations;
 use key::Objects;

@@ -35,7 +35,7 @@ pub(super) struct Module {
 
 impl Module {
     /// Initialises a library.
-    fn start(library: &Pkcs11, arguments: Option<&str>) -> Result<Self, TokenError> {
+    pub(super) fn start(library: &Pkcs11, arguments: Option<&str>) -> Result<Self, TokenError> {
         let module = Self { pkcs11: library.clone(), calls: Calls::default() };
         module.initialize(arguments)?;
         Ok(module)
@@ -108,13 +108,13 @@ impl Module {
     }
 
     /// Every slot with a token.
-    fn tokens(&self) -> Result<Vec<(Slot, Readable)>, TokenError> {
+    pub(super) fn tokens(&self) -> Result<Vec<(Slot, Readable)>, TokenError> {
         let slots = self.call("C_GetSlotList", Pkcs11::get_slots_with_token)?;
         Ok(slots.into_iter().map(|slot| (slot, self.call("C_GetTokenInfo", |p| p.get_token_info(slot)))).collect())
     }
 
     /// The one slot whose token is meant. A slot that cannot be read hides no other.
-    fn slot(&self, uri: &str, wanted: &Uri) -> Result<Slot, TokenError> {
+    pub(super) fn slot(&self, uri: &str, wanted: &Uri) -> Result<Slot, TokenError> {
         let mut found = Vec::new();
         let mut seen = Vec::new();
         for (slot, info) in self.tokens()? {
@@ -195,7 +195,7 @@ pub(crate) fn create_token(
 }
 
 /// What the setting `token` names.
-fn token_uri(text: &str) -> Result<Uri, TokenError> {
+pub(super) fn token_uri(text: &str) -> Result<Uri, TokenError> {
     let operator = |what: String| TokenError::new("token URI", ErrorClass::Operator, what);
     let uri = Uri::parse(text).map_err(|e| operator(e.to_string()))?;
     if !uri.names_a_token() {
@@ -223,7 +223,7 @@ fn auth_pin(pin: &Pin) -> Result<AuthPin, TokenError> {
 }
 
 /// Sets the variables that the module reads while it is loaded and initialised, and loads it.
-fn load(config: &TokenConfig<'_>) -> Result<Pkcs11, TokenError> {
+pub(super) fn load(config: &TokenConfig<'_>) -> Result<Pkcs11, TokenError> {
     for (name, value) in config.environment {
         #[allow(unsafe_code, reason = "modules such as SoftHSM are configured by the environment alone")]
         // SAFETY: nothing else may read the environment of C at the same time. A signer opens its

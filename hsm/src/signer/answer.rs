@@ -244,7 +244,7 @@ impl Signer {
         if let Err(refusal) = not_ours(&actor.who) {
             return ticket.answer(Err(refusal));
         }
-        let event = match acts::event(act) {
+        let event = match acts::event(act, &actor.who) {
             Ok(event) => event,
             Err(refusal) => return ticket.answer(Err(refusal)),
         };
@@ -297,7 +297,9 @@ impl Signer {
 
     fn issue(&self, request: CertificateRequest) -> Result<Event, NotIssued> {
         not_ours(&request.record.actor)?;
-        if request.record.names.iter().any(|evidence| evidence.method == Method::Console) {
+        let record = &request.record;
+        let mut methods = record.names.iter().map(|evidence| evidence.method).chain(record.subject);
+        if methods.any(|method| method == Method::Console) {
             return Err(Refusal::Policy("nobody is on the console while the signer serves".to_owned()).into());
         }
         // Nothing is signed that could not be journalled.

@@ -11,7 +11,7 @@ use policy::profile::{Decision, Profile};
 use policy::tbs::{self, Issuer};
 
 use super::issue::{Bench, NotIssued};
-use super::keys::{self, Keys};
+use super::keys::{self, Configured, Keys};
 use super::profiles::Profiles;
 use super::serials::Serials;
 use super::unseal::{self, NotOpen};
@@ -52,16 +52,7 @@ impl Console {
         if let Err(error) = profiles.record(&config.state, |event| writer.append(event, "signer", "")) {
             tracing::error!(%error, "a profile could not be journalled");
         }
-        let attempts = Attempts::open(&config.state).map_err(|error| StartError(error.to_string()))?;
-        let token = Token::open(&token_config(config)).map_err(|error| StartError(error.to_string()))?;
-        let keys = unseal::open(&token, &attempts, &configured, pin).map_err(|error| {
-            let why = error.to_string();
-            let judged = matches!(error, NotOpen::Login(LoginError::WrongPin | LoginError::Locked));
-            match judged.then(|| writer.append(Event::UnsealFailed { why: why.clone() }, ACTOR, "")) {
-                Some(Err(error)) => StartError(format!("{why}, and that could not be journalled: {error}")),
-                _ => StartError(why),
-            }
-        })?;
+        let (token, keys) = open_token(config, &configured, writer, pin)?;
         Ok(Self { token, keys, profiles, issuer: issuer.label.clone() })
     }
 
@@ -89,6 +80,13 @@ impl Console {
         let profile = self.profile(profile)?;
         let terms = match profile.decide(key, names, common_name, &record, now) {
             Decision::Issue(terms) => terms,
+            Decision::AskHuman(_) => {
+                let why = format!(
+                    "profile `{}` needs the approval of a second person: use `signetctl request`",
+                    profile.name()
+                );
+                return Err(StartError(why));
+            }
             Decision::Refuse(refusal) => return Err(StartError(refusal.to_string())),
         };
         let (_, _, issuer) = self.issuing()?;
@@ -121,6 +119,38 @@ impl Console {
     }
 }
 
+/// Opens the token, and lets each key sign something that means nothing. Says of each what it is.
+pub(crate) fn rehearse(config: &Config, writer: &mut Writer, pin: &Pin) -> Result<Vec<String>, StartError> {
+    let (token, keys) = open_token(config, &keys::configured(&config.keys)?, writer, pin)?;
+    let rehearse = |label: &str| {
+        let key = &keys.get(label).ok_or_else(|| StartError(format!("the key `{label}` was not looked for")))?.token;
+        let signed = token.sign(key, key.public.certificate_scheme(), REHEARSAL);
+        signed.map_err(|error| StartError(format!("the key `{label}`: {error}")))?;
+        Ok(format!("{label} ({:?}, {} bits)", key.public.algorithm(), key.public.bits()))
+    };
+    config.keys.iter().map(|key| rehearse(&key.label)).collect()
+}
+
+/// Opens the token: one attempt, counted, and journalled when the token says no.
+fn open_token(
+    config: &Config,
+    configured: &[Configured],
+    writer: &mut Writer,
+    pin: &Pin,
+) -> Result<(Token, Keys), StartError> {
+    let attempts = Attempts::open(&config.state).map_err(|error| StartError(error.to_string()))?;
+    let token = Token::open(&token_config(config)).map_err(|error| StartError(error.to_string()))?;
+    let keys = unseal::open(&token, &attempts, configured, pin).map_err(|error| {
+        let why = error.to_string();
+        let judged = matches!(error, NotOpen::Login(LoginError::WrongPin | LoginError::Locked));
+        match judged.then(|| writer.append(Event::UnsealFailed { why: why.clone() }, ACTOR, "")) {
+            Some(Err(error)) => StartError(format!("{why}, and that could not be journalled: {error}")),
+            _ => StartError(why),
+        }
+    })?;
+    Ok((token, keys))
+}
+
 /// Reads what a configuration names: its module, its profiles, and the certificates of its keys. The
 /// module is not loaded: that runs its code.
 pub(crate) fn check(config: &Config) -> Result<(), StartError> {
@@ -134,3 +164,6 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
 }
 
 const ACTOR: &str = "console";
+
+/// Signed by each key of a rehearsal, and nothing that anybody would take for something else.
+const REHEARSAL: &[u8] = b"signet-signer doctor: test of a key";

@@ -113,6 +113,10 @@ impl Bench<'_> {
         let names = names(&request.record);
         let terms = match profile.decide(&key, &names, request.common_name.as_deref(), &request.record, self.now) {
             Decision::Issue(terms) => terms,
+            Decision::AskHuman(_) => {
+                let why = format!("profile `{}` issues only what was approved", profile.name());
+                return Err(Refusal::Policy(why));
+            }
             Decision::Refuse(refusal) => return Err(Refusal::Policy(refusal.why)),
         };
         let terms = terms.with_validity(request.requested);

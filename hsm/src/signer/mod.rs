@@ -254,7 +254,7 @@ impl Prepared {
     }
 }
 
-fn token_config(config: &Config) -> TokenConfig<'_> {
+pub(crate) fn token_config(config: &Config) -> TokenConfig<'_> {
     TokenConfig {
         module: &config.module,
         arguments: config.module_arguments.as_deref(),

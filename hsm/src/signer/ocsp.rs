@@ -125,6 +125,6 @@ pub(super) fn certify(
         profile: OCSP_RESPONDER.to_owned(),
         profile_sha256: String::new(),
         issuer: above.to_owned(),
-        record: AuthorizationRecord { actor: who, request_id, order: None, names: Vec::new() },
+        record: AuthorizationRecord { actor: who, request_id, ..AuthorizationRecord::default() },
     })
 }

@@ -12,8 +12,10 @@ mod tests;
 use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::AuthorizationRecord;
-use policy::grant::Grant;
+use policy::grant::{Grant, TokenGrant};
 use policy::key::SignatureScheme;
+use policy::registration::{CommonName, Registration};
+use policy::rights::Role;
 use policy::serial::Serial;
 use policy::validity::Requested;
 use serde::de::Error as _;
@@ -56,7 +58,7 @@ pub struct Reply {
 /// Who acts, as `signetd` names him; it goes to the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// `admin:<fingerprint>`, `acme:<account>`, `console`, `signetd`.
+    /// `admin:<fingerprint>`, `acme:<account>`, `token:<id>`, `console`, `signetd`.
     #[serde(deserialize_with = "short")]
     pub who: String,
     /// The request id that the logs of `signetd` carry.
@@ -68,6 +70,15 @@ pub struct Actor {
 fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.len() <= MAX_TEXT { Ok(text) } else { Err(D::Error::custom("the text is too long")) }
+}
+
+/// Reads texts of at most [`MAX_TEXT`] octets each.
+fn short_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    match texts.iter().all(|text| text.len() <= MAX_TEXT) {
+        true => Ok(texts),
+        false => Err(D::Error::custom("a text is too long")),
+    }
 }
 
 /// What a signer can be asked. The table in `signer::table` says in which seal state, and on which
@@ -214,6 +225,7 @@ mod as_json {
         let is_long = [&record.actor, &record.request_id]
             .into_iter()
             .chain(&record.order)
+            .chain(&record.node)
             .chain(record.names.iter().flat_map(texts))
             .any(|text| text.len() > MAX_TEXT);
         if is_long {
@@ -226,6 +238,17 @@ mod as_json {
 /// Acts of `signetd` that the journal holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
+    /// An issuing CA goes active: what its certificates name was looked at.
+    ActivateCa {
+        /// Label of the issuing key.
+        #[serde(deserialize_with = "short")]
+        issuer: String,
+        /// Whether it goes active although something failed.
+        forced: bool,
+        /// What failed, a sentence each; at most [`MAX_FAILURES`].
+        #[serde(deserialize_with = "short_each")]
+        failures: Vec<String>,
+    },
     /// An ACME account is bound to an external account key.
     BindAccount {
         /// Id of the account.
@@ -235,6 +258,18 @@ pub enum Act {
         #[serde(deserialize_with = "short")]
         key: String,
     },
+    /// A request for a certificate is approved.
+    ApproveRequest {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        request: String,
+        /// SHA-256 of what is asked for, hexadecimal.
+        #[serde(deserialize_with = "short")]
+        digest: String,
+        /// Who asked. Not the one who approves.
+        #[serde(deserialize_with = "short")]
+        requester: String,
+    },
     /// An external account key is made.
     CreateEabKey {
         /// Its id.
@@ -242,6 +277,19 @@ pub enum Act {
         key: String,
         /// What it grants.
         grant: Grant,
+    },
+    /// An API token is made.
+    CreateToken {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        token: String,
+        /// What it grants.
+        grant: TokenGrant,
+    },
+    /// A node is deleted.
+    DeleteNode {
+        /// Its common name.
+        node: CommonName,
     },
     /// An ACME account is ended.
     EndAccount {
@@ -255,6 +303,47 @@ pub enum Act {
         serials: Vec<Serial>,
         /// When it takes effect.
         at: UnixTime,
+    },
+    /// The status of another system's certificates is taken over.
+    Import {
+        /// Label of the issuing key.
+        #[serde(deserialize_with = "short")]
+        issuer: String,
+        /// SHA-256 of the file, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        sha256: String,
+        /// How many certificates it names.
+        certificates: u64,
+    },
+    /// A one-time seed is made, with which a node gets its first certificate.
+    IssueSeed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        seed: String,
+        /// Last second in which it is good.
+        expires: UnixTime,
+    },
+    /// A node is registered, or what is registered of it changes.
+    RegisterNode {
+        /// What is registered.
+        registration: Registration,
+    },
+    /// A request for a certificate is rejected.
+    RejectRequest {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        request: String,
+        /// SHA-256 of what is asked for, hexadecimal.
+        #[serde(deserialize_with = "short")]
+        digest: String,
+        /// Who asked.
+        #[serde(deserialize_with = "short")]
+        requester: String,
+        /// Why.
+        #[serde(deserialize_with = "short")]
+        why: String,
     },
     /// Certificates on hold are good again.
     Release {
@@ -288,10 +377,37 @@ pub enum Act {
         /// What becomes of the accounts that are bound to it.
         accounts: BoundAccounts,
     },
+    /// An administrator gets another role.
+    SetRole {
+        /// SHA-256 of the certificate, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        fingerprint: String,
+        /// Which.
+        role: Role,
+    },
+    /// An API token is taken from now on, or not.
+    SetToken {
+        /// Its id.
+        #[serde(deserialize_with = "short")]
+        token: String,
+        /// How it stands from now on.
+        state: TokenState,
+    },
+    /// A seed is presented: a certificate is asked for with it. If none is signed, it is good again.
+    UseSeed {
+        /// Common name of the node.
+        node: CommonName,
+        /// SHA-256 of the seed, lower-case hexadecimal.
+        #[serde(deserialize_with = "short")]
+        seed: String,
+    },
 }
 
 /// Most certificates in one act: their serials fit one frame and one line of the journal.
 pub const MAX_SERIALS: usize = 1000;
+
+/// Most failures in one [`Act::ActivateCa`].
+pub const MAX_FAILURES: usize = 64;
 
 /// What becomes of the accounts that are bound to a key that is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -301,6 +417,20 @@ pub enum BoundAccounts {
     End,
     /// They stay, within what the key granted.
     Keep,
+}
+
+/// How an API token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenState {
+    /// Not taken until somebody enables it again.
+    Disabled,
+    /// Taken.
+    Enabled,
+    /// Not taken until somebody unlocks it: it was used in a way that nobody wanted.
+    Locked,
+    /// Never taken again.
+    Revoked,
 }
 
 /// A PIN on its way to the signer: HPKE (RFC 9180) base mode, DHKEM(X25519, HKDF-SHA256),

@@ -1,6 +1,7 @@
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use policy::evidence::{Method, NameEvidence};
 use policy::grant::{Pattern, RateLimits, Reuse};
+use policy::registration::Thumbprint;
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +16,10 @@ fn serial() -> impl Strategy<Value = Serial> {
         bytes[1..].copy_from_slice(&random);
         Serial::from_slice(&bytes).unwrap()
     })
+}
+
+fn node() -> impl Strategy<Value = CommonName> {
+    "[a-zA-Z.]{1,12}".prop_map(|text| CommonName::parse(&text).unwrap())
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -32,9 +37,32 @@ fn act() -> impl Strategy<Value = Act> {
     });
     prop_oneof![
         (text(), text()).prop_map(|(account, key)| Act::BindAccount { account, key }),
+        [text(), text(), text()].prop_map(|[request, digest, requester]| Act::ApproveRequest {
+            request,
+            digest,
+            requester
+        }),
+        [text(), text(), text(), text()].prop_map(|[request, digest, requester, why]| Act::RejectRequest {
+            request,
+            digest,
+            requester,
+            why
+        }),
         (text(), grant).prop_map(|(key, grant)| Act::CreateEabKey { key, grant }),
         text().prop_map(|account| Act::EndAccount { account }),
         (text(), accounts).prop_map(|(key, accounts)| Act::RevokeEabKey { key, accounts }),
+        (node(), any::<bool>()).prop_map(|(common_name, has)| {
+            let account = has.then(|| Thumbprint::parse(&"t".repeat(43)).unwrap());
+            let names = vec![Pattern::parse("www.example.test").unwrap()];
+            Act::RegisterNode { registration: Registration { common_name, names, profile: "node".to_owned(), account } }
+        }),
+        node().prop_map(|node| Act::DeleteNode { node }),
+        (node(), text(), any::<u64>()).prop_map(|(node, seed, at)| Act::IssueSeed {
+            node,
+            seed,
+            expires: UnixTime(at)
+        }),
+        (node(), text()).prop_map(|(node, seed)| Act::UseSeed { node, seed }),
     ]
 }
 
@@ -60,6 +88,10 @@ fn request() -> impl Strategy<Value = Request> {
                     actor: text.clone(),
                     request_id: text.clone(),
                     order: Some(text),
+                    subject: None,
+                    replaces: None,
+                    node: None,
+                    requester: None,
                     names: vec![NameEvidence {
                         name: policy::name::Name::Ip(std::net::Ipv4Addr::LOCALHOST.into()),
                         method: Method::Http01,
@@ -155,7 +187,13 @@ fn names_that_go_into_the_journal_are_short() {
                 common_name: None,
                 requested: Requested::default(),
                 tbs: Vec::new(),
-                record: AuthorizationRecord { actor, request_id, order: Some(order), names: vec![evidence] },
+                record: AuthorizationRecord {
+                    actor,
+                    request_id,
+                    order: Some(order),
+                    names: vec![evidence],
+                    ..Default::default()
+                },
             }))
         };
         let act = Act::RemoveAdministrator { fingerprint: text(length) };

@@ -138,6 +138,10 @@ fn record(names: &[Name], at: UnixTime) -> AuthorizationRecord {
         actor: "acme:1".to_owned(),
         request_id: "r-7".to_owned(),
         order: Some("o-1".to_owned()),
+        subject: None,
+        replaces: None,
+        node: None,
+        requester: None,
         names: names.iter().map(evidence).collect(),
     }
 }

@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 
 pub(crate) const PIN: &str = "ca-pin-22";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_signet-signer");
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tokens, configuration and certificates, as the ceremony leaves them.
 pub(crate) struct Appliance {

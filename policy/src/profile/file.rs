@@ -8,7 +8,9 @@ use toml::Spanned;
 
 use super::pattern::Pattern;
 use super::urls::FileUrls;
-use super::{CaaRule, CommonNameRule, ExtendedUsage, Holds, KeyUsage, Profile, ProfileError, Renewal, Wildcards};
+use super::{
+    Approval, CaaRule, CommonNameRule, ExtendedUsage, Holds, KeyUsage, Profile, ProfileError, Renewal, Wildcards,
+};
 use crate::evidence::{MAX_EVIDENCE_AGE, Method};
 use crate::key::KeyAlgorithm;
 
@@ -47,6 +49,7 @@ struct File {
     renewal: Option<Spanned<FileRenewal>>,
     urls: Option<FileUrls>,
     revocation: Option<Revocation>,
+    approval: Option<Spanned<FileApproval>>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +99,12 @@ struct FileRenewal {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct FileApproval {
+    required: Option<Spanned<bool>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Revocation {
     hold: Option<Holds>,
 }
@@ -112,7 +121,19 @@ pub(super) fn read(file: &str, text: &str) -> Result<Profile, ProfileError> {
     check_stem(stem).map_err(complain)?;
     check_version(text).map_err(complain)?;
     let parsed: File = toml::from_str(text).map_err(|error| complain(from_toml_error(&error)))?;
-    build(stem, text, parsed).map_err(complain)
+    build(stem, file, text, parsed).map_err(complain)
+}
+
+/// The line of a field of a file that was read, or of the last table above it that is there.
+pub(super) fn line_of(text: &str, field: &str) -> usize {
+    let Ok(table) = toml::de::DeTable::parse(text) else { return 1 };
+    let (mut table, mut at) = (Some(table.get_ref()), 0);
+    for part in field.split('.') {
+        let Some((key, value)) = table.and_then(|table| table.get_key_value(part)) else { break };
+        at = key.span().start;
+        table = value.get_ref().as_table();
+    }
+    line(text, at)
 }
 
 fn line(text: &str, offset: usize) -> usize {
@@ -146,7 +167,7 @@ fn check_version(text: &str) -> Result<(), Complaint> {
     }
 }
 
-fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
+fn build(name: &str, path: &str, text: &str, file: File) -> Result<Profile, Complaint> {
     let whole = 0..0;
     let description = required(file.description, &whole, "description = \"what it is for, in one line\"")?;
     let validity = required(file.validity, &whole, "validity = \"90d\"")?;
@@ -245,7 +266,17 @@ fn build(name: &str, text: &str, file: File) -> Result<Profile, Complaint> {
         renewal: read_renewal(file.renewal, seconds)?,
         places: file.urls.unwrap_or_default().judge()?,
         holds: file.revocation.and_then(|revocation| revocation.hold).unwrap_or(Holds::Refuse),
+        approval: read_approval(file.approval)?,
+        file: path.to_owned(),
+        text: text.to_owned(),
     })
+}
+
+fn read_approval(approval: Option<Spanned<FileApproval>>) -> Result<Approval, Complaint> {
+    let Some(approval) = approval else { return Ok(Approval::NotNeeded) };
+    let span = approval.span();
+    let required = required(approval.into_inner().required, &span, "required = true")?.into_inner();
+    Ok(if required { Approval::Needed } else { Approval::NotNeeded })
 }
 
 fn read_keys(keys: Spanned<Keys>) -> Result<(Vec<KeyAlgorithm>, Vec<u16>), Complaint> {
@@ -469,6 +500,7 @@ mod tests {
             SERVER,
             include_str!("../../../packaging/profiles/shortlived.toml"),
             include_str!("../../../packaging/profiles/client.toml"),
+            include_str!("../../../packaging/profiles/node.toml"),
         ] {
             let lines: Vec<&str> = text.lines().collect();
             for (index, line) in lines.iter().enumerate().skip(1) {

@@ -1,6 +1,7 @@
 //! Profiles: what kind of certificate may be issued, read from strict TOML files.
 
 mod file;
+mod outline;
 mod pattern;
 mod renewal;
 mod urls;
@@ -19,9 +20,9 @@ use crate::validity::{Requested, Validity};
 
 pub use pattern::Pattern;
 pub use renewal::{RenewalWindow, default_renewal_window};
-pub use urls::CrlPlace;
 use urls::Places;
 pub(crate) use urls::Urls;
+pub use urls::{CrlPlace, Place};
 
 /// One profile, whose values cannot contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub struct Profile {
     renewal: Option<Renewal>,
     places: Places,
     holds: Holds,
+    approval: Approval,
+    /// The file as it was named, and its text: where a rule stands.
+    file: String,
+    text: String,
 }
 
 /// How many seconds before the end of the validity clients should begin and cease to renew.
@@ -112,6 +117,13 @@ enum Holds {
     Refuse,
 }
 
+/// Whether somebody else than the requester must approve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Approval {
+    Needed,
+    NotNeeded,
+}
+
 /// A profile file that cannot be used: file, line, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {problem}")]
@@ -128,6 +140,8 @@ pub struct ProfileError {
 #[must_use]
 #[derive(Debug)]
 pub enum Decision {
+    /// May be issued on these terms once somebody else than the requester approved it.
+    AskHuman(Terms),
     /// May be issued on these terms.
     Issue(Terms),
     /// May not; the reason is a sentence for the client.
@@ -162,6 +176,8 @@ impl Terms {
 pub struct Refusal {
     /// The name concerned, if it is about one.
     pub name: Option<Name>,
+    /// The profile's field that decides, such as `names.permitted`, if one does.
+    pub rule: Option<&'static str>,
     /// One sentence that names the profile and its rule.
     pub why: String,
 }
@@ -180,6 +196,27 @@ impl Profile {
     /// One line for people: what it is for.
     pub fn description(&self) -> &str {
         &self.description
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether its certificates are issued only after somebody else than the requester approved.
+    pub fn needs_approval(&self) -> bool {
+        self.approval == Approval::Needed
+    }
+
+    /// The file that it was read from, as it was named, and the line in it where a field such as
+    /// `names.permitted` stands, or its section if the field is left out.
+    pub fn place_of(&self, field: &str) -> (&str, usize) {
+        (&self.file, file::line_of(&self.text, field))
+    }
+
+    /// Whether it gives the common name that is asked for.
+    pub fn gives_requested_common_name(&self) -> bool {
+        self.common_name == CommonNameRule::Requested
     }
 
     /// Oldest proof of control that it takes, in seconds.
@@ -204,53 +241,73 @@ impl Profile {
     /// the requester asks for: never altered, so given as it is or refused (J7).
     pub fn allows_validity(&self, requested: Requested, issuer: Validity, now: UnixTime) -> Result<Validity, Refusal> {
         Validity::requested(issuer, now, self.backdate, self.seconds, requested)
-            .map_err(|error| self.refusal(None, format!("does not allow this validity: {error}")))
+            .map_err(|error| self.refusal(None, "validity", format!("does not allow this validity: {error}")))
     }
 
     /// Whether this profile would certify `name`: the check at the time of the order, before any
     /// validation is spent on it.
     pub fn allows_name(&self, name: &Name) -> Result<(), Refusal> {
         if name.is_wildcard() && self.wildcards == Wildcards::Refuse {
-            return Err(self.refusal(Some(name), format!("does not allow wildcards, and {name} is one")));
+            return Err(self.refusal(
+                Some(name),
+                "names.wildcards",
+                format!("does not allow wildcards, and {name} is one"),
+            ));
         }
         if !self.permitted.iter().any(|pattern| pattern.covers(name)) {
-            return Err(self.refusal(Some(name), format!("does not permit {name}")));
+            return Err(self.refusal(Some(name), "names.permitted", format!("does not permit {name}")));
         }
         if self.excluded.iter().any(|pattern| pattern.touches(name)) {
-            return Err(self.refusal(Some(name), format!("excludes {name}")));
+            return Err(self.refusal(Some(name), "names.excluded", format!("excludes {name}")));
         }
         Ok(())
     }
 
     /// Whether this profile takes keys such as `key`.
     pub fn allows_key(&self, key: &PublicKey) -> Result<(), Refusal> {
-        if !self.algorithms.contains(&key.algorithm()) {
-            return Err(self.refusal(None, format!("does not take {:?} keys", key.algorithm())));
+        self.allows_kind_of_key(key.algorithm(), key.bits())
+    }
+
+    /// Whether this profile takes keys of this algorithm and, if it is RSA, of so many bits.
+    pub fn allows_kind_of_key(&self, algorithm: KeyAlgorithm, bits: u16) -> Result<(), Refusal> {
+        if !self.algorithms.contains(&algorithm) {
+            return Err(self.refusal(None, "keys.algorithms", format!("does not take {algorithm:?} keys")));
         }
-        if key.algorithm() == KeyAlgorithm::Rsa && !self.rsa_bits.contains(&key.bits()) {
-            return Err(self.refusal(None, format!("does not take RSA keys of {} bits", key.bits())));
+        if algorithm == KeyAlgorithm::Rsa && !self.rsa_bits.contains(&bits) {
+            return Err(self.refusal(None, "keys.rsa_bits", format!("does not take RSA keys of {bits} bits")));
         }
         Ok(())
+    }
+
+    /// Whether this profile takes `method` as a proof at all.
+    pub fn takes(&self, method: Method) -> bool {
+        self.methods.contains(&method)
     }
 
     /// Whether this profile takes `method` as a proof for `name`. Only DNS and people can vouch for
     /// a wildcard (RFC 8555 section 8.3 and BR 3.2.2.4.19), and nobody answers dns-01 for an address.
     pub fn allows_method(&self, name: &Name, method: Method) -> Result<(), Refusal> {
         let method_name = method.as_str();
-        if !self.methods.contains(&method) {
-            return Err(
-                self.refusal(Some(name), format!("does not take {method_name} as a proof, and {name} has no other"))
-            );
+        if !self.takes(method) {
+            return Err(self.refusal(
+                Some(name),
+                "evidence.methods",
+                format!("does not take {method_name} as a proof, and {name} has no other"),
+            ));
         }
         if name.is_wildcard() && !method.proves_wildcards() {
-            return Err(
-                self.refusal(Some(name), format!("cannot take {method_name} as a proof for the wildcard {name}"))
-            );
+            return Err(self.refusal(
+                Some(name),
+                "evidence.methods",
+                format!("cannot take {method_name} as a proof for the wildcard {name}"),
+            ));
         }
         if matches!(name, Name::Ip(_)) && method.is_dns() {
-            return Err(
-                self.refusal(Some(name), format!("cannot take {method_name} as a proof for the address {name}"))
-            );
+            return Err(self.refusal(
+                Some(name),
+                "evidence.methods",
+                format!("cannot take {method_name} as a proof for the address {name}"),
+            ));
         }
         Ok(())
     }
@@ -266,7 +323,15 @@ impl Profile {
         now: UnixTime,
     ) -> Decision {
         match self.terms(key, names, requested_common_name, evidence, now) {
-            Ok(terms) => Decision::Issue(terms),
+            Ok(terms) if self.approval == Approval::NotNeeded => Decision::Issue(terms),
+            Ok(terms) => match &evidence.requester {
+                None => Decision::AskHuman(terms),
+                Some(requester) if *requester == evidence.actor => {
+                    let why = "takes the approval of somebody else than the one who asked".to_owned();
+                    Decision::Refuse(self.refusal(None, "approval.required", why))
+                }
+                Some(_) => Decision::Issue(terms),
+            },
             Err(refusal) => Decision::Refuse(refusal),
         }
     }
@@ -290,6 +355,11 @@ impl Profile {
     /// Where the CRL of its certificates is, if they name one.
     pub fn crl_place(&self) -> Option<&CrlPlace> {
         self.places.crl.as_ref()
+    }
+
+    /// Every URL that its certificates name if `issuer` signs them, and what it leads to.
+    pub fn named_urls(&self, issuer: &Issuer) -> Vec<(Place, String)> {
+        self.places.all(issuer)
     }
 
     /// Whether its certificates, of today or of a time with another number of shards, name the CRL of
@@ -320,14 +390,15 @@ impl Profile {
         let names = sorted(names);
         if names.len() > self.max_names {
             let why = format!("allows {} names in a certificate, not {}", self.max_names, names.len());
-            return Err(self.refusal(None, why));
+            return Err(self.refusal(None, "names.maximum", why));
         }
         names.iter().try_for_each(|name| self.allows_name(name))?;
-        self.check_evidence(&names, &evidence.names, now)?;
+        self.check_evidence(&names, evidence, now)?;
         let common_name = self.common_name(&names, requested_common_name)?;
+        self.check_subject(&names, common_name.as_deref(), evidence.subject)?;
         let needs_names = self.extended_usage.contains(&ExtendedUsage::ServerAuth) || common_name.is_none();
         if names.is_empty() && needs_names {
-            return Err(self.refusal(None, "needs at least one name in a certificate".to_owned()));
+            return Err(self.refusal(None, "usage.extended", "needs at least one name in a certificate".to_owned()));
         }
         Ok(Terms {
             names,
@@ -345,37 +416,78 @@ impl Profile {
     }
 
     /// One proof for each name and no other (I1), each by an allowed method and fresh (I2).
-    fn check_evidence(&self, names: &[Name], proofs: &[NameEvidence], now: UnixTime) -> Result<(), Refusal> {
+    fn check_evidence(&self, names: &[Name], record: &AuthorizationRecord, now: UnixTime) -> Result<(), Refusal> {
+        let proofs = &record.names;
         let mut proved: Vec<&Name> = proofs.iter().map(|proof| &proof.name).collect();
         proved.sort();
         if let Some(pair) = proved.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(self.refusal(Some(pair[0]), format!("takes one proof for a name, and {} has two", pair[0])));
+            return Err(self.refusal(
+                Some(pair[0]),
+                "evidence",
+                format!("takes one proof for a name, and {} has two", pair[0]),
+            ));
         }
         if let Some(name) = names.iter().find(|name| proved.binary_search(name).is_err()) {
-            return Err(self.refusal(Some(name), format!("needs a proof for {name}, and there is none")));
+            return Err(self.refusal(Some(name), "evidence", format!("needs a proof for {name}, and there is none")));
         }
         if let Some(name) = proved.into_iter().find(|name| names.binary_search(name).is_err()) {
-            return Err(self.refusal(Some(name), format!("takes no proof for {name}, which is not requested")));
+            return Err(self.refusal(
+                Some(name),
+                "evidence",
+                format!("takes no proof for {name}, which is not requested"),
+            ));
         }
         for NameEvidence { name, method, at, caa, .. } in proofs {
             self.allows_method(name, *method)?;
+            if *method == Method::Renewal && record.replaces.is_none() {
+                let why = format!("takes a renewal as a proof for {name} only of a certificate that is named");
+                return Err(self.refusal(Some(name), "evidence.methods", why));
+            }
             if caa.is_none() && self.needs_caa(name, *method) {
-                return Err(self.refusal(Some(name), format!("needs a CAA check for {name}, and there is none")));
+                return Err(self.refusal(
+                    Some(name),
+                    "evidence.caa",
+                    format!("needs a CAA check for {name}, and there is none"),
+                ));
             }
             if caa.as_ref().is_some_and(|caa| caa.at > now || now.0 - caa.at.0 > MAX_CAA_AGE) {
                 let why = format!("takes CAA checks of at most {MAX_CAA_AGE} seconds, and that for {name} is older");
-                return Err(self.refusal(Some(name), why));
+                return Err(self.refusal(Some(name), "evidence.caa", why));
             }
             if *at > now {
-                return Err(self.refusal(Some(name), format!("refuses the proof for {name}, which lies in the future")));
+                return Err(self.refusal(
+                    Some(name),
+                    "evidence.max_age",
+                    format!("refuses the proof for {name}, which lies in the future"),
+                ));
             }
             if now.0 - at.0 > self.max_evidence_age {
                 let why =
                     format!("takes proofs of at most {} seconds, and that for {name} is older", self.max_evidence_age);
-                return Err(self.refusal(Some(name), why));
+                return Err(self.refusal(Some(name), "evidence.max_age", why));
             }
         }
         Ok(())
+    }
+
+    /// A common name that is none of the names is vouched for in a way that the profile takes, though
+    /// by no challenge: those prove names only.
+    fn check_subject(&self, names: &[Name], common_name: Option<&str>, vouched: Option<Method>) -> Result<(), Refusal> {
+        let Some(text) = common_name.filter(|text| !names.iter().any(|name| name.to_string() == *text)) else {
+            return Ok(());
+        };
+        match vouched {
+            Some(method) if self.takes(method) && !method.is_challenge() => Ok(()),
+            Some(method) => {
+                let why = format!("does not take {} as a proof for the common name {text:?}", method.as_str());
+                Err(self.refusal(None, "evidence.methods", why))
+            }
+            None => Err(self.refusal(
+                None,
+                "evidence.methods",
+                format!("needs somebody to vouch for the common name {text:?}"),
+            )),
+        }
     }
 
     fn common_name(&self, names: &[Name], requested: Option<&str>) -> Result<Option<String>, Refusal> {
@@ -389,22 +501,34 @@ impl Profile {
         };
         if let Some(text) = requested.filter(|text| Some(*text) != chosen) {
             let text: String = text.chars().take(MAX_COMMON_NAME).collect();
-            return Err(self.refusal(None, format!("does not let the requester choose the common name {text:?}")));
+            return Err(self.refusal(
+                None,
+                "subject.common_name",
+                format!("does not let the requester choose the common name {text:?}"),
+            ));
         }
         let Some(text) = chosen else { return Ok(None) };
         if !is_common_name(text) {
-            return Err(self.refusal(None, "takes common names of 1 to 64 printable characters".to_owned()));
+            return Err(self.refusal(
+                None,
+                "subject.common_name",
+                "takes common names of 1 to 64 printable characters".to_owned(),
+            ));
         }
         // BR 7.1.4.3: what looks like a server's name must be one of the proved names.
         let is_server = self.extended_usage.contains(&ExtendedUsage::ServerAuth);
         if is_server && !names.iter().any(|name| name.to_string() == text) {
-            return Err(self.refusal(None, format!("takes one of the names as the common name, and {text:?} is none")));
+            return Err(self.refusal(
+                None,
+                "subject.common_name",
+                format!("takes one of the names as the common name, and {text:?} is none"),
+            ));
         }
         Ok(Some(text.to_owned()))
     }
 
-    fn refusal(&self, name: Option<&Name>, what: String) -> Refusal {
-        Refusal { name: name.cloned(), why: format!("the profile `{}` {what}", self.name) }
+    fn refusal(&self, name: Option<&Name>, rule: &'static str, what: String) -> Refusal {
+        Refusal { name: name.cloned(), rule: Some(rule), why: format!("the profile `{}` {what}", self.name) }
     }
 }
 
@@ -413,11 +537,11 @@ pub fn csr_matches(csr: &Csr, names: &[Name]) -> Result<(), Refusal> {
     let names = sorted(names);
     if let Some(name) = csr.names().iter().find(|name| names.binary_search(name).is_err()) {
         let why = format!("the CSR asks for {name}, which the order does not hold");
-        return Err(Refusal { name: Some(name.clone()), why });
+        return Err(Refusal { name: Some(name.clone()), rule: None, why });
     }
     if let Some(name) = names.iter().find(|name| csr.names().binary_search(name).is_err()) {
         let why = format!("the order holds {name}, which the CSR does not ask for");
-        return Err(Refusal { name: Some(name.clone()), why });
+        return Err(Refusal { name: Some(name.clone()), rule: None, why });
     }
     Ok(())
 }
@@ -481,20 +605,60 @@ mod tests {
     fn terms(decision: Decision) -> Terms {
         match decision {
             Decision::Issue(terms) => terms,
-            Decision::Refuse(refusal) => panic!("refused: {refusal}"),
+            other => panic!("{other:?}"),
         }
     }
 
     fn why(decision: Decision) -> String {
         match decision {
-            Decision::Issue(terms) => panic!("issued: {terms:?}"),
             Decision::Refuse(refusal) => refusal.why,
+            other => panic!("{other:?}"),
         }
     }
 
     #[test]
+    fn a_profile_with_approval_asks_for_it_and_takes_it_from_somebody_else_only() {
+        let text = include_str!("../../../packaging/profiles/server.toml");
+        let text = format!("{text}\n[approval]\nrequired = true\n");
+        let profile = Profile::from_toml("server.toml", &text).unwrap();
+        assert!(profile.needs_approval() && !testing::profile("server").needs_approval());
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        let names = names(&["a.example.test"]);
+        let ask = |requester: Option<&str>| {
+            let requester = requester.map(str::to_owned);
+            let record = AuthorizationRecord { requester, ..evidence(&names, Method::Administrator) };
+            profile.decide(&key, &names, None, &record, NOW)
+        };
+        assert!(matches!(ask(None), Decision::AskHuman(_)));
+        assert!(why(ask(Some("acme:1"))).contains("somebody else"));
+        let _ = terms(ask(Some("acme:2")));
+        // What would be refused anyway is not asked about.
+        assert!(why(profile.decide(&key, &names, None, &evidence(&[], Method::Administrator), NOW)).contains("proof"));
+    }
+
+    #[test]
+    fn a_refusal_names_the_line_of_the_rule_that_decides() {
+        let profile = testing::profile("server");
+        let text = include_str!("../../../packaging/profiles/server.toml");
+        for (name, rule) in [("192.0.2.1", "names.permitted"), ("*.example.test", "names.wildcards")] {
+            let refusal = Profile { wildcards: Wildcards::Refuse, ..profile.clone() }
+                .allows_name(&Name::parse(name).unwrap())
+                .unwrap_err();
+            assert_eq!(refusal.rule, Some(rule));
+            let (_, line) = profile.place_of(rule);
+            let field = rule.split('.').next_back().unwrap();
+            assert!(text.lines().nth(line - 1).unwrap().starts_with(field), "{rule}: {line}");
+        }
+        let at = |field| text.lines().nth(profile.place_of(field).1 - 1).unwrap();
+        assert!(at("validity").starts_with("validity"));
+        assert!(at("evidence").starts_with("[evidence]"));
+        assert!(at("names.none").starts_with("[names]"));
+        assert_eq!(profile.place_of("approval.required").1, 1);
+    }
+
+    #[test]
     fn shipped_profiles_load_and_have_the_promised_validity() {
-        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90)] {
+        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90), ("node", 60)] {
             let profile = testing::profile(name);
             assert_eq!((profile.name(), profile.seconds), (name, days * DAY));
             assert!(!profile.description().is_empty());
@@ -609,6 +773,40 @@ mod tests {
             assert!(why(ask("client", Some(text))).contains("1 to 64"), "{text:?}");
         }
         assert_eq!(terms(ask("client", Some("Jürgen 张"))).common_name.as_deref(), Some("Jürgen 张"));
+    }
+
+    #[test]
+    fn a_subject_that_is_no_name_needs_somebody_to_vouch_for_it() {
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        let client = testing::profile("client");
+        let ask = |names: &[Name], subject| {
+            let record = AuthorizationRecord { subject, ..evidence(names, Method::Administrator) };
+            client.decide(&key, names, Some("Jane Doe"), &record, NOW)
+        };
+        for names in [vec![], names(&["a.example.test"])] {
+            let _ = terms(ask(&names, Some(Method::Administrator)));
+            assert!(why(ask(&names, None)).contains("needs somebody to vouch"));
+            for method in [Method::Unproven, Method::Http01] {
+                assert!(why(ask(&names, Some(method))).contains("does not take"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_renewal_names_what_it_renews_and_nothing_that_is_unproven_is_a_wildcard() {
+        let text = include_str!("../../../packaging/profiles/server.toml")
+            .replace("\"administrator\", \"console\"]", "\"renewal\", \"unproven\"]");
+        let profile = Profile::from_toml("server.toml", &text).unwrap();
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        let ask = |name: &str, method, replaces| {
+            let names = names(&[name]);
+            profile.decide(&key, &names, None, &AuthorizationRecord { replaces, ..evidence(&names, method) }, NOW)
+        };
+        assert!(why(ask("a.test", Method::Renewal, None)).contains("only of a certificate that is named"));
+        let _ = terms(ask("*.a.test", Method::Renewal, Some(testing::serial(1))));
+        let _ = terms(ask("a.test", Method::Unproven, None));
+        assert!(why(ask("*.a.test", Method::Unproven, None)).contains("wildcard"));
+        assert!(why(ask("a.test", Method::Registration, None)).contains("does not take registration"));
     }
 
     #[test]

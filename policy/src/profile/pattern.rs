@@ -45,9 +45,16 @@ impl Pattern {
             });
         }
         match Name::parse(text) {
-            Ok(Name::Dns(name)) => Ok(Self::Exact(name)),
-            Ok(Name::Ip(address)) => Ok(Self::Network { address, prefix: width(address) }),
+            Ok(name) => Ok(Self::of(&name)),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The pattern of this name alone.
+    pub fn of(name: &Name) -> Self {
+        match name {
+            Name::Dns(name) => Self::Exact(name.clone()),
+            Name::Ip(address) => Self::Network { address: *address, prefix: width(*address) },
         }
     }
 

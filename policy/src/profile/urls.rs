@@ -34,6 +34,17 @@ pub struct CrlPlace {
     shards: Option<NonZeroU16>,
 }
 
+/// What a URL in a certificate leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// The issuer's certificate (RFC 5280 section 4.2.2.1).
+    CaIssuers,
+    /// The issuer's CRL of that scope.
+    Crl(Scope),
+    /// The issuer's OCSP responder.
+    Ocsp,
+}
+
 /// A URL with `{issuer}` for the issuer's key identifier, and perhaps `{shard}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern(String);
@@ -75,6 +86,17 @@ impl Places {
             ocsp: at(&self.ocsp),
             ca_issuers: at(&self.ca_issuers),
         }
+    }
+}
+
+impl Places {
+    /// Every URL that certificates of `issuer` name, and what it leads to.
+    pub(super) fn all(&self, issuer: &Issuer) -> Vec<(Place, String)> {
+        let crls = self.crl.iter().flat_map(|place| place.scopes().map(move |scope| (place, scope)));
+        let crls = crls.filter_map(|(place, scope)| Some((Place::Crl(scope), place.url(issuer, scope)?)));
+        let others = [(Place::CaIssuers, &self.ca_issuers), (Place::Ocsp, &self.ocsp)];
+        let others = others.into_iter().filter_map(|(place, url)| Some((place, url.as_ref()?.at(issuer))));
+        crls.chain(others).collect()
     }
 }
 
@@ -182,6 +204,11 @@ mod tests {
             assert_eq!(urls.ocsp.as_deref(), Some("http://a.test/"));
         }
         assert_eq!(place.url(&cas.issuing, Scope::All), None);
+        let urls = profile.named_urls(&cas.issuing);
+        assert_eq!(urls.len(), 17);
+        assert!(urls.contains(&(Place::Ocsp, "http://a.test/".to_owned())));
+        let third = "3-of-16".parse().unwrap();
+        assert!(urls.contains(&(Place::Crl(third), place.url(&cas.issuing, third).unwrap())));
         let before = place.url(&cas.issuing, "3-of-8".parse().unwrap()).unwrap();
         assert!(before.ends_with("/3-of-8.crl"));
         assert!(profile.names_crl(&before, &cas.issuing, "3-of-8".parse().unwrap()));

@@ -1,10 +1,11 @@
 //! Signed certificates, our own and foreign ones.
 
+use const_oid::db::rfc5280::ID_AD_CA_ISSUERS;
 use der::asn1::{Any, ObjectIdentifier};
 use der::pem::LineEnding;
 use der::{Decode, Encode};
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
-use x509_cert::ext::pkix::{CrlDistributionPoints, ExtendedKeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::{AuthorityInfoAccessSyntax, CrlDistributionPoints, ExtendedKeyUsage, SubjectAltName};
 
 use super::{TbsError, der_error, parse, unusable, validity};
 use crate::asn1::{self, RawCertificate};
@@ -90,6 +91,11 @@ impl Certificate {
         self.subject.clone()
     }
 
+    /// The subject's common name, the first if there are several.
+    pub fn common_name(&self) -> Option<String> {
+        asn1::common_names(&parse(&self.tbs).ok()?.subject).next().map(str::to_owned)
+    }
+
     /// Issuer, RFC 4514 text.
     pub fn issuer(&self) -> String {
         self.issuer.clone()
@@ -108,6 +114,19 @@ impl Certificate {
             _ => None,
         })
         .collect()
+    }
+
+    /// The URLs of its issuer's certificate (RFC 5280 section 4.2.2.1), in their order.
+    pub fn ca_issuers_urls(&self) -> Vec<String> {
+        let access = parse(&self.tbs).ok().and_then(|raw| raw.decode::<AuthorityInfoAccessSyntax>());
+        let access = access.into_iter().flat_map(|access| access.0);
+        access
+            .filter(|access| access.access_method == ID_AD_CA_ISSUERS)
+            .filter_map(|access| match access.access_location {
+                GeneralName::UniformResourceIdentifier(url) => Some(url.to_string()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The subject's key, if it is of a kind we know.

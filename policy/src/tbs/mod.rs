@@ -273,7 +273,7 @@ mod tests {
         }
         match testing::profile(profile).decide(&KEY, names, None, &record, now) {
             Decision::Issue(terms) => terms,
-            Decision::Refuse(refusal) => panic!("refused: {refusal}"),
+            other => panic!("{other:?}"),
         }
     }
 

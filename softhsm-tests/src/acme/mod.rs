@@ -5,6 +5,7 @@ mod http;
 mod jose;
 pub mod load;
 mod responder;
+pub mod upki;
 
 use std::path::Path;
 use std::sync::Arc;

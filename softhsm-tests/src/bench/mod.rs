@@ -5,12 +5,15 @@ mod handshake;
 mod nonce;
 mod order;
 mod process;
+mod revocation;
+mod search;
 mod sign;
+mod size;
 mod start;
 
 use crate::rig::{Failure, Options, Rig};
 
-pub use process::{ALL, cpu, resident};
+pub use process::{ALL, Peaks, cpu, resident};
 pub use sign::{Each, own_rate};
 
 /// One line of the report.
@@ -38,7 +41,16 @@ pub fn run() -> Result<(), Failure> {
     lines.extend(nonce::lines()?);
     drop(rig);
     lines.extend(start::lines()?);
+    lines.extend(revocation::lines()?);
+    lines.extend(search::lines()?);
+    lines.push(size::line()?);
     print(&lines);
+    Ok(())
+}
+
+/// Measures searches, and prints a table.
+pub fn searches() -> Result<(), Failure> {
+    print(&search::lines()?);
     Ok(())
 }
 
@@ -48,6 +60,12 @@ pub fn orders() -> Result<(), Failure> {
     let mut lines = order::lines(&rig)?;
     lines.extend(nonce::lines()?);
     print(&lines);
+    Ok(())
+}
+
+/// Measures CRLs, OCSP and revocation, and prints a table.
+pub fn revocation() -> Result<(), Failure> {
+    print(&revocation::lines()?);
     Ok(())
 }
 

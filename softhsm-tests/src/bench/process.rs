@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -30,12 +33,42 @@ fn cpu_ticks(pid: i32) -> u64 {
 
 /// Memory that the services have for themselves at this moment, in bytes: not what of a file is mapped.
 pub fn resident(rig: &Rig, services: &[&str]) -> u64 {
-    let anonymous = |service: &&str| {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", rig.pid(service))).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default().trim();
-        line.split(' ').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
-    };
-    services.iter().map(anonymous).sum()
+    services.iter().map(|service| anonymous(rig.pid(service))).sum()
+}
+
+/// Looks at the memory of services, again and again, while it lives.
+pub struct Peaks {
+    stop: Arc<AtomicBool>,
+    looking: JoinHandle<u64>,
+}
+
+impl Peaks {
+    /// Looks from now on, every few milliseconds.
+    pub fn start(rig: &Rig, services: &[&str]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, pids) = (Arc::clone(&stop), services.iter().map(|service| rig.pid(service)).collect::<Vec<_>>());
+        let looking = std::thread::spawn(move || {
+            let mut highest = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                highest = highest.max(pids.iter().map(|pid| anonymous(*pid)).sum());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            highest
+        });
+        Self { stop, looking }
+    }
+
+    /// The most that was seen, in bytes.
+    pub fn highest(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.looking.join().unwrap_or(0)
+    }
+}
+
+fn anonymous(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default().trim();
+    line.split(' ').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 pub(super) fn idle_memory(rig: &Rig) -> Line {

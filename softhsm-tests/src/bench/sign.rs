@@ -50,6 +50,11 @@ pub(super) fn lines(rig: &Rig) -> Result<Vec<Line>, Failure> {
     Ok(lines)
 }
 
+/// The token's own rate with every session that a signer has, each signature verified.
+pub(super) fn token_rate(rig: &Rig) -> Result<f64, Failure> {
+    own_rate_in_child(rig, SESSIONS, Each::Verified)
+}
+
 fn rate_through_signer(rig: &Rig, flight: usize) -> Result<f64, Failure> {
     let client = Client::new(rig.layout.run().join("tls.sock"), Duration::from_secs(10));
     let done = Arc::new(AtomicU64::new(0));

@@ -57,6 +57,16 @@ fn start_to_ready(rig: &Rig) -> Result<Duration, Failure> {
 /// Puts certificates into the store of a rig that is down: the first one, over and over, each time
 /// with another serial number in its keys.
 fn fill(rig: &Rig, engine: Engine, count: u32) -> Result<(), Failure> {
+    fill_with(rig, engine, count, |_, _| Ok(()))
+}
+
+/// The same, with a change to each of them, by its number.
+pub(super) fn fill_with(
+    rig: &Rig,
+    engine: Engine,
+    count: u32,
+    differ: impl Fn(u32, &mut CertificateRecord) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let fault = |error: &dyn std::fmt::Display| error.to_string();
     let kind = match engine {
         Engine::Sled => EngineKind::Sled,
@@ -74,7 +84,8 @@ fn fill(rig: &Rig, engine: Engine, count: u32) -> Result<(), Failure> {
             serial[1..5].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
             let serial = Serial::from_slice(&serial).map_err(|error| fault(&error))?;
             let record = AuthorizationRecord { request_id: number.to_string(), ..model.record.clone() };
-            let record = CertificateRecord { serial, record, ..model.clone() };
+            let mut record = CertificateRecord { serial, record, ..model.clone() };
+            differ(number, &mut record)?;
             change.put(&CERTIFICATES, serial.as_bytes(), &record);
             index_certificate(&mut change, &record);
         }

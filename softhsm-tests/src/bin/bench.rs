@@ -19,6 +19,10 @@ struct Command {
 enum Part {
     /// Full orders and nonces only
     Orders,
+    /// CRLs, OCSP and revocation only
+    Revocation,
+    /// Searches in a store with a million certificates only
+    Searches,
     /// The token's own rate, for the token that SOFTHSM2_CONF names
     #[command(hide = true)]
     OwnRate {
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
     let outcome = match Command::parse().part {
         None => bench::run(),
         Some(Part::Orders) => bench::orders(),
+        Some(Part::Revocation) => bench::revocation(),
+        Some(Part::Searches) => bench::searches(),
         Some(Part::OwnRate { sessions, pin_file, certificate, each }) => {
             own_rate(&pin_file, &certificate, sessions, each)
         }

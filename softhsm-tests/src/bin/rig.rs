@@ -59,6 +59,9 @@ struct Up {
     /// Profile of an order that names none
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Surface to serve beside ACME, such as `upki`; may be repeated
+    #[arg(long = "surface", value_name = "NAME")]
+    surfaces: Vec<String>,
     /// Do not unseal
     #[arg(long)]
     sealed: bool,
@@ -91,6 +94,7 @@ fn up(arguments: Up) -> Result<(), Failure> {
         tls01_port: arguments.tls01_port,
         dns: arguments.dns,
         profile: arguments.profile,
+        surfaces: Some(arguments.surfaces).filter(|surfaces| !surfaces.is_empty()),
         start: if arguments.sealed { Start::Sealed } else { Start::Unsealed },
         ..Options::default()
     };

@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{External, Proof, Said, Ualpn, Web, interop, run, tell_zone};
 use crate::rig::Rig;
+use crate::wait::wait_until;
 
 /// The bundle that Debian's libcurl trusts, and uacme with it: there is no flag for another one.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Longest wait for a second to pass, on a machine that does much else.
+const ROLLOVER: Duration = Duration::from_secs(20);
 
 /// A uacme, with files of its own.
 pub struct Uacme<'a> {
@@ -49,7 +54,16 @@ impl<'a> Uacme<'a> {
         self.run(&arguments, Proof::Http)
     }
 
-    /// `uacme update`, `uacme newkey` or `uacme deactivate`.
+    /// `uacme newkey`. The key of before is kept in a file that is named after the second in which uacme
+    /// begins: a second rollover within that second would be made, and its new key not be put in place.
+    pub fn rollover(&self) -> Said {
+        let kept = |now: Duration| self.directory.join(format!("private/key-{}.pem", now.as_secs()));
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+        wait_until("the next second", ROLLOVER, || !kept(now()).exists()).expect("time goes on");
+        self.run(&["newkey"], Proof::Http)
+    }
+
+    /// `uacme update` or `uacme deactivate`.
     pub fn account(&self, arguments: &[&str]) -> Said {
         self.run(arguments, Proof::Http)
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Failure, Layout, Module, Record};
+use super::{Failure, Layout, Module, Options, Record};
 use crate::files;
 
 /// Where Debian has SoftHSM.
@@ -12,7 +12,7 @@ pub const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const PINS: [&str; 4] = ["root", "ca", "tls", "so"];
 
 /// Holds the ceremony, unless the rig had one. What a ceremony that failed has made is removed.
-pub(super) fn hold(layout: &Layout, record: &Record, ca_module: Module, programs: &Path) -> Result<(), Failure> {
+pub(super) fn hold(layout: &Layout, record: &Record, options: &Options, programs: &Path) -> Result<(), Failure> {
     if layout.config().exists() {
         return Ok(());
     }
@@ -21,9 +21,9 @@ pub(super) fn hold(layout: &Layout, record: &Record, ca_module: Module, programs
     }
     let result = pins(layout)
         .and_then(|()| init(layout, record, programs))
-        .and_then(|()| name_urls(layout, record))
+        .and_then(|()| name_urls(layout, record, options.shards))
         .and_then(|()| ["ca", "tls"].into_iter().try_for_each(|name| waive(layout, name)))
-        .and_then(|()| match ca_module {
+        .and_then(|()| match options.ca_module {
             Module::Counting => count_calls(layout, programs),
             Module::SoftHsm => Ok(()),
         })
@@ -78,17 +78,20 @@ fn init(layout: &Layout, record: &Record, programs: &Path) -> Result<(), Failure
     Err(format!("the ceremony failed: {}", said.lines().last().unwrap_or("without a word")))
 }
 
-/// Lets every profile's certificates name the rig's CRL, OCSP responder and issuer.
-fn name_urls(layout: &Layout, record: &Record) -> Result<(), Failure> {
+/// Lets every profile's certificates name the rig's CRL or its shards, OCSP responder and issuer.
+fn name_urls(layout: &Layout, record: &Record, shards: Option<u16>) -> Result<(), Failure> {
     let base = format!("http://{}", record.pki);
     let profiles = layout.config().join("profiles");
     let fault = |error: std::io::Error| format!("{}: {error}", profiles.display());
     for entry in std::fs::read_dir(&profiles).map_err(fault)?.flatten() {
         change(&entry.path(), |profile| {
             let url = |path: &str| toml::Value::String(format!("{base}/{path}"));
-            let urls = [("crl", "crl/{issuer}.crl"), ("ocsp", "ocsp"), ("ca_issuers", "ca/{issuer}.crt")];
+            let crl = if shards.is_some() { "crl/{issuer}/{shard}.crl" } else { "crl/{issuer}.crl" };
+            let urls = [("crl", crl), ("ocsp", "ocsp"), ("ca_issuers", "ca/{issuer}.crt")];
             let urls = urls.map(|(name, path)| (name.to_owned(), url(path)));
-            profile.insert("urls".into(), toml::Value::Table(urls.into_iter().collect()));
+            let mut urls: toml::Table = urls.into_iter().collect();
+            urls.extend(shards.map(|count| ("shards".to_owned(), toml::Value::Integer(count.into()))));
+            profile.insert("urls".into(), toml::Value::Table(urls));
         })?;
     }
     Ok(())

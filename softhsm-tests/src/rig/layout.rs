@@ -102,6 +102,15 @@ impl Layout {
         self.0.join("run")
     }
 
+    /// How far the clock that a service sees is off, as libfaketime reads it: where its confinement lets
+    /// it read.
+    pub fn clock(&self, service: &str) -> PathBuf {
+        match service.strip_prefix("signer-") {
+            Some(name) => self.state().join(name).join("clock"),
+            None => self.run().join("clock"),
+        }
+    }
+
     /// The daemon's health socket.
     pub fn health(&self) -> PathBuf {
         self.run().join("health.sock")

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 pub use ceremony::MODULE;
 pub use environment::Environment;
 pub use layout::Layout;
-pub use record::{Engine, Module, Options, Record, Start, Watchdog};
+pub use record::{Clock, Engine, Module, Options, Record, Start, Watchdog};
+pub use settings::FAKETIME;
 
 use crate::acme::load::{Load, Plan};
 use crate::acme::{self, Responder};
@@ -28,7 +29,10 @@ use crate::wait::{wait_for, wait_until};
 /// Longest wait for the daemons to be ready, on a machine that does much else.
 const READY: Duration = Duration::from_secs(60);
 /// Longest wait for a process that was killed to be gone.
-const GONE: Duration = Duration::from_secs(5);
+const GONE: Duration = Duration::from_secs(30);
+
+/// The services that are ended and stopped, in this order.
+const SERVICES: [&str; 3] = ["signetd", "signer-ca", "signer-tls"];
 
 /// One sentence: what is wrong and what to do.
 pub type Failure = String;
@@ -50,11 +54,14 @@ pub fn up(layout: &Layout, options: &Options, programs: &Path, owner: Option<u32
         }
     }
     let record = Record::decide(layout, options)?;
+    if record.clock == Clock::Offset && !Path::new(settings::FAKETIME).is_file() {
+        return Err(format!("{} is missing: run `apt-get install libfaketime`", settings::FAKETIME));
+    }
     let store = record.store(layout);
     for directory in [&layout.logs(), &layout.run(), store.parent().unwrap_or(layout.directory())] {
         std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
-    ceremony::hold(layout, &record, options.ca_module, programs)?;
+    ceremony::hold(layout, &record, options, programs)?;
     write(&layout.signetd(), &settings::signetd(layout, &record)?)?;
     record.save(layout)?;
     let result = start(layout, programs, owner)
@@ -178,25 +185,42 @@ pub fn health(layout: &Layout) -> Result<serde_json::Value, Failure> {
     serde_json::from_str(body).map_err(|error| format!("{}: {error}: {answer}", layout.health().display()))
 }
 
-/// Unseals if wanted, and leaves `rig.env`.
+/// Unseals and lets the CA go active if wanted, and leaves `rig.env`.
 fn finish(layout: &Layout, options: &Options, programs: &Path) -> Result<(), Failure> {
     let record = Record::load(layout)?.ok_or_else(|| format!("{} is missing", layout.record().display()))?;
     let environment = Environment::of(layout, &record, programs);
     environment.save(&layout.env())?;
     let sealed = || health(layout).map(|health| health["seal"] == "sealed");
-    if options.start == Start::Sealed || !sealed()? {
+    if sealed()? {
+        if options.start == Start::Sealed {
+            return Ok(());
+        }
+        environment.signetctl(&["unseal", "--pin-file", environment.get("SIGNET_PIN_FILE")])?;
+    }
+    activate(layout, &environment)
+}
+
+/// Lets the CA go active if it is unsealed and not active yet: all that its certificates will name is right,
+/// or it is a failure. Returns when the daemon is ready.
+fn activate(layout: &Layout, environment: &Environment) -> Result<(), Failure> {
+    let is_inactive = |health: &serde_json::Value| {
+        let reasons = health["reasons"].as_array().cloned().unwrap_or_default();
+        reasons.iter().any(|reason| reason.as_str().is_some_and(|reason| reason.contains("not active yet")))
+    };
+    let state = wait_for("the daemon is ready but for its activation", READY, || {
+        health(layout).ok().filter(|health| health["ready"] == true || is_inactive(health))
+    })?;
+    if state["ready"] == true {
         return Ok(());
     }
-    environment.signetctl(&["unseal", "--pin-file", environment.get("SIGNET_PIN_FILE")])?;
-    wait_until("the daemon is ready after unsealing", READY, || {
-        health(layout).is_ok_and(|health| health["ready"] == true)
-    })
+    environment.signetctl(&["ca", "activate", "--wait", &format!("{}s", READY.as_secs())])?;
+    wait_until("the daemon is ready", READY, || health(layout).is_ok_and(|health| health["ready"] == true))
 }
 
 /// Ends what a supervisor that was killed has left behind: processes named by a pid file whose
 /// command line names this rig.
 fn kill_leftovers(layout: &Layout) -> Result<(), Failure> {
-    for service in ["signetd", "signer-ca", "signer-tls"] {
+    for service in SERVICES {
         let file = layout.pid_file(service);
         let pid = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
         let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
@@ -260,6 +284,15 @@ impl Rig {
         rustix::process::kill_process(pid, signal).expect("a process of ours");
     }
 
+    /// Sets the clock that the daemons see so many seconds ahead of the host's, or behind it, with a
+    /// step. For a rig with [`Clock::Offset`].
+    pub fn set_clock(&self, offset: i64) {
+        for service in SERVICES {
+            let file = self.layout.clock(service);
+            crate::files::replace(&file, format!("{offset:+}\n").as_bytes()).expect("the clock's file");
+        }
+    }
+
     /// How the supervisor sees a service.
     pub fn service(&self, name: &str) -> Health {
         let services = supervisor::status(&self.layout.run()).expect("a supervisor");
@@ -270,6 +303,22 @@ impl Rig {
     pub fn wait_until_ready(&self) {
         wait_until("the rig is ready", READY, || health(&self.layout).is_ok_and(|health| health["ready"] == true))
             .unwrap_or_else(|error| panic!("{error}: {:?}", health(&self.layout)));
+    }
+
+    /// Lets the CA go active once it is unsealed, and waits until it is ready.
+    pub fn activate(&self) {
+        activate(&self.layout, &self.environment).unwrap_or_else(|error| panic!("{error}: {:?}", health(&self.layout)));
+    }
+
+    /// Stops a service, does something, and starts it again; the others run meanwhile.
+    pub fn without<T>(&self, service: &str, work: impl FnOnce() -> T) -> T {
+        let run = self.layout.run();
+        supervisor::hold(&run, service).expect("a supervisor");
+        wait_until(&format!("{service} is stopped"), READY, || self.service(service).pid.is_none()).expect("stopped");
+        let outcome = work();
+        supervisor::go_on(&run, service).expect("a supervisor");
+        wait_until(&format!("{service} is ready"), READY, || self.service(service).ready).expect("ready");
+        outcome
     }
 
     /// `clients` that order certificates as fast as they can, and try each step again for a minute
@@ -307,7 +356,7 @@ impl Rig {
         let supervisor = self.layout.pid_file("supervisor");
         let pid = std::fs::read_to_string(supervisor).expect("the supervisor's pid").trim().parse().expect("a pid");
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a pid"), signal).expect("a process");
-        for service in ["signetd", "signer-ca", "signer-tls"] {
+        for service in SERVICES {
             self.signal(service, signal);
         }
     }

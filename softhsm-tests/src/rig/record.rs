@@ -39,6 +39,18 @@ pub enum Module {
     SoftHsm,
 }
 
+/// The clock that the daemons see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// The host's.
+    #[default]
+    Host,
+    /// The host's, as far off as [`Rig::set_clock`](super::Rig::set_clock) says: libfaketime stands
+    /// between the daemons and the C library's clock of the day.
+    Offset,
+}
+
 /// What `up` is asked for. What is not given is as it was, or chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -56,14 +68,20 @@ pub struct Options {
     pub profile: Option<String>,
     /// TOML that goes into `signetd.toml` beside, or in place of, what a rig says there.
     pub settings: Option<String>,
+    /// Surfaces beside ACME's, where that is served; then clients may show certificates there.
+    pub surfaces: Option<Vec<String>>,
     /// Whether to unseal.
     pub start: Start,
     /// Which module the CA's signer loads. Decided by the ceremony.
     pub ca_module: Module,
     /// Where store and CA journal lie, instead of in the rig's directory. Decided by the ceremony.
     pub disk: Option<PathBuf>,
+    /// How many CRL shards the profiles name; none without it. Decided by the ceremony.
+    pub shards: Option<u16>,
     /// Whether signers are watched.
     pub watchdog: Watchdog,
+    /// The clock that the daemons see.
+    pub clock: Clock,
 }
 
 /// Whether signers are watched.
@@ -101,10 +119,16 @@ pub struct Record {
     /// What `signetd.toml` says beside, or in place of, what a rig says there.
     #[serde(default)]
     pub settings: String,
+    /// Surfaces beside ACME's, where that is served.
+    #[serde(default)]
+    pub surfaces: Vec<String>,
     /// Where store and CA journal lie, if not in the rig's directory.
     pub disk: Option<PathBuf>,
     /// Whether signers are watched.
     pub watchdog: Watchdog,
+    /// The clock that the daemons see.
+    #[serde(default)]
+    pub clock: Clock,
 }
 
 impl Engine {
@@ -147,7 +171,9 @@ impl Record {
         record.tls01_port = options.tls01_port.unwrap_or(record.tls01_port);
         record.profile = options.profile.clone().or(record.profile);
         record.settings = options.settings.clone().unwrap_or(record.settings);
+        record.surfaces = options.surfaces.clone().unwrap_or(record.surfaces);
         record.watchdog = options.watchdog;
+        record.clock = options.clock;
         Ok(record)
     }
 
@@ -175,8 +201,8 @@ impl Record {
     /// The same rig on ports of its own, with its records on another disk.
     pub(super) fn twin(&self, disk: &Path) -> std::io::Result<Self> {
         let fresh = Self::fresh(self.engine, Some(disk.to_owned()))?;
-        let settings = self.settings.clone();
-        Ok(Self { profile: self.profile.clone(), settings, watchdog: self.watchdog, ..fresh })
+        let (settings, surfaces) = (self.settings.clone(), self.surfaces.clone());
+        Ok(Self { profile: self.profile.clone(), settings, surfaces, watchdog: self.watchdog, ..fresh })
     }
 
     pub(super) fn save(&self, layout: &Layout) -> Result<(), Failure> {
@@ -204,8 +230,10 @@ impl Record {
             own_dns: true,
             profile: None,
             settings: String::new(),
+            surfaces: Vec::new(),
             disk,
             watchdog: Watchdog::On,
+            clock: Clock::Host,
         })
     }
 }

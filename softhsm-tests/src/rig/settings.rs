@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Failure, Layout, Record, Watchdog};
+use super::{Clock, Failure, Layout, Record, Watchdog};
 use crate::supervisor::Service;
 
 /// The issuing key and its certificate, as the ceremony names them.
 pub(super) const ISSUING: &str = "issuing-1";
 /// The TLS server's key and its certificate.
 const TLS: &str = "tls-1";
+/// Where Debian has libfaketime.
+pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// WatchdogSec= of the signers. Short, so that a test of a hang is short; long enough for a machine
 /// that builds something at the same time.
 const WATCHDOG_MS: u64 = 3000;
@@ -102,7 +104,8 @@ fn own(layout: &Layout, record: &Record) -> String {
          [[listener]]\n\
          address = \"{listen}\"\n\
          tls = true\n\
-         surfaces = [\"acme\", \"health\", \"pki\"]\n\
+         surfaces = [\"acme\", \"health\", \"pki\"{surfaces}]\n\
+         {client_certificates}\
          \n\
          [[listener]]\n\
          address = \"{admin}\"\n\
@@ -114,6 +117,11 @@ fn own(layout: &Layout, record: &Record) -> String {
          address = \"{pki}\"\n\
          tls = false\n\
          surfaces = [\"health\", \"pki\"]\n",
+        surfaces = record.surfaces.iter().map(|name| format!(", \"{name}\"")).collect::<String>(),
+        client_certificates = match record.surfaces.is_empty() {
+            true => "",
+            false => "client_certificates = \"optional\"\n",
+        },
         health = path(&layout.health()),
         issuer = path(&layout.certificate(&format!("{ISSUING}.pem"))),
         profiles = path(&layout.config().join("profiles")),
@@ -131,11 +139,29 @@ fn own(layout: &Layout, record: &Record) -> String {
 
 /// The services in the order in which they start.
 pub(super) fn services(layout: &Layout, record: &Record, programs: &Path) -> Vec<Service> {
+    let environment = |name: &str| {
+        let mut environment = BTreeMap::from([("RUST_BACKTRACE".to_owned(), "1".to_owned())]);
+        if record.clock == Clock::Host {
+            return environment;
+        }
+        let clock = layout.clock(name).display().to_string();
+        // Only the clock of the day is another one: deadlines and timers go by the monotonic clock.
+        let library = [
+            ("LD_PRELOAD", FAKETIME),
+            ("FAKETIME_TIMESTAMP_FILE", &clock),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("FAKETIME_DISABLE_SHM", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ];
+        environment.extend(library.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        environment
+    };
     let service = |name: &str, program: &str, config: &Path, watchdog_ms, descriptors| Service {
         name: name.to_owned(),
         program: programs.join(program),
         arguments: ["run", "--config"].map(String::from).into_iter().chain([config.display().to_string()]).collect(),
-        environment: BTreeMap::from([("RUST_BACKTRACE".to_owned(), "1".to_owned())]),
+        environment: environment(name),
         log: layout.log(name),
         pid_file: layout.pid_file(name),
         watchdog_ms,

@@ -7,6 +7,7 @@
 mod notify;
 mod unit;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -20,7 +21,7 @@ use unit::Unit;
 pub use unit::{Health, Service};
 
 /// Longest wait for one line on the control socket.
-const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for every service to have ended.
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -37,7 +38,16 @@ pub fn run(services: Vec<Service>, run: &Path, owner: Option<i32>) -> std::io::R
     let _ = std::fs::remove_file(&path);
     let control = UnixListener::bind(&path)?;
     control.set_nonblocking(true)?;
-    let outcome = Supervisor { units, control, path: path.clone(), owner, waiting: Vec::new(), stopping: false }.run();
+    let outcome = Supervisor {
+        units,
+        control,
+        path: path.clone(),
+        owner,
+        waiting: Vec::new(),
+        stopping: false,
+        held: BTreeSet::new(),
+    }
+    .run();
     let _ = std::fs::remove_file(path);
     outcome
 }
@@ -52,6 +62,16 @@ pub fn status(run: &Path) -> std::io::Result<Vec<Health>> {
 pub fn stop(run: &Path) -> std::io::Result<()> {
     let answer = ask(run, "stop", STOP_TIMEOUT)?;
     if answer == "stopped" { Ok(()) } else { Err(std::io::Error::other("the supervisor ended before its services")) }
+}
+
+/// Stops one service until [`go_on`] names it; the others run.
+pub fn hold(run: &Path, name: &str) -> std::io::Result<()> {
+    ask(run, &format!("hold {name}"), CONTROL_TIMEOUT).map(drop)
+}
+
+/// Lets a service run again that was held.
+pub fn go_on(run: &Path, name: &str) -> std::io::Result<()> {
+    ask(run, &format!("go-on {name}"), CONTROL_TIMEOUT).map(drop)
 }
 
 fn ask(run: &Path, what: &str, patience: Duration) -> std::io::Result<String> {
@@ -71,6 +91,8 @@ struct Supervisor {
     /// Who asked for the stop, and is told when it is done.
     waiting: Vec<UnixStream>,
     stopping: bool,
+    /// Services that are to be stopped.
+    held: BTreeSet<String>,
 }
 
 impl Supervisor {
@@ -103,7 +125,7 @@ impl Supervisor {
         for unit in &mut self.units {
             unit.listen()?;
             unit.reap(now)?;
-            if self.stopping {
+            if self.stopping || self.held.contains(unit.name()) {
                 unit.stop();
             } else if may_start {
                 unit.start();
@@ -159,6 +181,14 @@ impl Supervisor {
                 self.stopping = true;
                 self.waiting.push(stream);
                 Ok(())
+            }
+            line if line.starts_with("hold ") => {
+                self.held.insert(line["hold ".len()..].to_owned());
+                stream.write_all(b"held\n")
+            }
+            line if line.starts_with("go-on ") => {
+                self.held.remove(&line["go-on ".len()..]);
+                stream.write_all(b"goes on\n")
             }
             other => stream.write_all(format!("unknown request `{other}`\n").as_bytes()),
         }

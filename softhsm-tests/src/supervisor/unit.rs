@@ -113,6 +113,10 @@ impl Unit {
         Ok(Self { service, socket, socket_path, state: State::Stopped, store: Vec::new(), ready: false, health })
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.service.name
+    }
+
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }

@@ -24,8 +24,8 @@ fn accounts_live_on_with_another_key() {
     let web = Web::start(&rig, rig.directory());
     let uacme = Uacme::new(&rig).with_web(&web);
     uacme.register().success();
-    uacme.account(&["newkey"]).success();
+    uacme.rollover().success();
     uacme.obtain(&["uacme.example.test"], Proof::Http).success();
-    uacme.account(&["newkey"]).success();
+    uacme.rollover().success();
     uacme.revoke(&uacme.certificate("uacme.example.test")).success();
 }

@@ -35,7 +35,7 @@ async fn every_trouble_of_a_resolver_is_a_failure_with_its_own_words() {
         let begun = Instant::now();
         let failure = failure(&server, Method::Dns01, "a.test").await;
         assert_failure(&failure, FailureKind::Dns, &["_acme-challenge.a.test", said]);
-        assert!(begun.elapsed() < Duration::from_secs(7), "{fault} took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(15), "{fault} took {:?}", begun.elapsed());
     }
 }
 

@@ -72,13 +72,15 @@ struct OrderView<'a> {
 }
 
 pub(super) async fn create(State(acme): State<Arc<Acme>>, by: ByAccount) -> Result<Response, AcmeError> {
-    let body: NewOrderBody = by.payload.json()?;
+    let mut body: NewOrderBody = by.payload.json()?;
     let requested = Requested {
         not_before: moment("notBefore", body.not_before.as_deref())?,
         not_after: moment("notAfter", body.not_after.as_deref())?,
     };
-    let identifiers = body.identifiers.into_iter().map(Identifier::from).collect();
-    let wish = NewOrder { identifiers, from: by.from, profile: body.profile, replaces: body.replaces, requested };
+    let identifiers = std::mem::take(&mut body.identifiers).into_iter().map(Identifier::from).collect();
+    let node = acme.node_behind(by.peer.as_deref(), &by.account)?;
+    let NewOrderBody { profile, replaces, .. } = body;
+    let wish = NewOrder { identifiers, from: by.from, node, profile, replaces, requested };
     let order = acme.new_order(&by.account, wish).await?;
     Ok((StatusCode::CREATED, view(&acme, &order)).into_response())
 }

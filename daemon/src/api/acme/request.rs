@@ -23,6 +23,7 @@ pub(super) struct ByAccount {
     pub(super) account: Account,
     pub(super) from: Option<IpAddr>,
     pub(super) payload: Payload,
+    pub(super) peer: Option<Arc<Peer>>,
     pub(super) request: RequestId,
 }
 
@@ -118,7 +119,8 @@ impl FromRequest<Arc<Acme>> for ByEither {
 
     async fn from_request(request: Request, acme: &Arc<Acme>) -> Result<Self, AcmeError> {
         let id = request.extensions().get::<RequestId>().cloned();
-        let from = request.extensions().get::<Arc<Peer>>().and_then(|peer| peer.address());
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
+        let from = peer.as_ref().and_then(|peer| peer.address());
         let (jws, id) =
             (fresh(request, acme).await?, id.map_or_else(|| RequestId::generate(&acme.services().random), Ok)?);
         match &jws.signer {
@@ -135,7 +137,7 @@ impl FromRequest<Arc<Acme>> for ByEither {
                 };
                 jws.verify(&account.record.key)?;
                 let account = Acme::usable(account)?;
-                Ok(Self::Account(ByAccount { account, from, payload: Payload(jws.payload), request: id }))
+                Ok(Self::Account(ByAccount { account, from, payload: Payload(jws.payload), peer, request: id }))
             }
         }
     }

@@ -7,6 +7,7 @@ mod eab;
 mod finalize;
 mod flow;
 mod limits;
+mod nodes;
 mod orders;
 mod renewal;
 mod states;

@@ -7,9 +7,10 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
 use super::failure;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
+use crate::service::administrators::Role;
 use crate::service::{Services, administrators};
 
 /// An administrator. Times are seconds since 1970.
@@ -19,6 +20,8 @@ pub struct Administrator {
     pub fingerprint: String,
     /// Subject common name of his certificate.
     pub name: String,
+    /// What he may do.
+    pub role: Role,
     /// When he was enrolled.
     pub enrolled: u64,
     /// When he was removed, if he was.
@@ -26,7 +29,7 @@ pub struct Administrator {
 }
 
 pub(super) async fn list(
-    permitted: Permitted<access::ManageAdministrators>,
+    permitted: Permitted<access::ReadAdministrators>,
     State(services): State<Arc<Services>>,
 ) -> Result<Json<Vec<Administrator>>, Problem> {
     let all = services.administrators(&permitted).map_err(failure::problem)?;
@@ -47,6 +50,7 @@ impl From<administrators::Administrator> for Administrator {
         Self {
             fingerprint: one.fingerprint,
             name: one.name,
+            role: one.role,
             enrolled: one.enrolled.0,
             removed: one.removed.map(|at| at.0),
         }

@@ -25,6 +25,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 StatusCode::PAYLOAD_TOO_LARGE => Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
                 _ => Problem::plain(StatusCode::BAD_REQUEST, "the body cannot be read"),
             })?;
+        // A list would be taken for the fields of an object in their order.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is not a JSON object"));
+        }
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Self(value)),
             Err(error) => {

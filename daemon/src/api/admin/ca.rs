@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
+use crate::api::access::{self, Permitted};
 use crate::service::Services;
 use crate::service::ca;
 use crate::service::peer::hex;

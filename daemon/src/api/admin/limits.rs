@@ -7,9 +7,9 @@ use axum::extract::{Query, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
 use super::body::Body;
 use super::failure;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::limits::{self, Explained, Failing, Released, Rule, Subject};

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
 
-use super::access::{self, Permitted};
+use crate::api::access::{self, Permitted};
 use crate::service::Services;
 use crate::service::metrics::MEDIA_TYPE;
 

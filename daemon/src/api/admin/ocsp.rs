@@ -8,10 +8,10 @@ use axum::extract::State;
 use policy::effects::UnixTime;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
 use super::body::Body;
 use super::crl::Look;
 use super::failure;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::ocsp;
@@ -29,12 +29,27 @@ pub struct Ocsp {
     pub lag: u64,
     /// Answers signed ahead since the start.
     pub signed_ahead: u64,
+    /// Answers that cannot be signed, and wait to be tried again.
+    pub aside: Vec<Aside>,
     /// The snapshot, if one was asked for.
     pub snapshot: Option<Snapshot>,
     /// What the watchdog saw, by what it asked for.
     pub seen: Vec<(String, Look)>,
     /// What cannot be renewed, or is not right as it is served: a sentence each.
     pub faults: Vec<String>,
+}
+
+/// An answer that cannot be signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// Serial number of the certificate, hexadecimal.
+    pub serial: String,
+    /// Why not.
+    pub why: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it is tried again.
+    pub again: u64,
 }
 
 /// How far a snapshot has come.
@@ -72,6 +87,7 @@ pub(super) async fn show(
         signatures_per_second: report.per_second.round() as u64,
         lag: report.lag,
         signed_ahead: report.signed,
+        aside: report.aside.into_iter().map(Aside::from).collect(),
         snapshot: report.snapshot.map(Snapshot::from),
         seen: seen.into_iter().map(|(what, seen)| (what, Look::from(seen))).collect(),
         faults: services.status_faults(&permitted),
@@ -85,6 +101,13 @@ pub(super) async fn presign(
 ) -> Result<Json<Snapshot>, Problem> {
     let snapshot = services.presign(&permitted, UnixTime(until)).await.map_err(failure::problem)?;
     Ok(Json(Snapshot::from(snapshot)))
+}
+
+impl From<ocsp::Aside> for Aside {
+    fn from(aside: ocsp::Aside) -> Self {
+        let ocsp::Aside { serial, why, tries, again } = aside;
+        Self { serial, why, tries, again: again.0 }
+    }
 }
 
 impl From<ocsp::Snapshot> for Snapshot {

@@ -1,14 +1,14 @@
-//! `GET /admin/v1/profiles` and `POST /admin/v1/profiles/check`.
+//! `GET /admin/v1/profiles`, `GET /admin/v1/profiles/{profile}` and `POST /admin/v1/profiles/check`.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
 use super::body::Body;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::profiles::Listed;
@@ -28,6 +28,27 @@ pub(super) async fn list(
     State(services): State<Arc<Services>>,
 ) -> Json<Vec<Listed>> {
     Json(services.profiles(&permitted))
+}
+
+/// A profile, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// What a list says of it.
+    #[serde(flatten)]
+    pub listed: Listed,
+    /// The file's text.
+    pub text: String,
+}
+
+pub(super) async fn show(
+    permitted: Permitted<access::ReadProfiles>,
+    State(services): State<Arc<Services>>,
+    Path(name): Path<String>,
+) -> Result<Json<Shown>, Problem> {
+    match services.profile_text(&permitted, &name) {
+        Some((listed, text)) => Ok(Json(Shown { listed, text: text.to_owned() })),
+        None => Err(Problem::plain(StatusCode::NOT_FOUND, "there is no such profile")),
+    }
 }
 
 pub(super) async fn check(

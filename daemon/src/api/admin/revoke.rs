@@ -11,10 +11,10 @@ use policy::evidence::Method;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
 use super::body::Body;
 use super::certificates::read_serial;
 use super::failure;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::certificates::RevokeError;
 use crate::service::revocation::{self, Deed};

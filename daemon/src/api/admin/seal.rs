@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 
-use super::access::{self, Permitted};
 use super::failure;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 

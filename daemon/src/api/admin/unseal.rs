@@ -8,9 +8,9 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::access::{self, Permitted};
 use super::body::Body;
 use super::{encoding, failure};
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::seal;

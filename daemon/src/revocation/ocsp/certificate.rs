@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use hsm::wire::{Actor, Purpose};
 use policy::effects::UnixTime;
-use policy::key::SignatureScheme;
+use policy::key::PublicKey;
 use policy::ocsp::{self, OcspError};
 use policy::tbs::Certificate;
 
@@ -19,7 +19,8 @@ pub(super) struct ResponderCertificate {
     pub(super) key: Arc<str>,
     /// DER.
     der: Vec<u8>,
-    scheme: SignatureScheme,
+    /// Its public key.
+    pub(super) public: PublicKey,
     /// byKey, RFC 6960 section 4.2.1.
     pub(super) responder: [u8; 20],
     not_before: UnixTime,
@@ -31,7 +32,7 @@ pub(super) struct ResponderCertificate {
 impl ResponderCertificate {
     /// The whole OCSPResponse.
     pub(super) fn assemble(&self, data: &[u8], signature: &[u8]) -> Result<Vec<u8>, OcspError> {
-        ocsp::assemble(data, self.scheme, signature, &[&self.der])
+        ocsp::assemble(data, self.public.certificate_scheme(), signature, &[&self.der])
     }
 
     /// Whether a new one is to be had: half of it is over, or what is signed now would be cut short by
@@ -43,13 +44,20 @@ impl ResponderCertificate {
 }
 
 impl Responder {
-    /// The newest certificate, from memory.
+    /// The newest certificate, from memory, if it is valid now: nobody believes what another one vouches for.
     pub(super) async fn certificate(&self) -> Result<Arc<ResponderCertificate>, AnswerError> {
+        let now = self.office.clock.now();
         let known = self.certificate.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
-            Some(certificate) if self.office.clock.now() < certificate.not_after => Ok(certificate),
-            _ => self.find_certificate().await,
-        }
+        let certificate = match known {
+            Some(certificate) if now < certificate.not_after => certificate,
+            _ => self.find_certificate().await?,
+        };
+        let why = match (certificate.not_before <= now, now < certificate.not_after) {
+            (true, true) => return Ok(certificate),
+            (false, _) => "has not begun: this host's clock is behind",
+            (true, false) => "has run out, and could not be renewed yet",
+        };
+        Err(AnswerError::Later(format!("the certificate of the OCSP key `{}` {why}", certificate.key)))
     }
 
     /// Reads the newest certificate of the signer's OCSP key from the store.
@@ -116,8 +124,8 @@ fn read(label: &str, der: Vec<u8>, longest: u64) -> Result<ResponderCertificate,
     let key = certificate.key().map_err(|error| error.to_string())?;
     Ok(ResponderCertificate {
         key: label.into(),
-        scheme: key.certificate_scheme(),
         responder: ocsp::responder_id(&key),
+        public: key,
         not_before: certificate.validity().not_before(),
         not_after: certificate.validity().not_after(),
         longest,

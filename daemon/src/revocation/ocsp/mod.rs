@@ -8,6 +8,7 @@
 //! What is kept never contradicts the status: a change of status writes the row anew in its own commit,
 //! and whoever keeps an answer expects the version of the row that he read before he read the status.
 
+mod aside;
 mod cache;
 mod certificate;
 mod plan;
@@ -15,6 +16,8 @@ mod queue;
 mod refresh;
 mod row;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +28,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::body::Bytes;
 use policy::crl::Reason;
 use policy::effects::UnixTime;
-use policy::ocsp::{CertId, ErrorStatus, HashAlgorithm, OcspError, Request, ResponseData, SingleResponse, Status};
+use policy::ocsp::{
+    self, CertId, ErrorStatus, HashAlgorithm, OcspError, Request, ResponseData, SingleResponse, Status,
+};
 use policy::serial::Serial;
 use tokio::sync::Notify;
 
@@ -35,6 +40,7 @@ use crate::issuance::ca::CaError;
 use crate::store::status::{IMPORTED, Kept};
 use crate::store::tables::{CERTIFICATES, Revocation};
 use crate::store::{CommitError, StoreError};
+pub use aside::Aside;
 use cache::Cache;
 use certificate::ResponderCertificate;
 use queue::Queue;
@@ -72,6 +78,10 @@ pub struct Report {
     pub lag: u64,
     /// Answers signed ahead since the start.
     pub signed: u64,
+    /// Answers that cannot be signed, and wait to be tried again.
+    pub aside: Vec<Aside>,
+    /// How often an answer could not be signed, since the start.
+    pub refused: u64,
     /// The snapshot, if one was asked for.
     pub snapshot: Option<Snapshot>,
     /// Label of the key that signs, and the last second of its certificate.
@@ -87,6 +97,9 @@ pub enum AnswerError {
     /// The store, or a bug.
     #[error("{0}")]
     Internal(String),
+    /// This answer breaks a rule, or its record is damaged; others can be signed.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 /// What is known of a serial number.
@@ -149,7 +162,7 @@ impl Responder {
                 tracing::debug!(why, "an OCSP request is answered with tryLater");
                 refusal(ErrorStatus::TryLater)
             }
-            Err(AnswerError::Internal(why)) => {
+            Err(AnswerError::Internal(why) | AnswerError::Unfit(why)) => {
                 tracing::error!(why, "an OCSP request could not be answered");
                 refusal(ErrorStatus::InternalError)
             }
@@ -158,7 +171,8 @@ impl Responder {
 
     async fn respond(&self, request: &Request) -> Result<Answer, AnswerError> {
         let ours = |id: &CertId| id.is_of(&self.office.issuer.now());
-        if !request.ids.iter().any(ours) {
+        // Of another CA's certificates nothing can be said, and an answer speaks of all that were asked for.
+        if !request.ids.iter().all(ours) {
             return Ok(refusal(ErrorStatus::Unauthorized));
         }
         let nonce = request.nonce.clone().filter(|_| self.config.nonce == config::Nonce::Answer);
@@ -197,7 +211,11 @@ impl Responder {
         }
         // The row was read first: if the status changes after that, the row does too.
         let known = self.known(serial)?;
-        let kept = self.sign(hash, serial, &known, now, &certificate).await?;
+        let kept = self.sign(hash, serial, &known, now, &certificate).await.inspect_err(|error| {
+            if let AnswerError::Unfit(why) = error {
+                self.set_aside(&key, why, now);
+            }
+        })?;
         let answer = Answer {
             der: certificate.assemble(&kept.data, &kept.signature)?.into(),
             fresh: Some((kept.this_update, kept.next_update)),
@@ -236,14 +254,9 @@ impl Responder {
     async fn sign_now(&self, ids: &[CertId], nonce: Option<policy::ocsp::Nonce>) -> Result<Answer, AnswerError> {
         let certificate = self.certificate().await?;
         let now = self.office.clock.now();
-        let never = Known::Never;
         let mut known = Vec::with_capacity(ids.len());
         for id in ids {
-            let ours = id.is_of(&self.office.issuer.now());
-            known.push(match id.serial().filter(|_| ours) {
-                Some(serial) => self.known(serial)?,
-                None => never.clone(),
-            });
+            known.push(id.serial().map_or(Ok(Known::Never), |serial| self.known(serial))?);
         }
         let answers: Vec<_> = ids.iter().cloned().zip(&known).collect();
         let (data, this_update, next_update) = self.draft(&answers, nonce.clone(), now, &certificate, None)?;
@@ -252,7 +265,7 @@ impl Responder {
         Ok(Answer { der: certificate.assemble(&data, &signature)?.into(), fresh })
     }
 
-    /// The ResponseData for some certificates; with its thisUpdate and nextUpdate.
+    /// The ResponseData for some certificates, read by every lint; with its thisUpdate and nextUpdate.
     fn draft(
         &self,
         answers: &[(CertId, &Known)],
@@ -268,10 +281,11 @@ impl Responder {
         let responses = answers
             .iter()
             .map(|(id, known)| {
-                let ours = id.is_of(&self.office.issuer.now());
                 let (status, archive_cutoff) = match known {
-                    Known::Issued { not_after, revoked } => (status(revoked.as_ref()), self.cutoff(*not_after, now)),
-                    Known::Never if ours && extended_revoke => (Status::NEVER_ISSUED, None),
+                    Known::Issued { not_after, revoked } => {
+                        (status(revoked.as_ref(), now), self.cutoff(*not_after, now))
+                    }
+                    Known::Never if extended_revoke => (Status::NEVER_ISSUED, None),
                     Known::Never => (Status::Unknown, None),
                 };
                 SingleResponse { id: id.clone(), status, this_update: now, next_update, archive_cutoff }
@@ -279,7 +293,9 @@ impl Responder {
             .collect();
         let responder = certificate.responder;
         let data = ResponseData { responder, produced_at: now, responses, nonce, extended_revoke };
-        let der = data.to_der().map_err(|error| AnswerError::Internal(error.to_string()))?;
+        let unfit = |error: OcspError| AnswerError::Unfit(error.to_string());
+        let der = data.to_der().map_err(unfit)?;
+        ocsp::check(&der, &self.office.issuer.now(), &certificate.public).map_err(unfit)?;
         Ok((der, now, next_update))
     }
 
@@ -320,6 +336,8 @@ impl Responder {
             per_second: progress.rate.per_second(),
             lag: progress.lag,
             signed: progress.signed,
+            aside: progress.pile.asides(),
+            refused: progress.pile.refused,
             snapshot: progress.snapshot.clone(),
             responder: certificate.map(|certificate| (certificate.key.to_string(), certificate.not_after)),
         }
@@ -331,26 +349,33 @@ impl Responder {
     }
 }
 
-fn status(revoked: Option<&Revocation>) -> Status {
+fn status(revoked: Option<&Revocation>, now: UnixTime) -> Status {
     match revoked {
         None => Status::Good,
         Some(revoked) => {
             let reason = revoked.reason.and_then(|code| Reason::try_from(code).ok());
             // A client that says `unspecified` says no more than one that says nothing (RFC 5280
             // section 5.3.1).
-            Status::Revoked { at: revoked.at, reason: reason.filter(|reason| *reason != Reason::Unspecified) }
+            // Later than now is what was revoked before a clock was set back: it is revoked all the same.
+            let at = revoked.at.min(now);
+            Status::Revoked { at, reason: reason.filter(|reason| *reason != Reason::Unspecified) }
         }
     }
 }
 
-/// What stands behind `/ocsp/` in a GET for one certificate.
-pub(super) fn request_path(id: &CertId) -> String {
+/// An OCSPRequest for one certificate, DER.
+pub(super) fn request(id: &CertId) -> Vec<u8> {
     use der::asn1::Any;
     use der::{Encode, Tag};
     let sequence = |contents: Vec<u8>| -> Vec<u8> {
         Any::new(Tag::Sequence, contents).and_then(|any| any.to_der()).expect("a request is short")
     };
-    let request = sequence(sequence(sequence(sequence(id.as_der().to_vec()))));
+    sequence(sequence(sequence(sequence(id.as_der().to_vec()))))
+}
+
+/// What stands behind `/ocsp/` in a GET for one certificate.
+pub(super) fn request_path(id: &CertId) -> String {
+    let request = request(id);
     base64::engine::general_purpose::STANDARD.encode(request).replace('+', "%2B").replace('=', "%3D")
 }
 
@@ -386,7 +411,10 @@ fn refusal(status: ErrorStatus) -> Answer {
 
 impl From<StoreError> for AnswerError {
     fn from(error: StoreError) -> Self {
-        Self::Internal(error.to_string())
+        match error {
+            StoreError::Damaged { .. } | StoreError::Invalid { .. } => Self::Unfit(error.to_string()),
+            StoreError::Engine(_) | StoreError::Newer(_) => Self::Internal(error.to_string()),
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Answers that are wanted now: those that come together are signed in one batch, with one entry in the
 //! journal.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use hsm::wire::{Actor, OcspRequest};
+use hsm::wire::{Actor, MAX_FRAME, MAX_OCSP, OcspRequest, Refusal};
 use tokio::sync::{mpsc, oneshot};
 
 use super::AnswerError;
+use crate::issuance::ca::{CaError, ClientError};
 use crate::revocation::office::Office;
 
 /// Where requests wait for a batch.
@@ -63,33 +65,65 @@ async fn serve(office: &Office, batch: Vec<Wanted>) {
         let _ = other.done.send(Err(AnswerError::Later("the OCSP key has changed".to_owned())));
     }
     let (responses, callers): (Vec<_>, Vec<_>) = batch.into_iter().map(|wanted| (wanted.data, wanted.done)).unzip();
-    match sign(office, &key, responses).await {
-        Ok(signatures) => {
-            for (caller, signature) in callers.into_iter().zip(signatures) {
-                let _ = caller.send(Ok(signature));
-            }
-        }
-        Err(error) => {
-            for caller in callers {
-                let _ = caller.send(Err(error.clone()));
-            }
-        }
+    for (caller, outcome) in callers.into_iter().zip(sign(office, &key, &responses).await) {
+        let _ = caller.send(outcome);
     }
 }
 
-/// Has a batch signed, and notes how the token is.
-pub(super) async fn sign(office: &Office, key: &str, responses: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, AnswerError> {
-    let actor = Actor { who: "signetd".to_owned(), request_id: String::new() };
-    match office.ca.sign_ocsp(OcspRequest { key: key.to_owned(), responses, actor }).await {
-        Ok(signatures) => {
-            office.signed().await;
-            Ok(signatures)
-        }
-        Err(error) => {
-            office.failed(&error);
-            Err(error.into())
+/// Has answers signed in one batch, and notes how the token is; an outcome for each. The signer refuses a
+/// batch for one answer that it does not take: that one is found by halving, and holds up none of the
+/// others.
+pub(super) async fn sign(office: &Office, key: &str, responses: &[Vec<u8>]) -> Vec<Result<Vec<u8>, AnswerError>> {
+    let mut outcomes = vec![Err(AnswerError::Later("the signer was not asked".to_owned())); responses.len()];
+    let mut parts = parts(responses);
+    let mut refused = 0;
+    while let Some(part) = parts.pop() {
+        let actor = Actor { who: "signetd".to_owned(), request_id: String::new() };
+        let request = OcspRequest { key: key.to_owned(), responses: responses[part.clone()].to_vec(), actor };
+        match office.ca.sign_ocsp(request).await {
+            Ok(signatures) => {
+                office.signed().await;
+                for (outcome, signature) in outcomes[part].iter_mut().zip(signatures) {
+                    *outcome = Ok(signature);
+                }
+            }
+            Err(error @ CaError::Signer(ClientError::Refused(Refusal::Policy(_)))) if part.len() == 1 => {
+                office.failed(&error);
+                let why = error.to_string();
+                outcomes[part.start] = Err(AnswerError::Unfit(why));
+            }
+            Err(CaError::Signer(ClientError::Refused(Refusal::Policy(_)))) if refused < REFUSALS => {
+                refused += 1;
+                let middle = part.start + part.len() / 2;
+                parts.extend([middle..part.end, part.start..middle]);
+            }
+            Err(error) => {
+                office.failed(&error);
+                let error = AnswerError::from(error);
+                for part in parts.drain(..).chain([part]) {
+                    outcomes[part].fill(Err(error.clone()));
+                }
+            }
         }
     }
+    outcomes
+}
+
+/// Batches that fit a request each.
+fn parts(responses: &[Vec<u8>]) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut octets = 0;
+    for (at, response) in responses.iter().enumerate() {
+        octets += response.len();
+        match parts.last_mut().filter(|part| octets <= MOST_OCTETS && part.len() < MAX_OCSP) {
+            Some(part) => part.end = at + 1,
+            None => {
+                parts.push(at..at + 1);
+                octets = response.len();
+            }
+        }
+    }
+    parts
 }
 
 /// Requests that may wait. At ten signatures a second the last of them waits for half a minute.
@@ -97,6 +131,12 @@ const LONGEST: usize = 256;
 
 /// Answers in one batch.
 const BATCH: usize = 32;
+
+/// Refusals after which a batch is not halved any more: when all of it is refused, the fault lies elsewhere.
+const REFUSALS: u32 = 64;
+
+/// Octets of answers in one request.
+const MOST_OCTETS: usize = MAX_FRAME / 2;
 
 /// Batches that are signed at the same time.
 const PARALLEL: usize = 4;

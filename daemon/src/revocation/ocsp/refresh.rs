@@ -10,9 +10,10 @@ use policy::ocsp::{CertId, HashAlgorithm};
 use policy::serial::Serial;
 use tokio::task::JoinSet;
 
+use super::aside::Pile;
 use super::certificate::ResponderCertificate;
 use super::plan::{Rate, Turn};
-use super::row::{self, Row};
+use super::row::{self, Row, commit};
 use super::snapshot::Snapshot;
 use super::{AnswerError, Known, Responder, queue};
 use crate::store::status::{Kept, OCSP_DUE, due_key};
@@ -27,6 +28,16 @@ pub(super) struct Progress {
     /// Answers signed ahead since the start.
     pub(super) signed: u64,
     pub(super) snapshot: Option<Snapshot>,
+    pub(super) pile: Pile,
+}
+
+/// What came of signing.
+pub(super) struct Signed {
+    took: Duration,
+    /// Signatures.
+    pub(super) count: u64,
+    /// Rows that had changed meanwhile: their answers were not kept.
+    pub(super) lost: u64,
 }
 
 /// One row that is signed again.
@@ -62,7 +73,7 @@ impl Responder {
         self.wake.notify_one();
     }
 
-    async fn round(&self) -> Duration {
+    pub(super) async fn round(&self) -> Duration {
         let office = &self.office;
         for (what, outcome) in [
             ("OCSP responder's certificate", self.renew_if_due().await),
@@ -100,19 +111,21 @@ impl Responder {
         let full = due.len() == turn.count();
         let mut jobs = Vec::with_capacity(due.len());
         for (at, key) in due {
-            jobs.extend(self.job(at, key, now, &certificate).await?);
+            match self.job(at, &key, now, &certificate).await {
+                Ok(job) => jobs.extend(job),
+                Err(AnswerError::Unfit(why)) => self.postpone(at, &key, &why, now).await?,
+                Err(error) => return Err(error),
+            }
         }
         if !jobs.is_empty() || full {
-            let (took, _) = self.sign_all(jobs, turn, &certificate, now).await?;
-            return Ok(if full { turn.pause(took) } else { IDLE });
+            let done = self.sign_all(jobs, turn, &certificate, now).await?;
+            return Ok(if full { turn.pause(done.took) } else { IDLE });
         }
         // A snapshot is for an outage that is near: it takes all that the token has.
         let turn = rate.turn(100, 0, u64::MAX, sessions, MAX_OCSP);
-        let Some(jobs) = self.snapshot_jobs(turn.count(), now, &certificate)? else { return Ok(IDLE) };
-        let (_, signed) = self.sign_all(jobs, turn, &certificate, now).await?;
-        if let Some(snapshot) = &mut self.progress().snapshot {
-            snapshot.signed += signed;
-        }
+        let Some((snapshot, jobs)) = self.snapshot_jobs(turn.count(), now, &certificate)? else { return Ok(IDLE) };
+        let done = self.sign_all(jobs, turn, &certificate, now).await?;
+        self.advance(snapshot, &done);
         Ok(Duration::ZERO)
     }
 
@@ -132,19 +145,21 @@ impl Responder {
     async fn job(
         &self,
         at: UnixTime,
-        key: Vec<u8>,
+        key: &[u8],
         now: UnixTime,
         certificate: &ResponderCertificate,
     ) -> Result<Option<Job>, AnswerError> {
         let store = &self.office.store;
-        let mut row = row::read(store, &key)?;
+        let mut row = row::read(store, key)?;
         let mut change = Change::new();
         if row.value.due != Some(at) {
             // The index is behind: the row is due at another time, or not there.
-            change.delete(&OCSP_DUE, due_key(at, &key));
+            change.delete(&OCSP_DUE, due_key(at, key));
             return commit(store.commit(change).await).map(|()| None);
         }
-        let Some(serial) = self.serial(&key) else { return Ok(None) };
+        let Some(serial) = self.serial(key) else {
+            return Err(AnswerError::Unfit("its row is none of this issuer's".to_owned()));
+        };
         let known = self.known(serial)?;
         let wanted = match &known {
             Known::Never => false,
@@ -153,18 +168,19 @@ impl Responder {
             Known::Issued { revoked: None, .. } => now <= row.value.asked.plus(self.config.asked.as_secs()),
         };
         if wanted {
-            return self.drafts(key, row, serial, &known, now, certificate, None).map(Some);
+            return self.drafts(key.to_vec(), row, serial, &known, now, certificate, None).map(Some);
         }
+        self.take_back(key);
         match known {
             // A row of a certificate that is revoked stays: without it, an answer that was signed before
             // the revocation could still be kept.
             Known::Issued { revoked: Some(_), .. } => {
                 (row.value.due, row.value.sha1, row.value.sha256) = (None, None, None);
-                row.stage(&mut change, &key, Some(at));
+                row.stage(&mut change, key, Some(at));
             }
             _ => {
-                change.delete(&OCSP_DUE, due_key(at, &key));
-                row.remove(&mut change, &key);
+                change.delete(&OCSP_DUE, due_key(at, key));
+                row.remove(&mut change, key);
             }
         }
         commit(store.commit(change).await).map(|()| None)
@@ -198,15 +214,15 @@ impl Responder {
         Ok(Job { was_due: row.value.due, key, row, drafts })
     }
 
-    /// Signs jobs in the batches of a turn, and keeps what comes of it. Says how long signing took, and
-    /// how many there were.
+    /// Signs jobs in the batches of a turn, and keeps what comes of it. What cannot be signed is put
+    /// aside.
     async fn sign_all(
         &self,
         jobs: Vec<Job>,
         turn: Turn,
         certificate: &ResponderCertificate,
         now: UnixTime,
-    ) -> Result<(Duration, u64), AnswerError> {
+    ) -> Result<Signed, AnswerError> {
         let begun = Instant::now();
         let mut batches: Vec<Vec<Job>> = Vec::new();
         let mut size = 0;
@@ -222,32 +238,41 @@ impl Responder {
         for batch in batches {
             let (office, key) = (Arc::clone(&self.office), Arc::clone(&certificate.key));
             signing.spawn(async move {
-                let data = batch.iter().flat_map(|job| job.drafts.iter().map(|draft| draft.data.clone())).collect();
-                queue::sign(&office, &key, data).await.map(|signatures| (batch, signatures))
+                let drafts = batch.iter().flat_map(|job| &job.drafts);
+                let data: Vec<_> = drafts.map(|draft| draft.data.clone()).collect();
+                let outcomes = queue::sign(&office, &key, &data).await;
+                (batch, outcomes)
             });
         }
         let mut count = 0;
         let mut keeping = JoinSet::new();
         let mut failed = None;
         while let Some(signed) = signing.join_next().await {
-            let (batch, signatures) = match signed {
-                Ok(Ok(signed)) => signed,
-                Ok(Err(error)) => {
-                    failed = Some(error);
-                    continue;
-                }
-                Err(_) => continue,
-            };
-            count += signatures.len();
-            let mut signatures = signatures.into_iter();
+            let Ok((batch, outcomes)) = signed else { continue };
+            let mut outcomes = outcomes.into_iter();
             for Job { key, mut row, was_due, drafts } in batch {
-                for (Draft { hash, data, this_update, next_update }, signature) in
-                    drafts.into_iter().zip(&mut signatures)
-                {
-                    let by = certificate.key.to_string();
-                    row.put(hash, Kept { data, signature, by, this_update, next_update });
+                let mut wrong = None;
+                for (Draft { hash, data, this_update, next_update }, outcome) in drafts.into_iter().zip(&mut outcomes) {
+                    match outcome {
+                        Ok(signature) => {
+                            count += 1;
+                            let by = certificate.key.to_string();
+                            row.put(hash, Kept { data, signature, by, this_update, next_update });
+                        }
+                        Err(error) => wrong = Some(error),
+                    }
                 }
-                row.value.due = self.due(&row, &key).map(|due| due.max(now.plus(1)));
+                row.value.due = match wrong {
+                    None => {
+                        self.take_back(&key);
+                        self.due(&row, &key).map(|due| due.max(now.plus(1)))
+                    }
+                    Some(AnswerError::Unfit(why)) => Some(self.set_aside(&key, &why, now)),
+                    Some(error) => {
+                        failed = Some(error);
+                        continue;
+                    }
+                };
                 let mut change = Change::new();
                 row.stage(&mut change, &key, was_due);
                 let store = self.office.store.clone();
@@ -255,35 +280,29 @@ impl Responder {
             }
         }
         let took = begun.elapsed();
-        {
+        if count > 0 {
             let mut progress = self.progress();
-            if count > 0 {
-                progress.rate.saw(count, took);
-                progress.signed += count as u64;
-            }
+            progress.rate.saw(count, took);
+            progress.signed += count as u64;
         }
+        let mut lost = 0;
         while let Some(kept) = keeping.join_next().await {
-            if let Ok(Err(CommitError::Store(error))) = kept {
-                failed = Some(error.into());
+            match kept {
+                Ok(Err(CommitError::Store(error))) => failed = Some(error.into()),
+                // The status has changed, or somebody else was faster.
+                Ok(Err(CommitError::Conflict(_))) => lost += 1,
+                Ok(Ok(())) | Err(_) => {}
             }
         }
         match failed {
             Some(error) => Err(error),
-            None => Ok((took, count as u64)),
+            None => Ok(Signed { took, count: count as u64, lost }),
         }
     }
 
     /// The serial number in a row's key, if it is a row of this issuer.
-    fn serial(&self, key: &[u8]) -> Option<Serial> {
+    pub(super) fn serial(&self, key: &[u8]) -> Option<Serial> {
         Serial::from_slice(key.strip_prefix(self.office.issuer_key.as_bytes())?.strip_prefix(&[0])?).ok()
-    }
-}
-
-/// Whoever was faster has written the row for the same reason.
-fn commit(outcome: Result<(), CommitError>) -> Result<(), AnswerError> {
-    match outcome {
-        Ok(()) | Err(CommitError::Conflict(_)) => Ok(()),
-        Err(CommitError::Store(error)) => Err(error.into()),
     }
 }
 

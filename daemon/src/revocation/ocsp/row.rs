@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use policy::effects::UnixTime;
 use policy::ocsp::HashAlgorithm;
 
-use super::Responder;
+use super::{AnswerError, Responder};
 use crate::revocation::schedule::{Last, Terms};
 use crate::store::status::{Kept, OCSP, OCSP_DUE, OcspRow, due_key};
 use crate::store::{Change, CommitError, Store, StoreError};
@@ -135,6 +135,14 @@ impl Responder {
             }
         }
         Ok(())
+    }
+}
+
+/// Whoever was faster has written the row for the same reason.
+pub(super) fn commit(outcome: Result<(), CommitError>) -> Result<(), AnswerError> {
+    match outcome {
+        Ok(()) | Err(CommitError::Conflict(_)) => Ok(()),
+        Err(CommitError::Store(error)) => Err(error.into()),
     }
 }
 

@@ -7,7 +7,7 @@ use policy::effects::UnixTime;
 use policy::serial::Serial;
 
 use super::certificate::ResponderCertificate;
-use super::refresh::Job;
+use super::refresh::{Job, Signed};
 use super::row;
 use super::{AnswerError, Known, Responder};
 use crate::store::status::IMPORTED;
@@ -72,13 +72,14 @@ impl Responder {
         Ok(snapshot)
     }
 
-    /// What the snapshot wants signed next; `None` when there is none, or it is complete.
+    /// What the snapshot wants signed next, and how far it has come when that is done; `None` when there
+    /// is none, or it is complete.
     pub(super) fn snapshot_jobs(
         &self,
         most: usize,
         now: UnixTime,
         certificate: &ResponderCertificate,
-    ) -> Result<Option<Vec<Job>>, AnswerError> {
+    ) -> Result<Option<(Snapshot, Vec<Job>)>, AnswerError> {
         let Some(mut snapshot) = self.progress().snapshot.clone() else { return Ok(None) };
         if snapshot.done.is_some() {
             return Ok(None);
@@ -88,44 +89,61 @@ impl Responder {
         if serials.is_empty() {
             match snapshot.cursor {
                 Cursor::Certificates(_) => snapshot.cursor = Cursor::Imported(Vec::new()),
-                Cursor::Imported(_) => {
-                    snapshot.done = Some(now);
-                    tracing::info!(
-                        until = snapshot.until.0,
-                        seen = snapshot.seen,
-                        signed = snapshot.signed,
-                        seconds = now.0.saturating_sub(snapshot.begun.0),
-                        "a snapshot of OCSP answers is complete"
-                    );
-                }
+                Cursor::Imported(_) => snapshot.done = Some(now),
             }
         }
         let mut jobs = Vec::new();
         for serial in serials {
-            let key = self.key(serial);
-            let row = row::read(&self.office.store, &key)?;
-            let known = self.known(serial)?;
-            let Known::Issued { not_after, .. } = &known else { continue };
-            let kept = [&row.value.sha1, &row.value.sha256];
-            let good = |kept: &&Option<_>| {
-                kept.as_ref().is_none_or(|kept: &crate::store::status::Kept| kept.next_update >= snapshot.until)
-            };
-            let have = kept.iter().any(|kept| kept.is_some()) && kept.iter().all(good);
-            if *not_after >= now && !have {
-                let until = Some(snapshot.until.max(now.plus(1)));
-                jobs.push(self.drafts(key, row, serial, &known, now, certificate, until)?);
+            match self.snapshot_job(serial, snapshot.until, now, certificate) {
+                Ok(job) => jobs.extend(job),
+                Err(AnswerError::Unfit(why)) => drop(self.set_aside(&self.key(serial), &why, now)),
+                Err(error) => return Err(error),
             }
         }
-        let mut progress = self.progress();
-        // Another one may have been begun meanwhile.
-        if progress
-            .snapshot
-            .as_ref()
-            .is_some_and(|current| current.begun == snapshot.begun && current.until == snapshot.until)
-        {
-            progress.snapshot = Some(snapshot);
+        Ok(Some((snapshot, jobs)))
+    }
+
+    /// What is to be signed for one certificate; nothing if it has expired, or has an answer that is good
+    /// for long enough.
+    fn snapshot_job(
+        &self,
+        serial: Serial,
+        until: UnixTime,
+        now: UnixTime,
+        certificate: &ResponderCertificate,
+    ) -> Result<Option<Job>, AnswerError> {
+        let key = self.key(serial);
+        let row = row::read(&self.office.store, &key)?;
+        let known = self.known(serial)?;
+        let kept = [&row.value.sha1, &row.value.sha256];
+        let mut answers = kept.iter().filter_map(|kept| kept.as_ref()).peekable();
+        let have = answers.peek().is_some() && answers.all(|kept| kept.next_update >= until);
+        match &known {
+            Known::Issued { not_after, .. } if *not_after >= now && !have => {
+                self.drafts(key, row, serial, &known, now, certificate, Some(until.max(now.plus(1)))).map(Some)
+            }
+            _ => Ok(None),
         }
-        Ok(Some(jobs))
+    }
+
+    /// The snapshot has come so far, unless another one was begun meanwhile, or some of what was signed for
+    /// it could not be kept: then it looks at the same certificates again.
+    pub(super) fn advance(&self, snapshot: Snapshot, done: &Signed) {
+        let mut progress = self.progress();
+        let Some(current) = &mut progress.snapshot else { return };
+        if (current.begun, current.until) != (snapshot.begun, snapshot.until) {
+            return;
+        }
+        let signed = current.signed + done.count.saturating_sub(done.lost);
+        if done.lost == 0 {
+            if let Some(at) = snapshot.done {
+                let (until, seen) = (snapshot.until.0, snapshot.seen);
+                let seconds = at.0.saturating_sub(snapshot.begun.0);
+                tracing::info!(until, seen, signed, seconds, "a snapshot of OCSP answers is complete");
+            }
+            *current = snapshot;
+        }
+        current.signed = signed;
     }
 
     fn next_serials(&self, cursor: &mut Cursor, most: usize) -> Result<Vec<Serial>, AnswerError> {

@@ -15,6 +15,7 @@ use super::Acme;
 use super::error::AcmeError;
 use crate::issuance::Submission;
 use crate::issuance::orders::{ORDERS, OrderFailure, UNDERWAY, Underway};
+use crate::service::metrics::Outcome;
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::{CaaQuestion, Failure, Wildcard};
 
@@ -42,9 +43,8 @@ impl Acme {
         }
         let (profile, begun) = (submission.profile.clone(), Instant::now());
         let issued = self.services.pipeline().issue(submission).await;
-        self.services.metrics.issuance(&profile, begun.elapsed(), &issued);
-        issued?;
-        Ok(())
+        self.services.metrics.issuance("acme", &profile, Outcome::from(&issued), begun.elapsed());
+        Ok(issued.map(drop)?)
     }
 
     /// Lets the order be seen as processing. From then on its completion is promised.
@@ -191,7 +191,8 @@ impl Acme {
         let mut checks: JoinSet<(usize, Result<CaaCheck, Failure>)> = JoinSet::new();
         for (index, evidence) in names.iter().enumerate() {
             let Name::Dns(name) = &evidence.name else { continue };
-            if evidence.caa.as_ref().is_some_and(good) {
+            // Whoever registered a name vouches for it.
+            if !evidence.method.is_challenge() || evidence.caa.as_ref().is_some_and(good) {
                 continue;
             }
             let (validator, network) = (self.validator.clone(), self.network.clone());

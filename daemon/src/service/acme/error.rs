@@ -193,14 +193,15 @@ impl From<EntropyError> for AcmeError {
 impl From<IssueError> for AcmeError {
     fn from(error: IssueError) -> Self {
         match error {
+            IssueError::AskHuman => Self::BadCsr(error.to_string()),
             IssueError::Completed => Self::Completed,
             IssueError::Faulted(why) => Self::Internal(why),
-            IssueError::Refused(Refusal { name: Some(name), why }) => {
+            IssueError::Refused(Refusal { name: Some(name), why, .. }) => {
                 let (kind, value) = identifier(&name);
                 let kind = kind.to_owned();
                 Self::RejectedIdentifiers(vec![Rejected { kind, value, why: Rejection::Rejected, detail: why }])
             }
-            IssueError::Refused(Refusal { name: None, why }) => Self::BadCsr(why),
+            IssueError::Refused(Refusal { name: None, why, .. }) => Self::BadCsr(why),
             IssueError::Sealed => Self::Sealed,
             IssueError::Store(error) => error.into(),
             IssueError::Tbs(error) => Self::Internal(error.to_string()),

@@ -133,6 +133,7 @@ impl Acme {
         let profile = self.profile(Some(&order.record.profile))?;
         let names = order.record.names.clone();
         self.within_bounds(account, &names, Some(profile.name()))?;
+        self.still_registered(&order.record, &authorizations)?;
         csr_matches(csr, &names).map_err(|refusal| AcmeError::BadCsr(refusal.why))?;
         let key = csr.key();
         profile.allows_key(key).map_err(|refusal| AcmeError::BadCsr(refusal.why))?;
@@ -155,6 +156,10 @@ impl Acme {
             actor: actor(&account.id),
             request_id: request.to_string(),
             order: Some(id.to_owned()),
+            subject: None,
+            replaces: None,
+            node: order.record.node.clone(),
+            requester: None,
             names: evidence(&names, authorizations)?,
         };
         let profile = profile.name().to_owned();

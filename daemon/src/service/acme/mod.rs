@@ -15,6 +15,7 @@ pub mod finalize;
 pub mod identifiers;
 pub mod key;
 pub mod key_change;
+mod nodes;
 pub mod nonce;
 pub mod orders;
 pub mod oversight;

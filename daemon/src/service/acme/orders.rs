@@ -22,6 +22,7 @@ use super::{Acme, Id};
 use crate::config::Switch;
 use crate::issuance::orders::{ORDERS, OrderFailure, OrderRecord};
 use crate::service::limits::{Ordered, Replaces};
+use crate::service::nodes::Node;
 use crate::store::{Change, CommitError, Versioned};
 use crate::validation::{Failure, Wildcard};
 
@@ -36,6 +37,8 @@ pub struct NewOrder {
     pub identifiers: Vec<Identifier>,
     /// From where it is asked, if over a network.
     pub from: Option<IpAddr>,
+    /// The node that asks, if it is one.
+    pub node: Option<Node>,
     /// The profile, if one was named.
     pub profile: Option<String>,
     /// The certificate that it replaces, if one was named (RFC 9773 section 5).
@@ -102,7 +105,7 @@ pub(super) type Read = (Order, Vec<Option<AuthorizationRecord>>);
 impl Acme {
     /// Makes an order. Names that the account has shown control of before need no new challenge.
     pub async fn new_order(&self, account: &Account, wish: NewOrder) -> Result<Order, AcmeError> {
-        let profile = &*self.profile(wish.profile.as_deref())?;
+        let profile = &*self.ordered_profile(wish.profile.as_deref(), wish.node.as_ref())?;
         let names = self.orderable(&wish.identifiers, profile)?;
         self.within_bounds(account, &names, Some(profile.name()))?;
         let now = self.now();
@@ -119,7 +122,13 @@ impl Acme {
         let mut expires = now.plus(self.services.acme.order_lifetime.as_secs().min(oldest));
         let mut status = OrderStatus::Ready;
         let mut authorizations = Vec::with_capacity(names.len());
+        let mut node = None;
         for name in &names {
+            if Self::is_registered(wish.node.as_ref(), name, profile) {
+                node = wish.node.as_ref().map(|node| node.registration.common_name.to_string());
+                authorizations.push(self.add_registered(&mut change, account, name, profile)?);
+                continue;
+            }
             match self.reusable(account, name, profile, now)? {
                 Some((id, last)) => {
                     expires = expires.min(last);
@@ -149,6 +158,7 @@ impl Acme {
             names,
             requested: wish.requested,
             replaces: wish.replaces,
+            node,
             authorizations,
             certificate: None,
             failed: None,

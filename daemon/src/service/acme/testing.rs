@@ -54,12 +54,12 @@ impl World {
     async fn configured(configure: impl FnOnce(&mut config::Acme), lines: &str) -> Self {
         let mut acme = offer();
         configure(&mut acme);
-        let file = include_str!("../../../../packaging/signetd.toml");
-        let file = file.replace("[rate_limits]\n", &format!("[rate_limits]\n{lines}\n"));
+        let file = SHIPPED.replace("[rate_limits]\n", &format!("[rate_limits]\n{lines}\n"));
         let rate_limits = config::Config::from_toml("signetd.toml", &file).unwrap().rate_limits;
         let directory = tempfile::tempdir().unwrap();
         let signer = TestSigner::start(directory.path());
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
+        crate::issuance::testing::activate(&store);
         Self::over(directory, TestClock::new(), signer, store, Web::start(), (acme, rate_limits), |_| {}).await
     }
 
@@ -120,6 +120,7 @@ impl World {
             acme,
             alternate_chains: crate::current::Current::new(Vec::new()),
             ca,
+            calls: Default::default(),
             clock: clock.clone(),
             hardening: Vec::new(),
             issuer: crate::current::Current::new(signer.issuer.clone()),
@@ -133,6 +134,7 @@ impl World {
             root: signer.issuer.certificate().to_vec(),
             store: store.clone(),
             tls_chain: crate::current::Current::new(Vec::new()),
+            upki: config::Config::from_toml("signetd.toml", SHIPPED).unwrap().upki,
             validation: web.validation(),
             vitals: Default::default(),
         };
@@ -142,6 +144,9 @@ impl World {
         Self { directory, clock, signer, store, services, acme, web, rate_limits }
     }
 }
+
+/// The configuration as it is shipped.
+const SHIPPED: &str = include_str!("../../../../packaging/signetd.toml");
 
 /// What the ACME surface offers, unless a test says otherwise.
 fn offer() -> config::Acme {
@@ -291,6 +296,12 @@ pub(crate) fn fresh_key() -> EcdsaKeyPair {
 }
 
 pub(crate) fn csr_with(key: &EcdsaKeyPair, names: &[&str]) -> Vec<u8> {
+    csr_for(key, "", names)
+}
+
+/// The same with a common name, unless it is empty.
+pub(crate) fn csr_for(key: &EcdsaKeyPair, common_name: &str, names: &[&str]) -> Vec<u8> {
+    const COMMON_NAME: [u8; 5] = [6, 3, 0x55, 4, 3];
     const EXTENSION_REQUEST: [u8; 11] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
     const SUBJECT_ALT_NAME: [u8; 5] = [6, 3, 0x55, 0x1d, 0x11];
     const ECDSA_SHA256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
@@ -302,8 +313,11 @@ pub(crate) fn csr_with(key: &EcdsaKeyPair, names: &[&str]) -> Vec<u8> {
     let names: Vec<u8> = names.iter().flat_map(general_name).collect();
     let san = tlv(0x30, &[&SUBJECT_ALT_NAME, &tlv(4, &[&tlv(0x30, &[&names])])]);
     let attribute = tlv(0x30, &[&EXTENSION_REQUEST, &tlv(0x31, &[&tlv(0x30, &[&san])])]);
+    let attributes = if names.is_empty() { Vec::new() } else { attribute };
+    let subject = tlv(0x31, &[&tlv(0x30, &[&COMMON_NAME, &tlv(0x0c, &[common_name.as_bytes()])])]);
+    let subject = tlv(0x30, &[if common_name.is_empty() { &[] } else { &subject }]);
     let spki = p256_spki(key.public_key().as_ref());
-    let info = tlv(0x30, &[&[2, 1, 0], &tlv(0x30, &[]), &spki, &tlv(0xa0, &[&attribute])]);
+    let info = tlv(0x30, &[&[2, 1, 0], &subject, &spki, &tlv(0xa0, &[&attributes])]);
     let signature = key.sign(&SystemRandom::new(), &info).unwrap();
     tlv(0x30, &[&info, &tlv(0x30, &[&ECDSA_SHA256]), &tlv(3, &[&[0], signature.as_ref()])])
 }

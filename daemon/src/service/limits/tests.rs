@@ -12,7 +12,7 @@ use super::kept::BUCKETS;
 use super::*;
 use crate::service::RequestId;
 use crate::service::acme::testing::World;
-use crate::service::administrators::{Peer, PeerCertificate, Permission, Permitted};
+use crate::service::administrators::{Peer, PeerCertificate, Permission, Permitted, Role};
 use crate::store::Change;
 use crate::store::tables::{ADMINISTRATORS, AdministratorRecord};
 
@@ -21,7 +21,12 @@ const ADDRESS: &str = "192.0.2.7";
 /// Somebody who may do everything.
 async fn administrator(world: &World) -> Permitted {
     let fingerprint = "00".repeat(32);
-    let record = AdministratorRecord { name: "Somebody".to_owned(), enrolled: world.clock.now(), removed: None };
+    let record = AdministratorRecord {
+        name: "Somebody".to_owned(),
+        role: Role::Administrator,
+        enrolled: world.clock.now(),
+        removed: None,
+    };
     let mut change = Change::new();
     change.put(&ADMINISTRATORS, &fingerprint, &record);
     world.store.commit(change).await.unwrap();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use crate::config::Switch;
 use crate::service::acme::testing::{World, csr, rows};
-use crate::service::certificates::Ground;
+use crate::service::search::Ground;
 use crate::store::tables::CERTIFICATES_BY_GROUND;
 
 async fn clean(world: &World) {

@@ -7,10 +7,10 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::super::access::{self, Permitted};
 use super::super::body::Body;
 use super::super::failure;
 use super::super::query::Query;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::acme::accounts::Account;
 use crate::service::acme::administration::{AccountQuery, MOST};
@@ -94,7 +94,7 @@ fn most() -> usize {
 }
 
 pub(super) async fn list(
-    permitted: Permitted<access::ManageAcme>,
+    permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
     Query(ask): Query<Ask>,
 ) -> Result<Json<Page>, Problem> {
@@ -104,7 +104,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(
-    permitted: Permitted<access::ManageAcme>,
+    permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
     Path(account): Path<String>,
 ) -> Result<Json<Shown>, Problem> {

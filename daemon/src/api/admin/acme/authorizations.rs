@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::super::access::{self, Permitted};
 use super::super::failure;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::acme::Acme;
 use crate::service::acme::authorizations::{Authorization, Expired};
@@ -46,7 +46,7 @@ pub struct Challenge {
 }
 
 pub(in super::super) async fn show(
-    permitted: Permitted<access::ManageAcme>,
+    permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
     Path(authorization): Path<String>,
 ) -> Result<Json<Shown>, Problem> {

@@ -8,11 +8,11 @@ use http::StatusCode;
 use policy::grant::Grant;
 use serde::{Deserialize, Serialize};
 
-use super::super::access::{self, Permitted};
 use super::super::body::Body;
 use super::super::failure;
 use super::super::query::Query;
 use super::accounts::Ended;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::acme::Acme;
 use crate::service::acme::eab::{EabKeyState, Standing};
@@ -98,7 +98,7 @@ fn most() -> usize {
 }
 
 pub(super) async fn list(
-    permitted: Permitted<access::ManageAcme>,
+    permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
     Query(ask): Query<Ask>,
 ) -> Result<Json<Page>, Problem> {
@@ -107,7 +107,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(
-    permitted: Permitted<access::ManageAcme>,
+    permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
     Path(key): Path<String>,
 ) -> Result<Json<EabKey>, Problem> {

@@ -8,9 +8,9 @@ use http::StatusCode;
 use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 
-use super::super::access::{self, Permitted};
 use super::super::failure;
 use super::super::query::Query;
+use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::acme::Acme;
 use crate::service::acme::finalize::why_invalid;
@@ -81,7 +81,7 @@ fn most() -> usize {
 }
 
 pub(in super::super) async fn list(
-    permitted: Permitted<access::ManageAcme>,
+    permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
     Query(ask): Query<Ask>,
 ) -> Result<Json<Page>, Problem> {
@@ -91,7 +91,7 @@ pub(in super::super) async fn list(
 }
 
 pub(in super::super) async fn show(
-    permitted: Permitted<access::ManageAcme>,
+    permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
     Path(order): Path<String>,
 ) -> Result<Json<Shown>, Problem> {
