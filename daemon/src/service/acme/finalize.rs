@@ -146,7 +146,7 @@ impl Acme {
             return Err(AcmeError::BadCsr("the CSR's key is one of this CA's own: make another".into()));
         }
         let requested = order.record.requested;
-        profile.allows_validity(requested, self.services.issuer.validity(), self.now()).map_err(|refusal| {
+        profile.allows_validity(requested, self.services.issuer.now().validity(), self.now()).map_err(|refusal| {
             AcmeError::OrderNotReady(format!(
                 "{}: the time for what the order asks is over; make a new one",
                 refusal.why

@@ -15,16 +15,18 @@ use crate::testing::DAY;
 
 /// A world whose profiles take every kind of word.
 async fn world() -> World {
-    World::new().await.reassemble(|services| services.profiles = Arc::new(profiles())).await
+    World::new().await.reassemble(|services| services.profiles.replace(profiles())).await
 }
 
-fn profiles() -> std::collections::BTreeMap<String, Profile> {
+fn profiles() -> crate::current::Profiles {
     let all = "\"administrator\", \"registration\", \"renewal\", \"unproven\"]";
     let server = include_str!("../../../../packaging/profiles/server.toml");
     let client = include_str!("../../../../packaging/profiles/client.toml").replace("\"registration\", ", "");
     let open = |text: &str| text.replace("\"administrator\", \"console\"]", all);
     [("open", open(server)), ("person", open(&client)), ("server", server.to_owned()), ("client", client.clone())]
-        .map(|(name, text)| (name.to_owned(), Profile::from_toml(&format!("{name}.toml"), &text).unwrap()))
+        .map(|(name, text)| {
+            (name.to_owned(), std::sync::Arc::new(Profile::from_toml(&format!("{name}.toml"), &text).unwrap()))
+        })
         .into()
 }
 
