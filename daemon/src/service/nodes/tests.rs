@@ -1,7 +1,5 @@
 //! Nodes and seeds against a store and a signer on a socket.
 
-use std::sync::Arc;
-
 use policy::csr::Csr;
 use policy::profile::Profile;
 use policy::registration::Thumbprint;

@@ -1,7 +1,5 @@
 //! Requests, against a signer on a socket.
 
-use std::sync::Arc;
-
 use hsm::wire::SealStatus;
 use policy::name::Name;
 use policy::profile::Profile;

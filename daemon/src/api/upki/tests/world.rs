@@ -1,6 +1,5 @@
 //! A CA that speaks uPKI, and those who ask it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::EcdsaKeyPair;
