@@ -1,7 +1,7 @@
 //! `signetctl cert search | show`, `signetctl expiring`, and where the other verbs on certificates stand.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use policy::evidence::Method;
@@ -160,11 +160,8 @@ pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
 
 /// The certificates that are good and over within a time, whether they were renewed or not.
 pub(super) fn expiring(session: &Session, within: Duration, limit: usize) -> Result<(), CtlError> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let until = now.saturating_add(within.as_secs());
     let parameters = Parameters {
-        expires_after: Some(now),
-        expires_before: Some(until),
+        expires_within: Some(within.as_secs()),
         status: Some("valid".to_owned()),
         ..Parameters::default()
     };

@@ -84,7 +84,7 @@ enum Verb {
     Ca(ca::Verb),
     /// Certificates: issue, renew, search, show, export, revoke, hold, release
     #[command(subcommand)]
-    Cert(certificates::Verb),
+    Cert(Box<certificates::Verb>),
     /// Write a completion script for a shell to standard output
     Completion {
         /// The shell

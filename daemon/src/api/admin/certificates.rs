@@ -92,6 +92,8 @@ pub struct Parameters {
     pub expires_after: Option<u64>,
     /// Whose last second is an earlier one.
     pub expires_before: Option<u64>,
+    /// That are over in so many seconds from now, and not yet.
+    pub expires_within: Option<u64>,
     /// Signed then or later.
     pub issued_after: Option<u64>,
     /// Signed before.
@@ -151,7 +153,12 @@ fn page<T>(
     most: usize,
     present: impl Fn(&Certificate, UnixTime) -> T,
 ) -> Result<Json<Page<T>>, Problem> {
-    let (search, cursor, limit) = read(parameters, most).map_err(|why| Problem::plain(StatusCode::BAD_REQUEST, why))?;
+    let (mut search, cursor, limit) =
+        read(parameters, most).map_err(|why| Problem::plain(StatusCode::BAD_REQUEST, why))?;
+    if let Some(seconds) = parameters.expires_within {
+        let now = services.clock.now();
+        search.expires = Period { from: Some(now), until: Some(now.plus(seconds)) };
+    }
     let found = services.search(permitted, &search, cursor.as_ref(), limit).map_err(|error| match error {
         SearchError::Cursor => Problem::plain(StatusCode::BAD_REQUEST, error.to_string()),
         SearchError::Store(error) => failure::problem(error),

@@ -1,5 +1,6 @@
 //! `/ca/…`: CA certificates.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -18,16 +19,21 @@ use crate::service::rights::Permission::ReadPublic;
 /// it issued point.
 pub(super) fn routes(services: &Services) -> Routes<()> {
     let mut routes = Routes::new(());
+    let mut taken = BTreeSet::new();
     for certificate in services.ca_certificates() {
         let p7c = certificate.p7c();
         let CaCertificate { name, key_identifier, der, pem, .. } = certificate;
         let forms: [(&str, &'static str, Arc<[u8]>); 3] =
             [("crt", DER, der.into()), ("pem", PEM, pem.into_bytes().into()), ("p7c", P7C, p7c.into())];
         for (suffix, media_type, bytes) in forms {
-            for name in [&name, &key_identifier] {
+            for path in [&name, &key_identifier].map(|name| format!("/ca/{name}.{suffix}")) {
+                // A root that issues by itself has one key identifier.
+                if !taken.insert(path.clone()) {
+                    continue;
+                }
                 let served = get(move |State(bytes): State<Arc<[u8]>>| served(media_type, bytes));
                 let served = served.with_state(Arc::clone(&bytes));
-                routes = routes.unguarded(&[Method::GET], &format!("/ca/{name}.{suffix}"), ReadPublic, served);
+                routes = routes.unguarded(&[Method::GET], &path, ReadPublic, served);
             }
         }
     }
