@@ -59,7 +59,7 @@ fn every_metric_that_is_drawn_or_alerted_on_is_there() {
     let _: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
 
     for line in [
-        "signet_issuances_total{profile=\"server\",outcome=\"issued\"} 1",
+        "signet_issuances_total{surface=\"acme\",profile=\"server\",outcome=\"issued\"} 1",
         "signet_issuance_duration_seconds_count{profile=\"server\"} 1",
         "signet_store_up 1",
         "signet_journal_up{signer=\"ca\"} 1",
