@@ -89,7 +89,7 @@ fn a_rule_that_is_not_needed_says_why_it_is_there() {
 
     // A life in short.
     rig.environment.signetctl(&["unseal", "--pin-file", rig.environment.get("SIGNET_PIN_FILE")]).expect("unseal");
-    rig.wait_until_ready();
+    rig.activate();
     let plan = rig.plan(1);
     let mut client = acme::Client::new(&plan.directory, plan.tls, plan.responder, plan.patience).expect("a client");
     client.register().expect("an account");
