@@ -127,7 +127,7 @@ pub fn import(path: &Path, index: &Path) -> Result<String, BootError> {
     let note = |survey: &Survey| {
         let Survey { sha256, certificates } = survey.clone();
         let act = Act::Import { issuer: config.ca.key.clone(), sha256, certificates };
-        let actor = Actor { who: "console".to_owned(), request_id: String::new() };
+        let actor = Actor { who: "signetd".to_owned(), request_id: String::new() };
         match signer.call(None, Request::Record { act, actor }) {
             Ok(_) => Ok(()),
             Err(error) => Err(format!("the import cannot be journalled: {error}: start the CA signer, sealed or not")),

@@ -132,7 +132,8 @@ fn record(names: &[Name], at: UnixTime) -> AuthorizationRecord {
         at,
         validator: "1".to_owned(),
         seen: None,
-        caa: Some(CaaCheck { at: now(), found: "no CAA records".to_owned() }),
+        // Made before whatever time the test calls now.
+        caa: Some(CaaCheck { at: now().minus(60), found: "no CAA records".to_owned() }),
     };
     AuthorizationRecord {
         actor: "acme:1".to_owned(),

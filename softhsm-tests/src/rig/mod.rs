@@ -195,9 +195,19 @@ fn finish(layout: &Layout, options: &Options, programs: &Path) -> Result<(), Fai
         if options.start == Start::Sealed {
             return Ok(());
         }
-        environment.signetctl(&["unseal", "--pin-file", environment.get("SIGNET_PIN_FILE")])?;
+        unseal(&environment)?;
     }
     activate(layout, &environment)
+}
+
+/// Unseals. In its first moments the store has not read in the journal who administers.
+fn unseal(environment: &Environment) -> Result<(), Failure> {
+    wait_for("the administrator is known", READY, || {
+        match environment.signetctl(&["unseal", "--pin-file", environment.get("SIGNET_PIN_FILE")]) {
+            Err(why) if why.contains("is not enrolled") => None,
+            outcome => Some(outcome.map(drop)),
+        }
+    })?
 }
 
 /// Lets the CA go active if it is unsealed and not active yet: all that its certificates will name is right,

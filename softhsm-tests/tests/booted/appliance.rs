@@ -85,6 +85,7 @@ impl Appliance {
 
     pub(crate) fn unseal(&self) {
         self.guest.must(&format!("{CTL} unseal --pin-file ca.pin"));
+        self.guest.must(&format!("{CTL} ca activate --wait 60s"));
         self.ready();
     }
 

@@ -210,8 +210,12 @@ fn complaints(scene: &Scene) -> Vec<String> {
     sentences.filter_map(|sentence| sentence.as_str().map(str::to_owned)).collect()
 }
 
+/// Nothing is wrong but what only the root's token can renew.
 fn is_content(scene: &Scene) -> bool {
-    health(&scene.rig.layout).is_ok_and(|health| health["revocation"].as_array().is_some_and(Vec::is_empty))
+    let of_the_root =
+        |sentence: &serde_json::Value| sentence.as_str().is_some_and(|text| text.starts_with("CRL of the root"));
+    health(&scene.rig.layout)
+        .is_ok_and(|health| health["revocation"].as_array().is_some_and(|sentences| sentences.iter().all(of_the_root)))
 }
 
 fn listed(scene: &Scene, serial: &str) -> bool {

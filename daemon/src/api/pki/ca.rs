@@ -19,6 +19,7 @@ use crate::service::rights::Permission::ReadPublic;
 /// it issued point.
 pub(super) fn routes(services: &Services) -> Routes<()> {
     let mut routes = Routes::new(());
+    // A root that issues is there once.
     let mut taken = BTreeSet::new();
     for certificate in services.ca_certificates() {
         let p7c = certificate.p7c();
@@ -26,8 +27,8 @@ pub(super) fn routes(services: &Services) -> Routes<()> {
         let forms: [(&str, &'static str, Arc<[u8]>); 3] =
             [("crt", DER, der.into()), ("pem", PEM, pem.into_bytes().into()), ("p7c", P7C, p7c.into())];
         for (suffix, media_type, bytes) in forms {
-            for path in [&name, &key_identifier].map(|name| format!("/ca/{name}.{suffix}")) {
-                // A root that issues by itself has one key identifier.
+            for name in [&name, &key_identifier] {
+                let path = format!("/ca/{name}.{suffix}");
                 if !taken.insert(path.clone()) {
                     continue;
                 }

@@ -73,7 +73,12 @@ impl From<Failure> for Error {
             Failure::Internal(cause) => Self::internal(&cause),
             Failure::Invalid(_) | Failure::Refused(_) => Self::validation(words),
             Failure::Missing(_) => Self::missing(),
-            Failure::Unavailable(_) => Self::unavailable(words),
+            Failure::Unavailable(_) if words == SEALED => Self::unavailable(SEALED),
+            Failure::Unavailable(_) => {
+                // It may name files of the host.
+                tracing::warn!(cause = words, "a request cannot be answered now");
+                Self::unavailable("the CA cannot do this at the moment: try again soon")
+            }
         }
     }
 }

@@ -169,10 +169,10 @@ impl Acme {
         let key = PublicKey::from_spki(&underway.key)
             .map_err(|error| AcmeError::Internal(format!("the key of an order cannot be read: {error}")))?;
         let submission = Submission {
+            common_name: self.common_name(&order.profile, &underway.record),
             profile: order.profile,
             key,
             names: order.names,
-            common_name: None,
             requested: order.requested,
             record: underway.record,
         };

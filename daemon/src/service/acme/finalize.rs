@@ -162,8 +162,9 @@ impl Acme {
             requester: None,
             names: evidence(&names, authorizations)?,
         };
+        let common_name = self.common_name(profile.name(), &record);
         let profile = profile.name().to_owned();
-        let submission = Submission { profile, key: key.clone(), names, common_name: None, requested, record };
+        let submission = Submission { profile, key: key.clone(), names, common_name, requested, record };
         Ok(Prepared::Issue(Box::new(submission)))
     }
 
@@ -185,6 +186,16 @@ impl Acme {
             None => false,
         };
         if same { Ok(order) } else { Err(AcmeError::OrderNotReady(not_ready(&order.status))) }
+    }
+}
+
+impl Acme {
+    /// A node keeps its common name, if it is one of the names and the profile takes what is asked for;
+    /// ACME has no other way to ask for one.
+    pub(super) fn common_name(&self, profile: &str, record: &AuthorizationRecord) -> Option<String> {
+        let profile = self.services.profiles.get(profile)?;
+        let node = record.node.as_ref().filter(|_| profile.gives_requested_common_name())?;
+        record.names.iter().any(|evidence| evidence.name.to_string() == *node).then(|| node.clone())
     }
 }
 
