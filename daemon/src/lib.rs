@@ -9,6 +9,8 @@ pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod ctl;
+pub mod current;
+pub mod histogram;
 pub mod http;
 pub mod issuance;
 pub mod problem;

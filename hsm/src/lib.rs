@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 pub mod confine;
 pub mod journal;
+pub mod log;
 mod pkcs11;
 pub mod seal;
 pub mod signer;

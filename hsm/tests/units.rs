@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The units and what `systemd-analyze security` may count at most, in tenths.
-const EXPOSURE: [(&str, &str); 2] = [("signetd.service", "16"), ("signet-signer@.service", "5")];
+const EXPOSURE: [(&str, &str); 2] = [("signetd.service", "12"), ("signet-signer@.service", "5")];
 
 fn units() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd")
@@ -37,7 +37,9 @@ fn instances() -> tempfile::TempDir {
         std::fs::write(path, text).unwrap();
     };
     let read = |name: &str| std::fs::read_to_string(units().join(name)).unwrap();
-    for name in ["signetd.service", "signet-signer-identity.socket", "signet-signer@tls.service.d/token.conf"] {
+    for name in
+        ["signetd.service", "signetd.socket", "signet-signer-identity.socket", "signet-signer@tls.service.d/token.conf"]
+    {
         write(name, &read(name));
     }
     for kind in ["service", "socket"] {
@@ -53,6 +55,7 @@ fn systemd_finds_nothing_to_say_about_the_units() {
     let folder = instances();
     let names = [
         "signetd.service",
+        "signetd.socket",
         "signet-signer@ca.service",
         "signet-signer@tls.service",
         "signet-signer@ca.socket",
@@ -70,9 +73,24 @@ fn systemd_finds_nothing_to_say_about_the_units() {
 #[test]
 fn what_a_signer_remembers_is_not_written_to_a_disk() {
     let unit = std::fs::read_to_string(units().join("signet-signer@.service")).unwrap();
-    for line in ["MemorySwapMax=0", "LimitCORE=0"] {
+    for line in ["MemorySwapMax=0", "LimitMEMLOCK=infinity", "LimitCORE=0"] {
         assert!(unit.lines().any(|one| one == line), "{line}");
     }
+}
+
+#[test]
+fn signetd_holds_no_capability() {
+    let unit = std::fs::read_to_string(units().join("signetd.service")).unwrap();
+    for line in ["AmbientCapabilities=", "CapabilityBoundingSet=", "Requires=signetd.socket"] {
+        assert!(unit.lines().any(|one| one == line), "{line}");
+    }
+    // What systemd opens is what the shipped configuration names.
+    let socket = std::fs::read_to_string(units().join("signetd.socket")).unwrap();
+    let opened: Vec<&str> = socket.lines().filter_map(|line| line.strip_prefix("ListenStream=")).collect();
+    let config = std::fs::read_to_string(units().join("../packaging/signetd.toml")).unwrap();
+    let named: Vec<&str> =
+        config.lines().filter_map(|line| line.strip_prefix("address = \"")?.split('"').next()).collect();
+    assert_eq!(opened, named);
 }
 
 #[test]

@@ -41,6 +41,11 @@ impl Admin {
         self.https.request("GET", &format!("/admin/v1/{path}"), None, &[]).expect("an answer")
     }
 
+    /// What Prometheus would scrape.
+    pub fn metrics(&mut self) -> Answer {
+        self.https.request("GET", "/metrics", None, &[]).expect("an answer")
+    }
+
     /// `POST` below `/admin/v1/`.
     pub fn post(&mut self, path: &str, body: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(body).expect("JSON");

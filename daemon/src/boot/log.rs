@@ -1,27 +1,30 @@
 //! Where events go: the journal of systemd when it listens, standard error otherwise.
 
-use std::os::unix::fs::MetadataExt;
-
+use hsm::log::journal;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+/// What is let through, for as long as the process runs.
+pub(super) struct Filter(reload::Handle<EnvFilter, Registry>);
+
+impl Filter {
+    /// Lets through what `filter` says from now on.
+    pub(super) fn replace(&self, filter: &str) {
+        // Only a subscriber that is gone says no, and then nobody listens.
+        drop(self.0.reload(EnvFilter::new(filter)));
+    }
+}
 
 /// Starts logging what `filter` lets through. Does nothing if it was started before.
-pub(super) fn start(filter: &str) {
-    let filter = EnvFilter::new(filter);
-    let journal = stderr_is_journal().then(tracing_journald::layer).and_then(Result::ok);
-    let events = match journal {
-        Some(journal) => journal.with_field_prefix(Some("SIGNET".to_owned())).boxed(),
+pub(super) fn start(filter: &str) -> Filter {
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
+    let events = match journal() {
+        Some(journal) => journal.boxed(),
         None => fmt::layer().with_writer(std::io::stderr).with_ansi(false).boxed(),
     };
     // A second start in one process is a test's; the first subscriber stays.
     drop(tracing_subscriber::registry().with(events.with_filter(filter)).try_init());
-}
-
-/// systemd.exec(5): `JOURNAL_STREAM` names the device and inode of the stream; a program whose
-/// standard error was redirected elsewhere has the variable and not the stream.
-fn stderr_is_journal() -> bool {
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
-    std::fs::metadata("/proc/self/fd/2").is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+    Filter(handle)
 }

@@ -1,6 +1,5 @@
 //! What the configuration points at: certificates and profiles, read and checked together.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::config::{Config, Surface};
+use crate::current::Profiles;
 use crate::revocation::RootCrl;
 
 /// Certificates and profiles.
@@ -22,7 +22,7 @@ pub(super) struct Material {
     /// The issuing certificate.
     pub(super) issuer: Arc<Issuer>,
     /// Profiles by name.
-    pub(super) profiles: Arc<BTreeMap<String, Profile>>,
+    pub(super) profiles: Arc<Profiles>,
     /// The root certificate, DER.
     pub(super) root: Vec<u8>,
     /// The root's CRL, if one is configured.
@@ -75,7 +75,7 @@ impl Material {
             let problem = format!("[acme] offers the profile `{missing}`, and there is no file {missing}.toml here");
             return Err(wrong(&config.ca.profiles, problem));
         }
-        let waits = |name: &&String| profiles.get(*name).is_some_and(Profile::needs_approval);
+        let waits = |name: &&String| profiles.get(*name).is_some_and(|profile| profile.needs_approval());
         if let Some(name) = config.acme.profiles.iter().find(waits) {
             let problem = format!(
                 "[acme] offers the profile `{name}`, whose certificates somebody must approve, and no ACME client \
@@ -129,9 +129,9 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialErr
 }
 
 /// Every `NAME.toml` of the directory; at least one.
-fn profiles(directory: &Path) -> Result<BTreeMap<String, Profile>, MaterialError> {
+fn profiles(directory: &Path) -> Result<Profiles, MaterialError> {
     let unreadable = |error: std::io::Error| wrong(directory, format!("it cannot be read: {error}"));
-    let mut profiles = BTreeMap::new();
+    let mut profiles = Profiles::new();
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -141,7 +141,7 @@ fn profiles(directory: &Path) -> Result<BTreeMap<String, Profile>, MaterialError
         let text =
             std::fs::read_to_string(&path).map_err(|error| wrong(&path, format!("it cannot be read: {error}")))?;
         let profile = Profile::from_toml(&path.display().to_string(), &text)?;
-        profiles.insert(profile.name().to_owned(), profile);
+        profiles.insert(profile.name().to_owned(), Arc::new(profile));
     }
     match profiles.is_empty() {
         true => Err(wrong(directory, "it holds no profile: put a NAME.toml there".to_owned())),

@@ -6,6 +6,9 @@ mod effects;
 mod log;
 mod material;
 mod notify;
+mod reload;
+mod sockets;
+mod watch;
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -13,21 +16,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hsm::client::Client;
-use hsm::confine::{self, ConfineError, Network, Program, Rules};
+use hsm::confine::{self, Calls, ConfineError, Measure, Network, Program, Rules, Secrets};
 use hsm::wire::{Act, Actor, Request};
 use nix::unistd::{User, chown, geteuid};
 use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use crate::config::{Address, Certify, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
+use crate::current::Current;
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
 use crate::issuance::{self, AcceptError};
 use crate::revocation::{self, Desk, Imports, Survey};
 use crate::service::acme::Acme;
 use crate::service::acme::error::AcmeError;
-use crate::service::health::{self, Vitals};
+use crate::service::health::Vitals;
 use crate::service::limits::{Limits, Save};
 use crate::service::metrics::Metrics;
 use crate::service::{Random, Services};
@@ -38,6 +41,9 @@ use effects::{SystemClock, SystemEntropy};
 use material::Material;
 pub use material::MaterialError;
 use notify::Manager;
+use reload::Reload;
+use sockets::Passed;
+use watch::{first_look, status, tell_manager, watch_signers};
 
 /// Why the daemon does not start. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -170,50 +176,65 @@ fn own_store(config: &Config) -> Result<Store, BootError> {
 
 /// Runs the daemon until it is told to stop.
 pub fn run(path: &Path) -> Result<(), BootError> {
+    let mut passed = Passed::take()?;
     let config = Config::read(path)?;
-    log::start(&config.log);
+    let filter = log::start(&config.log);
     let material = Material::load(&config)?;
 
     // 1. Open what will be needed from outside.
     let manager = Manager::connect(std::env::var_os("NOTIFY_SOCKET").as_deref());
     let sockets =
-        config.listeners.iter().map(|listener| http::bind(&listener.address)).collect::<Result<Vec<_>, _>>()?;
-    let health_socket = config.health_socket.clone().map(|path| http::bind(&Address::Unix(path))).transpose()?;
+        config.listeners.iter().map(|listener| passed.socket(&listener.address)).collect::<Result<Vec<_>, _>>()?;
+    let health_socket = config.health_socket.clone().map(|path| passed.socket(&Address::Unix(path))).transpose()?;
+    passed.finish()?;
     make_directory(&config.store.path, config.user.as_deref())?;
 
     // 2. Give up the rest, before the first thread.
-    for lack in confine::process(&rules(&config, path))? {
-        tracing::warn!(lack, "confinement");
+    let mut hardening = confine::process(&rules(&config, path))?;
+    for lack in hardening.iter().filter_map(Measure::lack) {
+        tracing::warn!(event = "confinement", lack, "not confined");
     }
 
     // 3. Start threads: the store's, the signers' and the runtime's; then the filter, on all of them.
     let store = Store::new(store::open(engine(config.store.engine), &config.store.path)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    confine::seccomp(Program::Signetd)?;
+    let calls = Calls { more: Vec::new(), sockets: Network::Allowed, waived: config.hardening.clone() };
+    hardening.push(confine::seccomp(Program::Signetd, &calls)?);
 
-    let outcome = runtime.block_on(serve(config, material, store, sockets, health_socket, &manager));
+    let opened = Opened { config, path: path.to_owned(), filter, hardening, material, store, sockets, health_socket };
+    let outcome = runtime.block_on(serve(opened, &manager));
     // What still runs had its time; a token that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(
+/// What was opened before confinement, and what came of that.
+struct Opened {
     config: Config,
+    path: PathBuf,
+    filter: log::Filter,
+    hardening: Vec<Measure>,
     material: Material,
     store: Store,
     sockets: Vec<Socket>,
     health_socket: Option<Socket>,
-    manager: &Manager,
-) -> Result<(), BootError> {
+}
+
+async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
+    let Opened { config, path, filter, hardening, material, store, sockets, health_socket } = opened;
+    let at_start = config.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ca = Ca::new(Client::new(config.signers.ca.clone(), config.signers.deadline), store.clone());
     let tls_client = Client::new(config.signers.tls.clone(), config.signers.deadline);
     let signer = TlsSigner::new(tls_client, config.tls.key.clone(), &material.chain[0])?;
-    let key = signer.key(material.chain);
+    let tls_chain = Current::new(material.chain.iter().map(|der| der.to_vec()).collect::<Vec<_>>());
+    let key = Current::new(signer.key(material.chain));
+    let signer = Current::new(signer);
+    let issuer = Current::new(material.issuer);
     let limits = Arc::new(Limits::new(config.rate_limits, config.acme.website.clone(), store.clone()));
     let services = Arc::new(Services {
         acme: config.acme,
-        alternate_chains: material.alternate_chains,
+        alternate_chains: Current::new(material.alternate_chains),
         ca: ca.clone(),
         calls: Default::default(),
         clock: Arc::clone(&clock),
@@ -222,23 +243,25 @@ async fn serve(
             clock: Arc::clone(&clock),
             crl: config.crl,
             directory: config.store.path.join("crl"),
-            issuer: Arc::clone(&material.issuer),
+            issuer: issuer.clone(),
             issuer_key: config.ca.key.clone(),
             ocsp: config.ocsp,
             profiles: Arc::clone(&material.profiles),
             root: material.root_crl,
             store: store.clone(),
         }),
-        issuer: material.issuer,
+        hardening,
+        issuer,
         issuer_key: config.ca.key,
         limits: Arc::clone(&limits),
         metrics: Metrics::default(),
-        profiles: material.profiles,
+        profiles: Current::new(material.profiles),
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),
         retiring: config.ca.retiring,
         root: material.root,
         store,
+        tls_chain,
         upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),
@@ -251,16 +274,24 @@ async fn serve(
         );
     }
     let acme = Acme::start(Arc::clone(&services)).await?;
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
     stop_on_signals(stop)?;
 
-    let trusted = [services.root.clone(), services.issuer.certificate().to_vec()];
+    let hangups = signal(SignalKind::hangup())?;
+
+    let trusted = [services.root.clone(), services.issuer.now().certificate().to_vec()];
+    let in_plain = config
+        .listeners
+        .iter()
+        .zip(&sockets)
+        .find(|(listener, _)| listener.transport == Transport::Plain && listener.surfaces.contains(&Surface::Pki))
+        .and_then(|(_, socket)| socket.address());
     let endpoint = |listener: &Listener, socket| {
         let terms =
             Terms { client_certificates: listener.client_certificates, oldest: config.tls.oldest, trusted: &trusted };
         let tls = match listener.transport {
             Transport::Plain => None,
-            Transport::Tls => Some(Arc::new(tls::server_config(Arc::clone(&key), Arc::clone(&clock), &terms)?)),
+            Transport::Tls => Some(Arc::new(tls::server_config(key.clone(), Arc::clone(&clock), &terms)?)),
         };
         tracing::info!(address = %listener.address, "listening");
         Ok(Endpoint { socket, tls, router: http::routes(&services, &acme, &listener.surfaces) })
@@ -278,16 +309,16 @@ async fn serve(
     tokio::spawn(Limits::keep(Arc::downgrade(&limits), Arc::clone(&clock)));
     tokio::spawn(Arc::clone(&acme).keep_clean());
     tokio::spawn(Arc::clone(&services).watch_urls());
-    services.revocation.start(plain(&config.listeners));
-    // A signer that hangs is not waited for.
-    tokio::time::timeout(LOOK, look_at_signers(&services, &signer)).await.unwrap_or(Ok(()))?;
-    tokio::spawn(watch_signers(Arc::clone(&services), signer));
+    services.revocation.start(in_plain);
+    first_look(&services, &signer.now()).await?;
+    tokio::spawn(watch_signers(Arc::clone(&services), signer.clone()));
+    let reload = Reload { path, config: at_start, filter, services: Arc::clone(&services), signer, key };
     manager.say(&format!("READY=1\nSTATUS={}", status(&services)));
 
     let serving = http::serve(endpoints, Arc::clone(&services), config.limits, stopped.clone());
     tokio::select! {
         () = serving => {}
-        () = tell_manager(manager, &services, stopped) => {}
+        () = tell_manager(manager, &services, stopped, hangups, reload) => {}
     }
     // Nothing is served any more: the nonces stay good over an orderly restart.
     if let Err(error) = acme.stop().await {
@@ -309,11 +340,12 @@ fn plain(listeners: &[Listener]) -> Option<Address> {
 fn rules(config: &Config, file: &Path) -> Rules {
     let directory = |path: &Path| path.parent().map(Path::to_owned);
     let sockets = config.listeners.iter().filter_map(|listener| match &listener.address {
-        Address::Ip(_) => None,
+        Address::Ip(_) | Address::Passed(_) => None,
         Address::Unix(path) => directory(path),
     });
     let read = [file, &config.tls.chain, &config.ca.issuer, &config.ca.root];
-    let read = read.into_iter().chain(config.ca.root_crl.as_deref()).filter_map(directory);
+    let others = config.ca.alternate_chains.iter().map(PathBuf::as_path);
+    let read = read.into_iter().chain(config.ca.root_crl.as_deref()).chain(others).filter_map(directory);
     let system = ["/etc/hosts", "/etc/resolv.conf", "/run/systemd/journal"].map(PathBuf::from);
     Rules {
         user: config.user.clone(),
@@ -325,6 +357,8 @@ fn rules(config: &Config, file: &Path) -> Rules {
             .chain(config.health_socket.as_deref().and_then(directory))
             .collect(),
         network: Network::Allowed,
+        secrets: Secrets::None,
+        waived: config.hardening.clone(),
     }
 }
 
@@ -356,36 +390,6 @@ fn unusable(directory: &Path, error: &std::io::Error) -> BootError {
     StoreError::Engine(format!("{}: {error}", directory.display())).into()
 }
 
-/// Asks both signers how they are. An error is a TLS key that is not the certificate's; a signer
-/// that does not answer is a fault to be seen in the health, and no reason to be silent.
-async fn look_at_signers(services: &Arc<Services>, signer: &TlsSigner) -> Result<(), TlsError> {
-    let ca = async {
-        let vital = services.ca.status().await.map_err(|error| error.to_string());
-        services.vitals.note(health::CA, vital);
-    };
-    let tls = async {
-        let signer = signer.clone();
-        let (vital, outcome) = match tokio::task::spawn_blocking(move || signer.status()).await {
-            Ok(Ok(status)) => (Ok(status), Ok(())),
-            Ok(Err(error @ TlsError::Key(_))) => (Err(error.to_string()), Err(error)),
-            Ok(Err(error)) => (Err(error.to_string()), Ok(())),
-            Err(error) => (Err(error.to_string()), Ok(())),
-        };
-        services.vitals.note(health::TLS, vital);
-        outcome
-    };
-    tokio::join!(ca, tls).1
-}
-
-async fn watch_signers(services: Arc<Services>, signer: TlsSigner) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        if let Err(error) = look_at_signers(&services, &signer).await {
-            tracing::error!(%error, "the TLS signer changed");
-        }
-    }
-}
-
 /// Builds the indexes that a store of an older version lacks, while everything else goes on.
 async fn index(store: Store) {
     match store.index_certificates().await {
@@ -395,30 +399,7 @@ async fn index(store: Store) {
     }
 }
 
-/// Keeps the manager informed, until there is no more to say.
-async fn tell_manager(manager: &Manager, services: &Services, mut stopped: watch::Receiver<bool>) {
-    let mut every = tokio::time::interval(manager.watchdog().unwrap_or(LOOK).min(LOOK));
-    let mut said = String::new();
-    loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-        }
-        let status = status(services);
-        let lines = if status == said { "WATCHDOG=1".to_owned() } else { format!("WATCHDOG=1\nSTATUS={status}") };
-        manager.say(&lines);
-        said = status;
-    }
-    manager.say("STOPPING=1\nSTATUS=finishing requests");
-    std::future::pending().await
-}
-
-fn status(services: &Services) -> String {
-    let health = services.health();
-    if health.ready { "ready to issue".to_owned() } else { health.reasons.join("; ") }
-}
-
-fn stop_on_signals(stop: watch::Sender<bool>) -> Result<(), BootError> {
+fn stop_on_signals(stop: tokio::sync::watch::Sender<bool>) -> Result<(), BootError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
@@ -433,9 +414,6 @@ fn stop_on_signals(stop: watch::Sender<bool>) -> Result<(), BootError> {
     });
     Ok(())
 }
-
-/// How often the signers are looked at.
-const LOOK: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
+
 /// The service manager, or nobody.
 pub(super) struct Manager(Option<UnixDatagram>);
 
@@ -25,6 +28,12 @@ impl Manager {
         if let Some(socket) = &self.0 {
             drop(socket.send(lines.as_bytes()));
         }
+    }
+
+    /// Says that files are being read again, and since when: it waits for `READY=1`.
+    pub(super) fn say_reloading(&self) {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| now.num_microseconds());
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
     }
 
     /// How often the manager wants to hear `WATCHDOG=1`: half the time after which it would act.

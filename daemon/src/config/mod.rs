@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use hsm::confine::Waiver;
+
 pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use crl::Crl;
 pub use networks::{AllowedNetworks, Network, NetworkError};
@@ -41,6 +43,8 @@ pub struct Config {
     pub ca: Ca,
     /// `[crl]`
     pub crl: Crl,
+    /// What this host need not give.
+    pub hardening: Vec<Waiver>,
     /// Unix socket on which health and metrics answer plain HTTP, if wanted.
     pub health_socket: Option<PathBuf>,
     /// `[limits]`
@@ -161,6 +165,8 @@ pub struct Listener {
 pub enum Address {
     /// IP address and port.
     Ip(SocketAddr),
+    /// A socket that systemd passes under this name (`FileDescriptorName=`).
+    Passed(String),
     /// Path of a unix socket.
     Unix(PathBuf),
 }
@@ -233,6 +239,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => address.fmt(f),
+            Self::Passed(name) => write!(f, "the socket `{name}` of systemd"),
             Self::Unix(path) => path.display().fmt(f),
         }
     }

@@ -84,6 +84,7 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
         acme: acme(raw.acme)?,
         ca: ca(raw.ca, base)?,
         crl: super::crl::parse(&raw.crl)?,
+        hardening: raw.hardening.without,
         health_socket: raw.health_socket.map(|path| base.join(path)),
         limits: limits(&raw.limits)?,
         listeners: listeners(raw.listeners, base)?,
@@ -205,16 +206,20 @@ fn listeners(raw: Vec<Spanned<raw::Listener>>, base: &Path) -> Result<Vec<Listen
 fn listener(entry: Spanned<raw::Listener>, base: &Path) -> Result<Listener, Wrong> {
     let at = entry.span();
     let raw = entry.into_inner();
-    let address = match (&raw.address, raw.path) {
-        (Some(address), None) => match address.get_ref().parse() {
+    let address = match (&raw.address, raw.path, raw.socket) {
+        (Some(address), None, None) => match address.get_ref().parse() {
             Ok(parsed) => Address::Ip(parsed),
             Err(_) => {
                 return wrong(address, "this is not an IP address and a port: write for example \"0.0.0.0:443\"");
             }
         },
-        (None, Some(path)) => Address::Unix(base.join(path.into_inner())),
-        (Some(_), Some(path)) => return wrong(&path, "a listener has an address or a path: remove one of them"),
-        (None, None) => {
+        (None, Some(path), None) => Address::Unix(base.join(path.into_inner())),
+        (None, None, Some(socket)) => Address::Passed(socket.into_inner()),
+        (Some(_), Some(path), _) => return wrong(&path, "a listener has an address or a path: remove one of them"),
+        (_, _, Some(socket)) => {
+            return wrong(&socket, "what systemd passes has its address already: remove `address` or `path`, or this");
+        }
+        (None, None, None) => {
             let problem = "a listener needs a place: write `address = \"IP:PORT\"`, or `path` for a unix socket";
             return Err(Wrong { at, problem: problem.to_owned() });
         }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use hsm::confine::Waiver;
 use policy::evidence::Method;
 use serde::Deserialize;
 use toml::Spanned;
@@ -19,6 +20,8 @@ pub(super) struct File {
     pub(super) ca: Ca,
     #[serde(default)]
     pub(super) crl: super::crl::Raw,
+    #[serde(default)]
+    pub(super) hardening: Hardening,
     pub(super) health_socket: Option<PathBuf>,
     #[serde(default)]
     pub(super) limits: Limits,
@@ -76,6 +79,13 @@ pub(super) struct Ca {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Hardening {
+    #[serde(default)]
+    pub(super) without: Vec<Waiver>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Limits {
     pub(super) body: Option<Spanned<u64>>,
     pub(super) connections: Option<Spanned<u64>>,
@@ -91,6 +101,7 @@ pub(super) struct Listener {
     pub(super) address: Option<Spanned<String>>,
     pub(super) client_certificates: Option<Spanned<ClientCertificates>>,
     pub(super) path: Option<Spanned<PathBuf>>,
+    pub(super) socket: Option<Spanned<String>>,
     pub(super) surfaces: Spanned<Vec<Spanned<Surface>>>,
     pub(super) tls: bool,
 }

@@ -125,7 +125,7 @@ enum Verb {
     /// Seal: the CA's signer forgets the PIN, and nothing is issued until it is unsealed
     Seal,
     /// Show how the appliance is; works while sealed and with an expired certificate
-    Status,
+    Status(status::Arguments),
     /// API tokens: create, list, show, enable, disable, lock, revoke
     #[command(subcommand)]
     Token(tokens::Verb),
@@ -230,7 +230,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Profile(verb) => profiles::run(&session, &verb),
         Verb::Request(verb) => requests::run(&session, &verb),
         Verb::Seal => seal::seal(&session),
-        Verb::Status => status::run(&session),
+        Verb::Status(arguments) => status::run(&session, &arguments),
         Verb::Token(verb) => tokens::run(&session, &verb),
         Verb::Unseal(unseal) => seal::unseal(&session, &unseal),
     }

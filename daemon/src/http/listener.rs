@@ -1,11 +1,14 @@
 //! Binding sockets and accepting connections.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::SockType;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
@@ -38,9 +41,45 @@ pub fn bind(address: &Address) -> Result<Socket, BindError> {
             listener.set_nonblocking(true)?;
             Ok(Socket::Tcp(listener))
         }),
+        Address::Passed(_) => {
+            Err(io::Error::other("systemd passes none of that name: enable its unit, or write an `address` instead"))
+        }
         Address::Unix(path) => bind_unix(path),
     };
     bound.map_err(|error| BindError { address: address.to_string(), why: error.to_string() })
+}
+
+impl BindError {
+    /// A socket that cannot be used, and why.
+    pub fn new(address: impl ToString, why: impl ToString) -> Self {
+        Self { address: address.to_string(), why: why.to_string() }
+    }
+}
+
+impl Socket {
+    /// A socket that listens already: TCP or a unix stream.
+    pub fn adopt(descriptor: OwnedFd) -> io::Result<Self> {
+        if getsockopt(&descriptor, SockType) != Ok(nix::sys::socket::SockType::Stream) {
+            return Err(io::Error::other("it is not a stream socket: write ListenStream= in its unit"));
+        }
+        let tcp = std::net::TcpListener::from(descriptor);
+        if tcp.local_addr().is_ok() {
+            tcp.set_nonblocking(true)?;
+            return Ok(Self::Tcp(tcp));
+        }
+        let unix = std::os::unix::net::UnixListener::from(OwnedFd::from(tcp));
+        unix.local_addr()?;
+        unix.set_nonblocking(true)?;
+        Ok(Self::Unix(unix))
+    }
+
+    /// Where it listens, if that has a name.
+    pub fn address(&self) -> Option<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok().map(Address::Ip),
+            Self::Unix(listener) => Some(Address::Unix(listener.local_addr().ok()?.as_pathname()?.to_owned())),
+        }
+    }
 }
 
 fn bind_unix(path: &Path) -> io::Result<Socket> {

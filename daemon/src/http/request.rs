@@ -36,7 +36,8 @@ pub(super) fn serve(
         };
         let begun = Instant::now();
         let surface = surface(request.uri().path());
-        let span = tracing::info_span!("request", id = %id, method = %request.method(), path = request.uri().path());
+        let span =
+            tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
         let mut response =
             answer(request, Arc::clone(&peer), id.clone(), router, &limits).instrument(span.clone()).await;
         let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == problem::MEDIA_TYPE);
@@ -46,11 +47,11 @@ pub(super) fn serve(
         let header = HeaderValue::from_str(id.as_str()).expect("hexadecimal digits make a header");
         response.headers_mut().insert("x-request-id", header);
         let status = response.status().as_u16();
-        services.metrics.request(surface.map_or("none", Surface::name), status);
+        services.metrics.request(surface.map_or("none", Surface::name), status, begun.elapsed());
         span.in_scope(|| {
             let certificate = peer.certificate.as_ref().map(|certificate| certificate.fingerprint.as_str());
             let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            tracing::info!(status, micros, from = peer.from, certificate, "answered");
+            tracing::info!(event = "request", status, micros, from = peer.from, certificate, "answered");
         });
         Ok(response)
     }

@@ -19,14 +19,13 @@ pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hsm::client::ClientError;
 use hsm::wire::{CertificateRequest, Refusal as SignerRefusal, SealStatus};
-use policy::effects::Clock;
+use policy::effects::{Clock, UnixTime};
 use policy::evidence::AuthorizationRecord;
 use policy::key::PublicKey;
 use policy::name::Name;
@@ -36,6 +35,7 @@ use policy::tbs::{self, Certificate, Issuer, TbsCertificate, TbsError};
 use policy::validity::Requested;
 use tokio::time::{Instant, timeout_at};
 
+use crate::current::{Current, Profiles};
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord, index_certificate};
 use crate::store::{Change, CommitError, Store, StoreError};
 use ca::{Ca, CaError, Ready};
@@ -51,11 +51,11 @@ pub struct Pipeline {
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// The issuing certificate.
-    pub issuer: Arc<Issuer>,
+    pub issuer: Current<Issuer>,
     /// Label of the issuing key in the CA signer.
     pub issuer_key: Arc<str>,
     /// Every profile, by name.
-    pub profiles: Arc<BTreeMap<String, Profile>>,
+    pub profiles: Current<Profiles>,
 }
 
 /// What a surface asks for.
@@ -162,16 +162,19 @@ impl Pipeline {
         {
             return Err(Attempt::Final(IssueError::Completed));
         }
-        let authorized = Submitted { submission }.authorize(self).map_err(Attempt::Final)?;
+        // Whatever is reloaded meanwhile, this attempt goes by one set of files.
+        let (profiles, issuer) = (self.profiles.now(), self.issuer.now());
+        let authorized = Submitted { submission }.authorize(&profiles, self.clock.now()).map_err(Attempt::Final)?;
         let serial = timeout_at(deadline, self.ca.serial(&ready)).await.map_err(late)??;
-        let linted = authorized.lint(self, serial).map_err(Attempt::Final)?;
+        let linted = authorized.lint(&issuer, serial, self.clock.now()).map_err(Attempt::Final)?;
         *sent = true;
-        linted.sign(self, &ready).await
+        linted.sign(self, &ready, &issuer).await
     }
 
     /// Steps 1 to 3, with a serial number that nobody reserved: what would be signed.
     pub fn rehearse(&self, submission: &Submission, serial: Serial) -> Result<TbsCertificate, IssueError> {
-        Ok(Submitted { submission }.authorize(self)?.lint(self, serial)?.linted.tbs().clone())
+        let (profiles, issuer, now) = (self.profiles.now(), self.issuer.now(), self.clock.now());
+        Ok(Submitted { submission }.authorize(&profiles, now)?.lint(&issuer, serial, now)?.linted.tbs().clone())
     }
 
     /// Whether the order, or the request, has its certificate.
@@ -289,10 +292,10 @@ pub struct Released {
 }
 
 impl<'a> Submitted<'a> {
-    fn authorize(self, pipeline: &'a Pipeline) -> Result<Authorized<'a>, IssueError> {
+    fn authorize(self, profiles: &'a Profiles, now: UnixTime) -> Result<Authorized<'a>, IssueError> {
         let Submission { profile, key, names, common_name, requested, record } = self.submission;
-        let profile = pipeline.profiles.get(profile).ok_or_else(|| IssueError::UnknownProfile(profile.clone()))?;
-        match profile.decide(key, names, common_name.as_deref(), record, pipeline.clock.now()) {
+        let profile = profiles.get(profile).ok_or_else(|| IssueError::UnknownProfile(profile.clone()))?;
+        match profile.decide(key, names, common_name.as_deref(), record, now) {
             Decision::Issue(terms) => {
                 let terms = terms.with_validity(*requested);
                 Ok(Authorized { submission: self.submission, profile, terms })
@@ -306,28 +309,29 @@ impl<'a> Submitted<'a> {
 impl<'a> Authorized<'a> {
     /// The serial was reserved by the signer for one signature (J6); the validity comes from the
     /// one function that computes it (J7).
-    fn lint(self, pipeline: &Pipeline, serial: Serial) -> Result<Linted<'a>, IssueError> {
+    fn lint(self, issuer: &Issuer, serial: Serial, now: UnixTime) -> Result<Linted<'a>, IssueError> {
         let Self { submission, profile, terms } = self;
-        let tbs = tbs::leaf(profile, &terms, &pipeline.issuer, &submission.key, serial, pipeline.clock.now())?;
-        Ok(Linted { submission, profile, linted: tbs.lint(Some(&pipeline.issuer))? })
+        let tbs = tbs::leaf(profile, &terms, issuer, &submission.key, serial, now)?;
+        Ok(Linted { submission, profile, linted: tbs.lint(Some(issuer))? })
     }
 }
 
 impl Linted<'_> {
     /// The signer checks profile and evidence again, signs, verifies, journals and only then
     /// answers (J1). What comes back is compared with what was sent (J4).
-    async fn sign(self, pipeline: &Pipeline, ready: &Ready) -> Result<Signed, Attempt> {
+    async fn sign(self, pipeline: &Pipeline, ready: &Ready, issuer: &Issuer) -> Result<Signed, Attempt> {
         let tbs = self.linted.tbs();
         let request = CertificateRequest {
             issuer: pipeline.issuer_key.to_string(),
             profile: self.submission.profile.clone(),
+            profile_sha256: self.profile.digest(),
             common_name: self.submission.common_name.clone(),
             requested: self.submission.requested,
             tbs: tbs.as_bytes().to_vec(),
             record: self.submission.record.clone(),
         };
         let (der, seq) = pipeline.ca.sign(ready, request).await?;
-        check(tbs, &der, &pipeline.issuer).map_err(|why| {
+        check(tbs, &der, issuer).map_err(|why| {
             Attempt::Final(IssueError::Faulted(format!("{why}: stop issuing and check the token of the CA signer")))
         })?;
         let serial = tbs.serial().map_err(|error| Attempt::Final(error.into()))?;

@@ -264,7 +264,11 @@ impl TestSigner {
                     sessions: 4,
                     bounds: wire::Bounds { crl: 864_000, ocsp: 864_000, responder: 1_209_600 },
                     started: NOW,
-                    unconfined: Vec::new(),
+                    hardening: Vec::new(),
+                    profiles: Vec::new(),
+                    operations: Vec::new(),
+                    busy: 0,
+                    waiting: 0,
                 }))
             }
             Request::Journal { after } => {

@@ -1,13 +1,13 @@
 //! Everything that relying parties are told of certificates, in one place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use policy::crl::Scope;
 use policy::effects::Clock;
-use policy::profile::{CrlPlace, Profile};
+use policy::profile::CrlPlace;
 use policy::tbs::Issuer;
 
 use super::files::Files;
@@ -19,6 +19,7 @@ use super::schedule::Freshness;
 use super::tables::CRLS;
 use super::watch::Watch;
 use crate::config::{self, Address};
+use crate::current::{Current, Profiles};
 use crate::issuance::ca::Ca;
 use crate::store::Store;
 use crate::store::status::after_prefix;
@@ -48,13 +49,13 @@ pub struct Parts {
     /// The directory for CRLs.
     pub directory: PathBuf,
     /// The issuing certificate.
-    pub issuer: Arc<Issuer>,
+    pub issuer: Current<Issuer>,
     /// Label of the issuing key.
     pub issuer_key: String,
     /// `[ocsp]`
     pub ocsp: config::Ocsp,
     /// Whose certificates name CRLs.
-    pub profiles: Arc<BTreeMap<String, Profile>>,
+    pub profiles: Arc<Profiles>,
     /// The root's CRL, if one is configured.
     pub root: Option<Arc<RootCrl>>,
     /// The records.
@@ -65,9 +66,8 @@ impl Desk {
     /// Puts the parts together; nothing is signed before [`Desk::run`].
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { ca, clock, crl, directory, issuer, issuer_key, ocsp, profiles, root, store } = parts;
-        let places = profiles.values().filter_map(Profile::crl_place).collect::<Vec<_>>();
         let published = published(&store, &issuer_key);
-        let lists = lists(&places, &issuer, &published, crl.delta_every.is_some());
+        let lists = lists(&profiles, &issuer.now(), &published, crl.delta_every.is_some());
         for scope in published.iter().filter(|scope| lists.iter().all(|list| list.scope != **scope)) {
             tracing::warn!(
                 %scope,
@@ -98,13 +98,20 @@ impl Desk {
             clock,
             crl: config.crl,
             directory: directory.join("crl"),
-            issuer: Arc::clone(issuer),
+            issuer: Current::new(Arc::clone(issuer)),
             issuer_key: issuer_key.to_owned(),
             ocsp: config.ocsp,
             profiles: Arc::default(),
             root: None,
             store: store.clone(),
         })
+    }
+
+    /// Publishes what the certificates of these profiles name, beside what was published before.
+    pub fn reload(&self, profiles: &Profiles) {
+        let (office, deltas) = (&self.office, self.publisher.config.delta_every.is_some());
+        let published = published(&office.store, &office.issuer_key);
+        self.publisher.publish_instead(lists(profiles, &office.issuer.now(), &published, deltas));
     }
 
     /// What cannot be renewed, and what the watchdog found wrong: a sentence each.
@@ -156,7 +163,8 @@ impl Desk {
 
 /// The lists of an issuer: of everything, those that the profiles' certificates name, and those that were
 /// published before, because certificates from before name them.
-fn lists(places: &[&CrlPlace], issuer: &Issuer, published: &[Scope], deltas: bool) -> Vec<List> {
+fn lists(profiles: &Profiles, issuer: &Issuer, published: &[Scope], deltas: bool) -> Vec<List> {
+    let places: Vec<&CrlPlace> = profiles.values().filter_map(|profile| profile.crl_place()).collect();
     let mut scopes: BTreeSet<Scope> = places.iter().flat_map(|place| place.scopes()).collect();
     scopes.extend(published);
     scopes.insert(Scope::All);

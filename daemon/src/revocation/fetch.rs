@@ -140,6 +140,7 @@ impl Target {
                 }
                 self.exchange(TcpStream::connect(socket).await.map_err(unreachable)?, body).await
             }
+            Address::Passed(_) => Err("it has no address".to_owned()),
             Address::Unix(path) => self.exchange(UnixStream::connect(path).await.map_err(unreachable)?, body).await,
         }
     }

@@ -49,12 +49,13 @@ impl Named {
 impl Desk {
     /// Every URL that certificates of this issuer name, the issuing one's own included.
     pub fn named_urls<'a>(&self, profiles: impl IntoIterator<Item = &'a Profile>) -> BTreeSet<(Named, String)> {
-        let issuer = &*self.office.issuer;
+        let issuer = &*self.office.issuer.now();
         let mut urls: BTreeSet<(Named, String)> = BTreeSet::new();
         for profile in profiles {
             urls.extend(profile.named_urls(issuer).into_iter().map(|(place, url)| (Named::ByProfile(place), url)));
         }
-        let deltas = self.publisher.lists().iter().filter_map(|list| Some((list.scope, list.delta_url.clone()?)));
+        let lists = self.publisher.lists();
+        let deltas = lists.iter().filter_map(|list| Some((list.scope, list.delta_url.clone()?)));
         urls.extend(deltas.map(|(scope, url)| (Named::Delta(scope), url)));
         if let Ok(own) = Certificate::from_der(issuer.certificate()) {
             urls.extend(own.crl_urls().into_iter().map(|url| (Named::RootCrl, url)));
@@ -103,7 +104,7 @@ impl Desk {
         target: &Target,
         root: &[u8],
     ) -> Result<Option<Last>, String> {
-        let issuer = &self.office.issuer;
+        let issuer = &self.office.issuer.now();
         match named {
             Named::ByProfile(Place::CaIssuers) => certificate(target, issuer.certificate()).await.map(|()| None),
             Named::Root => certificate(target, root).await.map(|()| None),

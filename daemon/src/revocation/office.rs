@@ -9,6 +9,7 @@ use policy::tbs::Issuer;
 
 use super::schedule::Outages;
 use super::tables::TOKEN_OUTAGES;
+use crate::current::Current;
 use crate::issuance::ca::{Ca, CaError, ClientError};
 use crate::issuance::status::Means;
 use crate::store::{Change, Store};
@@ -21,7 +22,7 @@ pub struct Office {
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// The issuing certificate.
-    pub issuer: Arc<Issuer>,
+    pub issuer: Current<Issuer>,
     /// Label of the issuing key.
     pub issuer_key: Arc<str>,
     /// The records.
@@ -39,7 +40,7 @@ struct State {
 
 impl Office {
     /// Takes up what is known of the token from before.
-    pub fn new(ca: Ca, clock: Arc<dyn Clock>, issuer: Arc<Issuer>, issuer_key: Arc<str>, store: Store) -> Self {
+    pub fn new(ca: Ca, clock: Arc<dyn Clock>, issuer: Current<Issuer>, issuer_key: Arc<str>, store: Store) -> Self {
         let known = store.get(&TOKEN_OUTAGES, issuer_key.as_bytes()).ok().flatten().map_or(0, |row| row.value);
         let state = Mutex::new(State { outages: Outages::known(known), ..State::default() });
         Self { ca, clock, issuer, issuer_key, store, state }
@@ -97,7 +98,7 @@ impl Office {
     pub(super) fn trouble(&self, what: &str, why: &str) {
         let before = self.state().troubles.insert(what.to_owned(), why.to_owned());
         if before.as_deref() != Some(why) {
-            tracing::warn!(what, why, "what relying parties are served cannot be renewed");
+            tracing::warn!(event = "renewal_failed", what, why, "what relying parties are served cannot be renewed");
         }
     }
 

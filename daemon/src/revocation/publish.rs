@@ -18,6 +18,7 @@ use super::schedule::{Due, Terms};
 use super::serve::{self, Shelf};
 use super::tables::{CRL_HISTORY, CRLS, CrlRecord, Kind, list_key};
 use crate::config;
+use crate::current::Current;
 use crate::issuance::ca::{CaError, ClientError};
 use crate::store::status::{REVOKED, REVOKED_CHANGES, after_prefix, list_prefix};
 use crate::store::{Change, CommitError, StoreError};
@@ -38,7 +39,7 @@ pub struct Publisher {
     pub(super) office: Arc<Office>,
     pub(super) config: config::Crl,
     pub(super) files: Files,
-    lists: Vec<List>,
+    lists: Current<Vec<List>>,
     /// One CRL at a time.
     publishing: Mutex<()>,
     /// How long the last one of each list took.
@@ -85,12 +86,19 @@ impl Publisher {
     /// A publisher of `lists`, whose files lie in `files`.
     pub fn new(office: Arc<Office>, config: config::Crl, files: Files, lists: Vec<List>) -> Self {
         let (publishing, costs, wake) = (Mutex::new(()), SyncMutex::default(), Notify::new());
+        let lists = Current::new(lists);
         Self { office, config, files, lists, publishing, costs, shelf: Shelf::default(), wake }
     }
 
     /// The lists that are published.
-    pub fn lists(&self) -> &[List] {
-        &self.lists
+    pub fn lists(&self) -> Arc<Vec<List>> {
+        self.lists.now()
+    }
+
+    /// Publishes other lists from now on.
+    pub fn publish_instead(&self, lists: Vec<List>) {
+        self.lists.replace(lists);
+        self.wake();
     }
 
     /// Publishes what is due, for ever.
@@ -112,7 +120,7 @@ impl Publisher {
     /// Signs what is due; says when to look again.
     async fn publish_due(&self) -> Duration {
         let mut pause = LONGEST.min(self.config.after_revocation);
-        for list in &self.lists {
+        for list in self.lists.now().iter() {
             for kind in kinds(list) {
                 pause = pause.min(self.publish_if_due(list, kind).await);
             }
@@ -285,7 +293,7 @@ impl Publisher {
         making: Making,
         before: Option<UnixTime>,
     ) -> Result<Listed, PublishError> {
-        let issuer = Arc::clone(&self.office.issuer);
+        let issuer = self.office.issuer.now();
         let (store, prefix) = (self.office.store.clone(), list_prefix(&self.office.issuer_key, scope));
         let task = tokio::task::spawn_blocking(move || {
             let Making { list, number, this_update, next_update, base } = making;
@@ -322,7 +330,7 @@ impl Publisher {
         listed: &Listed,
         signature: Vec<u8>,
     ) -> Result<CrlRecord, PublishError> {
-        let (files, issuer) = (self.files.clone(), Arc::clone(&self.office.issuer));
+        let (files, issuer) = (self.files.clone(), self.office.issuer.now());
         let written = listed.written;
         let paper = listed.paper.try_clone().map_err(PublishError::File)?;
         let delta = if kind == Kind::Delta { "-delta" } else { "" };

@@ -61,7 +61,13 @@ impl Scene {
             urls: Vec::new(),
             delta_url: config.delta_every.map(|_| "http://pki.example.test/crl/x/delta.crl".to_owned()),
         };
-        let office = Office::new(ca.clone(), clock.clone(), signer.issuer.clone(), KEY.into(), store.clone());
+        let office = Office::new(
+            ca.clone(),
+            clock.clone(),
+            crate::current::Current::new(signer.issuer.clone()),
+            KEY.into(),
+            store.clone(),
+        );
         let files = Files::new(directory.path().join("crl"));
         let publisher = Arc::new(Publisher::new(Arc::new(office), config, files, vec![list.clone()]));
         Self { directory, signer, store, ca, clock, list, publisher }
@@ -260,7 +266,7 @@ async fn while_sealed_the_last_crl_is_served_and_the_outage_is_measured() {
     let again = Office::new(
         scene.ca.clone(),
         scene.clock.clone(),
-        scene.signer.issuer.clone(),
+        crate::current::Current::new(scene.signer.issuer.clone()),
         KEY.into(),
         scene.store.clone(),
     );

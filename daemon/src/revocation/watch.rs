@@ -89,18 +89,38 @@ impl Watch {
             return;
         }
         match (&seen.fault, freshness) {
-            (Some(why), _) => tracing::error!(what, why, "what relying parties fetch is not right"),
+            (Some(why), _) => {
+                tracing::error!(event = "artefact_wrong", what, why, "what relying parties fetch is not right")
+            }
             (None, Some(Freshness::Expired)) => {
-                tracing::error!(what, "what relying parties fetch has run out: nobody can rely on it");
+                tracing::error!(
+                    event = "artefact_wrong",
+                    what,
+                    "what relying parties fetch has run out: nobody can rely on it"
+                );
             }
             (None, Some(Freshness::Critical)) => {
-                tracing::error!(what, seconds_to_expiry = left, "less than a tenth of its lifetime is left");
+                tracing::error!(
+                    event = "artefact_wrong",
+                    what,
+                    seconds_to_expiry = left,
+                    "less than a tenth of its lifetime is left"
+                );
             }
             (None, Some(Freshness::Late)) => {
-                tracing::warn!(what, seconds_to_expiry = left, "less than a quarter of its lifetime is left");
+                tracing::warn!(
+                    event = "artefact_wrong",
+                    what,
+                    seconds_to_expiry = left,
+                    "less than a quarter of its lifetime is left"
+                );
             }
             (None, Some(Freshness::Early)) => {
-                tracing::error!(what, "its thisUpdate has not come: this host's clock is behind");
+                tracing::error!(
+                    event = "artefact_wrong",
+                    what,
+                    "its thisUpdate has not come: this host's clock is behind"
+                );
             }
             (None, Some(Freshness::Good) | None) if before.is_some() => {
                 tracing::info!(what, seconds_to_expiry = left, "what relying parties fetch is right again");
@@ -125,7 +145,7 @@ impl Desk {
     /// Looks at everything once.
     pub async fn look(&self, address: &Address) {
         let office = &self.office;
-        for list in self.publisher.lists() {
+        for list in self.publisher.lists().iter() {
             for kind in publish::kinds(list) {
                 let what = format!("CRL {} of {}", publish::label(list, kind), office.issuer_key);
                 let outcome = timeout(self.look_at_crl(address, list, kind)).await;
@@ -159,13 +179,13 @@ impl Desk {
         let key = list_key(&self.office.issuer_key, &list.scope.to_string(), kind);
         let stored = || self.publisher.record(&key).map_err(|error| error.to_string());
         let Some(before) = stored()? else { return Ok(None) };
-        let identifier = hexadecimal(self.office.issuer.key_identifier());
+        let identifier = hexadecimal(self.office.issuer.now().key_identifier());
         let path = match (list.scope, kind) {
             (crl::Scope::All, Kind::Complete) => format!("/crl/{identifier}.crl"),
             (crl::Scope::All, Kind::Delta) => format!("/crl/{identifier}/delta.crl"),
             (crl::Scope::Shard(_), _) => format!("/crl/{identifier}/{}.crl", publish::label(list, kind)),
         };
-        let facts = Target::here(address, path).crl(Arc::clone(&self.office.issuer)).await?;
+        let facts = Target::here(address, path).crl(self.office.issuer.now()).await?;
         // A new one may have been published meanwhile.
         let after = stored()?.unwrap_or_else(|| before.clone());
         let same = |record: &super::CrlRecord| {
@@ -209,7 +229,7 @@ impl Desk {
     }
 
     async fn look_at_ocsp(&self, address: &Address, serial: Serial) -> Result<Last, String> {
-        let id = CertId::new(HashAlgorithm::Sha1, &self.office.issuer, serial);
+        let id = CertId::new(HashAlgorithm::Sha1, &self.office.issuer.now(), serial);
         let target = Target::here(address, format!("/ocsp/{}", request_path(&id)));
         let before = self.is_revoked(serial)?;
         let said = self.read_ocsp(serial, &target.get().await?)?;
@@ -219,7 +239,7 @@ impl Desk {
 
     /// Verifies an answer for one certificate.
     pub(super) fn read_ocsp(&self, serial: Serial, body: &[u8]) -> Result<Said, String> {
-        let issuer = &self.office.issuer;
+        let issuer = &self.office.issuer.now();
         let response = BasicResponse::from_der(body).map_err(|error| error.to_string())?;
         let responder = response.verify(issuer).map_err(|error| error.to_string())?;
         if !responder.validity().contains(self.office.clock.now()) {

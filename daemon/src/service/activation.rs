@@ -71,7 +71,8 @@ impl Services {
         let lookup = Arc::new(Lookup::new(&self.validation));
         let turns = Arc::new(Semaphore::new(TOGETHER));
         let mut looking = JoinSet::new();
-        let urls = self.revocation.named_urls(self.profiles.values());
+        let profiles = self.profiles.now();
+        let urls = self.revocation.named_urls(profiles.values().map(|profile| &**profile));
         for (named, url) in urls.into_iter().filter(|(named, _)| wanted(*named)) {
             let (services, lookup, turns) = (Arc::clone(self), Arc::clone(&lookup), Arc::clone(&turns));
             looking.spawn(async move {

@@ -77,7 +77,7 @@ pub const ROOT: &str = "root";
 impl Services {
     /// The issuing certificate and the root.
     pub fn ca_certificates(&self) -> Vec<CaCertificate> {
-        [(self.issuer_key.as_str(), self.issuer.certificate()), (ROOT, &self.root)]
+        [(self.issuer_key.as_str(), self.issuer.now().certificate()), (ROOT, &self.root)]
             .into_iter()
             .map(|(name, der)| CaCertificate::read(name, der).expect("boot read both certificates"))
             .collect()

@@ -40,7 +40,7 @@ impl Services {
         if self.is_root(issuer) {
             return if list == "all" { self.root_crl().await } else { Ok(None) };
         }
-        if issuer != self.issuer_key && issuer != hex(self.issuer.key_identifier()) {
+        if issuer != self.issuer_key && issuer != hex(self.issuer.now().key_identifier()) {
             return Ok(None);
         }
         let (publisher, key) = (Arc::clone(&self.revocation.publisher), list_key(&self.issuer_key, scope, kind));
@@ -54,7 +54,7 @@ impl Services {
         let desk = &self.revocation;
         let seen = desk.watch.seen();
         let mut listed = Vec::new();
-        for list in desk.publisher.lists() {
+        for list in desk.publisher.lists().iter() {
             for kind in [Kind::Complete, Kind::Delta] {
                 let key = list_key(&self.issuer_key, &list.scope.to_string(), kind);
                 let name = match kind {
@@ -84,7 +84,7 @@ impl Services {
     pub async fn publish_crls(&self, permitted: &Permitted) -> Result<Vec<(String, u64)>, Failure> {
         let desk = &self.revocation;
         let mut published = Vec::new();
-        for list in desk.publisher.lists() {
+        for list in desk.publisher.lists().iter() {
             let outcome = desk.publisher.publish(list, Kind::Complete).await;
             let record = outcome.map_err(|error| match error {
                 PublishError::Ca(error) => error.into(),

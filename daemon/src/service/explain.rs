@@ -118,7 +118,8 @@ impl Services {
     }
 
     fn place(&self, profile: &str, field: &'static str) -> Option<Place> {
-        let (file, line) = self.profiles.get(profile)?.place_of(field);
+        let profiles = self.profiles.now();
+        let (file, line) = profiles.get(profile)?.place_of(field);
         Some(Place { file: file.to_owned(), line, field })
     }
 }
@@ -136,9 +137,12 @@ mod tests {
     async fn a_dry_run_says_what_issuing_would_do_and_which_line_decides_and_signs_nothing() {
         let server = include_str!("../../../packaging/profiles/server.toml");
         let asking = format!("{server}\n[approval]\nrequired = true\n");
-        let profiles = [("server", server.to_owned()), ("asking", asking.clone())]
-            .map(|(name, text)| (name.to_owned(), Profile::from_toml(&format!("{name}.toml"), &text).unwrap()));
-        let world = World::new().await.reassemble(|services| services.profiles = std::sync::Arc::new(profiles.into()));
+        let profiles = [("server", server.to_owned()), ("asking", asking.clone())].map(|(name, text)| {
+            (name.to_owned(), std::sync::Arc::new(Profile::from_toml(&format!("{name}.toml"), &text).unwrap()))
+        });
+        let world = World::new()
+            .await
+            .reassemble(|services| services.profiles.replace(crate::current::Profiles::from(profiles)));
         let world = world.await;
         let permitted = Permitted::for_tests(&world.services);
         let wanted = |profile: &str, name: &str, kind, warrant| Wanted {

@@ -55,7 +55,9 @@ impl From<ClientError> for Failure {
             ClientError::Epoch | ClientError::Lost | ClientError::Unreachable { .. } => Self::Unavailable(words),
             ClientError::Version(_) => Self::Internal(words),
             ClientError::Refused(refusal) => match refusal {
-                Refusal::Busy | Refusal::Journal(_) | Refusal::Sealed | Refusal::Token(_) => Self::Unavailable(words),
+                Refusal::Busy | Refusal::Journal(_) | Refusal::Profile(_) | Refusal::Sealed | Refusal::Token(_) => {
+                    Self::Unavailable(words)
+                }
                 Refusal::Challenge | Refusal::Forbidden(_) | Refusal::State(_) => Self::Conflict(words),
                 Refusal::Pin { .. } | Refusal::Policy(_) => Self::Refused(words),
                 Refusal::Number { .. } | Refusal::Serial => Self::Internal(words),

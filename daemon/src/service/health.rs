@@ -6,9 +6,10 @@ use std::sync::{PoisonError, RwLock};
 
 use serde::Serialize;
 
-pub use hsm::wire::{KeyStatus, SealStatus, Status};
+pub use hsm::wire::{KeyStatus, Measure, SealStatus, Status};
 
 use super::Services;
+use super::peer::hex;
 use crate::issuance::INACTIVE;
 use crate::store::tables::JOURNALS;
 
@@ -71,6 +72,9 @@ impl Services {
                 Ok(_) | Err(_) => {}
             }
         }
+        reasons.extend(self.different_profile().map(|name| {
+            format!("signetd and the signer have read different files of the profile `{name}`: reload both")
+        }));
         Health {
             live: true,
             ready: reasons.is_empty(),
@@ -78,6 +82,24 @@ impl Services {
             reasons,
             revocation: self.revocation.faults(),
         }
+    }
+}
+
+impl Services {
+    /// A profile that orders may name and that is not the same here and in the CA's signer.
+    fn different_profile(&self) -> Option<String> {
+        let vitals = self.vitals.all();
+        let theirs = &vitals.get(CA)?.as_ref().ok()?.profiles;
+        let profiles = self.profiles.now();
+        let differs = |name: &&String| {
+            let ours = profiles.get(*name).map(|profile| hex(&profile.digest()));
+            theirs
+                .iter()
+                .find(|status| status.name == **name)
+                .is_none_or(|status| Some(&status.sha256) != ours.as_ref())
+        };
+        // One without an issuing key, or of a test, says nothing of profiles.
+        self.acme.profiles.iter().filter(|_| !theirs.is_empty()).find(differs).cloned()
     }
 }
 

@@ -1,11 +1,16 @@
 //! What the daemon counts, in the text format of Prometheus (version 0.0.4).
 
+mod expiry;
+mod signers;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Services;
 use super::issue::IssueFailure;
+use crate::histogram::{Histogram, MICROS};
 use crate::issuance::IssueError;
 use crate::validation::Counts;
 
@@ -16,22 +21,29 @@ pub struct Metrics {
     pub acme: super::acme::counters::Counters,
     /// Issuances by surface, profile and outcome.
     issuances: Mutex<BTreeMap<(&'static str, String, Outcome), u64>>,
+    /// How long a certificate took, by profile.
+    issuing: Mutex<BTreeMap<String, Histogram>>,
     /// By surface and HTTP status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
+    /// How long the answer took, by surface.
+    answering: Mutex<BTreeMap<&'static str, Histogram>>,
     /// What the validator counts.
     pub validations: Arc<Counts>,
 }
 
 impl Metrics {
-    /// An issuance came to an end.
-    pub fn issuance(&self, surface: &'static str, profile: &str, outcome: Outcome) {
-        let mut issuances = self.issuances.lock().unwrap_or_else(PoisonError::into_inner);
-        *issuances.entry((surface, profile.to_owned(), outcome)).or_default() += 1;
+    /// An issuance came to an end after so long.
+    pub fn issuance(&self, surface: &'static str, profile: &str, outcome: Outcome, took: Duration) {
+        *lock(&self.issuances).entry((surface, profile.to_owned(), outcome)).or_default() += 1;
+        if outcome == Outcome::Issued {
+            lock(&self.issuing).entry(profile.to_owned()).or_insert_with(|| Histogram::new(MICROS)).note_time(took);
+        }
     }
 
-    /// A request was answered.
-    pub fn request(&self, surface: &'static str, status: u16) {
-        *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry((surface, status)).or_default() += 1;
+    /// A request was answered after so long.
+    pub fn request(&self, surface: &'static str, status: u16, took: Duration) {
+        *lock(&self.requests).entry((surface, status)).or_default() += 1;
+        lock(&self.answering).entry(surface).or_insert_with(|| Histogram::new(MICROS)).note_time(took);
     }
 }
 
@@ -96,12 +108,16 @@ impl Services {
 fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     writeln!(text, "# HELP signet_http_requests_total Requests answered.")?;
     writeln!(text, "# TYPE signet_http_requests_total counter")?;
-    for ((surface, status), count) in services.metrics.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for ((surface, status), count) in lock(&services.metrics.requests).iter() {
         writeln!(text, "signet_http_requests_total{{surface=\"{surface}\",status=\"{status}\"}} {count}")?;
+    }
+    head(text, "signet_http_request_duration_seconds", "histogram", "From a request's headers to its answer.")?;
+    for (surface, times) in lock(&services.metrics.answering).iter() {
+        times.render(text, "signet_http_request_duration_seconds", &format!("surface=\"{surface}\""), MICRO)?;
     }
     writeln!(text, "# HELP signet_certificates_issued_total Certificates issued since the start.")?;
     writeln!(text, "# TYPE signet_certificates_issued_total counter")?;
-    let issuances = services.metrics.issuances.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let issuances = lock(&services.metrics.issuances).clone();
     let issued = issuances.iter().filter(|((_, _, outcome), _)| *outcome == Outcome::Issued);
     writeln!(text, "signet_certificates_issued_total {}", issued.map(|(_, count)| count).sum::<u64>())?;
     writeln!(text, "# HELP signet_issuances_total Issuances that came to an end.")?;
@@ -112,6 +128,15 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
             text,
             "signet_issuances_total{{surface=\"{surface}\",profile=\"{profile}\",outcome=\"{outcome}\"}} {count}"
         )?;
+    }
+    head(
+        text,
+        "signet_issuance_duration_seconds",
+        "histogram",
+        "From the order's finalize to the recorded certificate.",
+    )?;
+    for (profile, times) in lock(&services.metrics.issuing).iter() {
+        times.render(text, "signet_issuance_duration_seconds", &format!("profile=\"{profile}\""), MICRO)?;
     }
     services.metrics.acme.render(text)?;
     writeln!(text, "# HELP signet_validations_total Attempts to validate control of a name.")?;
@@ -139,9 +164,31 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     for (signer, vital) in services.vitals.all() {
         writeln!(text, "signet_signer_up{{signer=\"{signer}\"}} {}", u8::from(vital.is_ok()))?;
     }
+    signers::render(services, text)?;
+    let commits = services.store.commits();
+    head(text, "signet_store_batch_size", "histogram", "Changes that one durable commit of the store held.")?;
+    commits.groups.render(text, "signet_store_batch_size", "", 1.0)?;
+    head(text, "signet_store_commit_duration_seconds", "histogram", "How long a durable commit of the store took.")?;
+    commits.times.render(text, "signet_store_commit_duration_seconds", "", MICRO)?;
+    head(text, "signet_store_up", "gauge", "Whether the last commit of the store succeeded.")?;
+    writeln!(text, "signet_store_up {}", u8::from(services.store.fault().is_none()))?;
     services.limits.render_metrics(text)?;
+    expiry::render(services, text)?;
     render_revocation(services, text)
 }
+
+/// What stands before the series of a metric.
+fn head(text: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
+}
+
+/// Nobody panics while holding one.
+fn lock<T>(counters: &Mutex<T>) -> MutexGuard<'_, T> {
+    counters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Microseconds in a second.
+const MICRO: f64 = 1e6;
 
 fn render_revocation(services: &Services, text: &mut String) -> std::fmt::Result {
     let (desk, now) = (&services.revocation, services.clock.now());

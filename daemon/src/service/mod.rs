@@ -25,15 +25,14 @@ pub mod seal;
 pub mod search;
 pub mod tokens;
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use policy::effects::{Clock, Entropy, EntropyError};
-use policy::profile::Profile;
 use policy::tbs::Issuer;
 
 use crate::config;
+use crate::current::{Current, Profiles};
 use crate::issuance::ca::Ca;
 use crate::revocation::Desk;
 use crate::store::Store;
@@ -46,15 +45,17 @@ pub struct Services {
     pub acme: config::Acme,
     /// Other ways from the issuing certificate to a root than the default one: PEM, the issuing
     /// certificate first.
-    pub alternate_chains: Vec<String>,
+    pub alternate_chains: Current<Vec<String>>,
     /// The CA signer.
     pub ca: Ca,
     /// Calls that their callers may repeat.
     pub calls: issue::Calls,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// What this process has given up, and what it could not.
+    pub hardening: Vec<health::Measure>,
     /// The issuing certificate.
-    pub issuer: Arc<Issuer>,
+    pub issuer: Current<Issuer>,
     /// Label of the issuing key in the CA signer.
     pub issuer_key: String,
     /// How often anybody may ask for something.
@@ -62,7 +63,7 @@ pub struct Services {
     /// What the daemon counts.
     pub metrics: metrics::Metrics,
     /// Every profile of the profile directory, by name.
-    pub profiles: Arc<BTreeMap<String, Profile>>,
+    pub profiles: Current<Profiles>,
     /// Base URL under which clients reach the daemon, without a slash at the end.
     pub public_url: String,
     /// Where random bytes come from.
@@ -75,6 +76,8 @@ pub struct Services {
     pub root: Vec<u8>,
     /// The records.
     pub store: Store,
+    /// The server certificate and what leads to the root, DER.
+    pub tls_chain: Current<Vec<Vec<u8>>>,
     /// The uPKI dialect.
     pub upki: config::Upki,
     /// How control of names is validated.

@@ -123,7 +123,7 @@ impl Services {
     }
 
     fn is_public(&self, record: &CertificateRecord) -> bool {
-        self.profiles.contains_key(&record.profile)
+        self.profiles.now().contains_key(&record.profile)
     }
 }
 

@@ -23,12 +23,12 @@ pub struct Listed {
 impl Services {
     /// Every profile, by name.
     pub fn profiles(&self, _permitted: &Permitted) -> Vec<Listed> {
-        self.profiles.values().map(|profile| self.listed(profile)).collect()
+        self.profiles.now().values().map(|profile| self.listed(profile)).collect()
     }
 
     /// The profile of this name, and the text of its file.
-    pub fn profile_text(&self, _permitted: &Permitted, name: &str) -> Option<(Listed, &str)> {
-        self.profiles.get(name).map(|profile| (self.listed(profile), profile.text()))
+    pub fn profile_text(&self, _permitted: &Permitted, name: &str) -> Option<(Listed, String)> {
+        self.profiles.now().get(name).map(|profile| (self.listed(profile), profile.text().to_owned()))
     }
 
     /// Reads a profile file as the daemon would, and keeps nothing of it.

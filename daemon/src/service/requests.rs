@@ -5,6 +5,7 @@
 mod tests;
 
 use std::ops::Bound;
+use std::time::Instant;
 
 use hsm::wire::Act;
 use policy::csr::Csr;
@@ -174,9 +175,11 @@ impl Services {
     pub async fn approve(&self, permitted: &Permitted, id: &str, digest: &str) -> Result<Issued, IssueFailure> {
         let order = order_of(id);
         let _alone = self.calls.alone(&order).await;
+        let begun = Instant::now();
         let approved = self.approve_alone(permitted, id, digest, order).await;
         if let Ok((request, _)) = self.read_request(id) {
-            self.metrics.issuance("admin", &request.record.asked.profile, Outcome::from(&approved));
+            let outcome = Outcome::from(&approved);
+            self.metrics.issuance("admin", &request.record.asked.profile, outcome, begun.elapsed());
         }
         approved
     }
@@ -221,7 +224,7 @@ impl Services {
         if let Decision::Refuse(refusal) = decision {
             return Err(refusal.into());
         }
-        profile.allows_validity(asked.requested, self.issuer.validity(), self.clock.now())?;
+        profile.allows_validity(asked.requested, self.issuer.now().validity(), self.clock.now())?;
         if request.record.state == RequestState::Pending {
             let (request_id, requester) = (id.to_owned(), request.record.requester.clone());
             let act = Act::ApproveRequest { request: request_id, digest: request.digest.clone(), requester };

@@ -131,10 +131,10 @@ impl Services {
             return Err(CaError::Unknown("certificate").into());
         }
         let certificate = tbs::Certificate::from_der(&record.certificate);
-        if !certificate.as_ref().is_ok_and(|certificate| certificate.verify(self.issuer.key()).is_ok()) {
+        if !certificate.as_ref().is_ok_and(|certificate| certificate.verify(self.issuer.now().key()).is_ok()) {
             return Err(RevokeError::NotOurs(certificate.map_or(record.issuer, |certificate| certificate.issuer())));
         }
-        let may_be_held = || self.profiles.get(&record.profile).is_some_and(policy::profile::Profile::allows_hold);
+        let may_be_held = || self.profiles.now().get(&record.profile).is_some_and(|profile| profile.allows_hold());
         match deed {
             Deed::Hold if !may_be_held() => Err(RevokeError::NoHold { serial, profile: record.profile }),
             _ => Ok(()),

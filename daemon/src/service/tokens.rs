@@ -222,8 +222,9 @@ impl Services {
         if permissions.is_empty() {
             return Err(Failure::Conflict("the token would carry no right: name at least one".into()));
         }
-        if let Some(unknown) = grant.profiles.iter().find(|name| !self.profiles.contains_key(*name)) {
-            let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+        let profiles = self.profiles.now();
+        if let Some(unknown) = grant.profiles.iter().find(|name| !profiles.contains_key(*name)) {
+            let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
             let known = known.join(", ");
             return Err(Failure::Conflict(format!("there is no profile `{unknown}`: use one of {known}")));
         }

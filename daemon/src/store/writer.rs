@@ -3,9 +3,12 @@
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::histogram::{Histogram, MICROS};
 
 use super::{Batch, Change, CommitError, Engine, StoreError, Table, Tree, Versioned, envelope};
 
@@ -14,6 +17,34 @@ const QUEUE: usize = 4096;
 
 /// How many commits one group takes, which bounds how long the first of them waits.
 const GROUP: usize = 1024;
+
+/// What was committed since the process started.
+pub struct Commits {
+    /// How many changes each group held, which one fsync made durable.
+    pub groups: Histogram,
+    /// How long each group took.
+    pub times: Histogram,
+    /// Since when the writer works on a group.
+    busy: Mutex<Option<Instant>>,
+}
+
+impl Commits {
+    fn new() -> Self {
+        Self { groups: Histogram::new(SIZES), times: Histogram::new(MICROS), busy: Mutex::default() }
+    }
+
+    /// For how long the writer has been at work on one group, if it is: a disk that hangs shows here.
+    pub fn busy(&self) -> Option<Duration> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed())
+    }
+
+    fn set_busy(&self, since: Option<Instant>) {
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// Classes of sizes of groups.
+const SIZES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 /// A store. Clones are handles on the same one; with the last of them the writer ends.
 #[derive(Clone)]
@@ -26,14 +57,15 @@ impl Store {
     pub fn new(engine: Box<dyn Engine>) -> Self {
         let engine: Arc<dyn Engine> = engine.into();
         let fault = Arc::new(Mutex::new(None));
+        let commits = Arc::new(Commits::new());
         let (queue, waiting) = mpsc::channel(QUEUE);
         let writer = thread::Builder::new().name("store-writer".to_owned()).spawn({
-            let (engine, fault) = (Arc::clone(&engine), Arc::clone(&fault));
-            move || write(&*engine, waiting, &fault)
+            let (engine, fault, commits) = (Arc::clone(&engine), Arc::clone(&fault), Arc::clone(&commits));
+            move || write(&*engine, waiting, &fault, &commits)
         });
         // Without a thread the queue is closed: every commit fails, and `fault` says why.
         let writer = writer.map_err(|error| set(&fault, Some(format!("the writer cannot start: {error}")))).ok();
-        Self { shared: Arc::new(Shared { engine, fault, queue: Some(queue), writer }) }
+        Self { shared: Arc::new(Shared { engine, fault, commits, queue: Some(queue), writer }) }
     }
 
     /// Reads one value.
@@ -88,6 +120,11 @@ impl Store {
         fault.or_else(|| (!running).then(|| stopped().to_string()))
     }
 
+    /// What was committed since the process started.
+    pub fn commits(&self) -> &Commits {
+        &self.shared.commits
+    }
+
     /// The engine's name in the configuration.
     pub fn engine(&self) -> &'static str {
         self.shared.engine.name()
@@ -97,6 +134,7 @@ impl Store {
 struct Shared {
     engine: Arc<dyn Engine>,
     fault: Arc<Mutex<Option<String>>>,
+    commits: Arc<Commits>,
     /// Some until it is dropped.
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
@@ -134,11 +172,17 @@ impl Job {
 }
 
 /// The writer's thread: takes everything that waits, applies it as one group, answers.
-fn write(engine: &dyn Engine, mut waiting: mpsc::Receiver<Job>, fault: &Mutex<Option<String>>) {
+fn write(engine: &dyn Engine, mut waiting: mpsc::Receiver<Job>, fault: &Mutex<Option<String>>, commits: &Commits) {
     let mut jobs = Vec::new();
     while waiting.blocking_recv_many(&mut jobs, GROUP) > 0 {
         let (group, callers): (Vec<Batch>, Vec<_>) = jobs.drain(..).map(|job| (job.batch, job.done)).unzip();
-        let results: Vec<Result<(), CommitError>> = match engine.apply(&group) {
+        let begun = Instant::now();
+        commits.set_busy(Some(begun));
+        let applied = engine.apply(&group);
+        commits.set_busy(None);
+        commits.groups.note(group.len() as u64);
+        commits.times.note_time(begun.elapsed());
+        let results: Vec<Result<(), CommitError>> = match applied {
             Ok(results) => {
                 set(fault, None);
                 results.into_iter().map(|result| result.map_err(CommitError::from)).collect()
@@ -174,7 +218,6 @@ fn stopped() -> StoreError {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc as std_mpsc;
-    use std::time::{Duration, Instant};
 
     use super::super::{Conflict, Rows};
     use super::*;

@@ -15,8 +15,8 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureAlgorithm,
@@ -25,6 +25,7 @@ use rustls::{
 use tokio::sync::Semaphore;
 
 use crate::config::{ClientCertificates, TlsVersion};
+use crate::current::Current;
 
 /// The TLS signer, and which of its keys is ours.
 #[derive(Clone)]
@@ -58,6 +59,16 @@ impl TlsSigner {
         let parsed = policy::tbs::Certificate::from_der(certificate).map_err(|error| wrong(&error))?;
         let public = parsed.key().map_err(|error| wrong(&error))?;
         Ok(Self { client, label, turns: Arc::new(Semaphore::new(MOST_WAITING)), public })
+    }
+
+    /// Whether `other` is for the same key.
+    pub fn is_key_of(&self, other: &Self) -> bool {
+        self.label == other.label && self.public.spki() == other.public.spki()
+    }
+
+    /// The same signer's key `label`, which is to belong to `certificate`.
+    pub fn another(&self, label: String, certificate: &CertificateDer<'_>) -> Result<Self, TlsError> {
+        Ok(Self { turns: Arc::clone(&self.turns), ..Self::new(self.client.clone(), label, certificate)? })
     }
 
     /// Asks the signer how it is, and checks that it holds the certificate's key for TLS. Blocks.
@@ -97,7 +108,7 @@ pub struct Terms<'a> {
 
 /// The rustls configuration of one listener.
 pub fn server_config(
-    key: Arc<CertifiedKey>,
+    key: Current<CertifiedKey>,
     clock: Arc<dyn Clock>,
     terms: &Terms<'_>,
 ) -> Result<ServerConfig, TlsError> {
@@ -115,7 +126,7 @@ pub fn server_config(
         false => builder.with_no_client_auth(),
         true => builder.with_client_cert_verifier(client_verifier(provider, terms)?),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    let mut config = builder.with_cert_resolver(Arc::new(Presented(key)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     if asks {
         // A resumed session would carry a certificate whose key was not proved again.
@@ -123,6 +134,21 @@ pub fn server_config(
         config.send_tls13_tickets = 0;
     }
     Ok(config)
+}
+
+/// The chain that is shown to whoever connects now.
+struct Presented(Current<CertifiedKey>);
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented")
+    }
+}
+
+impl ResolvesServerCert for Presented {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.now())
+    }
 }
 
 fn client_verifier(provider: Arc<CryptoProvider>, terms: &Terms<'_>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {

@@ -40,7 +40,7 @@ fn server(algorithm: KeyAlgorithm, client_certificates: ClientCertificates, olde
     let ours = TlsSigner::new(signer.client(), "tls-1".to_owned(), &chain[0]).unwrap();
     let trusted = [authority.issuer.certificate().to_vec()];
     let terms = Terms { client_certificates, oldest, trusted: &trusted };
-    let config = server_config(ours.key(chain), Arc::new(Still), &terms).unwrap();
+    let config = server_config(crate::current::Current::new(ours.key(chain)), Arc::new(Still), &terms).unwrap();
     let services = services(directory.path(), &authority, signer.path.clone());
     let listen = || {
         let socket = bind(&Address::Ip("127.0.0.1:0".parse().unwrap())).unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::confine::Calls;
 use crate::wire::{Bounds, Purpose};
 
 mod raw;
@@ -37,6 +38,11 @@ pub const FORMAT: u16 = 1;
 /// crl = "10d"
 /// ocsp = "10d"
 /// responder = "14d"                       # and the length of an OCSP responder's certificate
+///
+/// [hardening]
+/// without = []                            # "landlock", "memory", "seccomp", "user": what this host need not give
+/// system_calls = []                       # names of calls that the module needs beside the list
+/// network = false                         # true for a token behind a network
 ///
 /// [[listen]]
 /// path = "/run/signet/ca.sock"
@@ -82,6 +88,8 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// How far what is signed about revocation may reach.
     pub bounds: Bounds,
+    /// What this host need not give, and what the module needs beside the rest.
+    pub hardening: Calls,
 }
 
 /// One socket.

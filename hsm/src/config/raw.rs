@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::revocation::RawRevocation;
 use super::{Config, FORMAT, Key, Listen, Peer};
+use crate::confine::{self, Calls, Network, Program, Waiver};
 use crate::wire::Purpose;
 
 /// What is wrong, and where in the text.
@@ -71,6 +72,19 @@ struct File {
     key: Vec<Spanned<RawKey>>,
     #[serde(default)]
     revocation: RawRevocation,
+    #[serde(default)]
+    hardening: RawHardening,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHardening {
+    #[serde(default)]
+    network: bool,
+    #[serde(default)]
+    system_calls: Vec<Spanned<String>>,
+    #[serde(default)]
+    without: Vec<Waiver>,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +147,24 @@ fn judge(file: File) -> Result<Config, Fault> {
         listen,
         keys,
         bounds: file.revocation.judge()?,
+        hardening: hardening(file.hardening)?,
     })
+}
+
+fn hardening(raw: RawHardening) -> Result<Calls, Fault> {
+    let sockets = if raw.network { Network::Allowed } else { Network::Refused };
+    let mut calls = Calls { more: Vec::new(), sockets, waived: raw.without };
+    for call in raw.system_calls {
+        calls.more.push(call.get_ref().clone());
+        if confine::compiles(Program::Signer, &calls).is_err() {
+            let problem = format!(
+                "{:?} is not a system call of this machine: write its name, such as \"sysinfo\"",
+                call.get_ref()
+            );
+            return fault(call.span(), problem);
+        }
+    }
+    Ok(calls)
 }
 
 fn name(text: &Spanned<String>) -> Result<String, Fault> {

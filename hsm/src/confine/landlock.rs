@@ -5,7 +5,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{Network, Rules};
+use super::{Measure, Network, Rules};
 
 /// The rules that were tried; an older kernel takes those of them that it knows.
 const TRIED: ABI = ABI::V6;
@@ -34,9 +34,9 @@ const COMMON: &[&str] = &[
 const NETWORK: &[&str] =
     &["/etc/gai.conf", "/etc/host.conf", "/etc/hosts", "/etc/protocols", "/etc/resolv.conf", "/etc/services"];
 
-/// Restricts the calling thread and those it will start. Returns a sentence for what this kernel
-/// does not know; that is for the administrator to read, not a reason to refuse service.
-pub(super) fn restrict(rules: &Rules) -> Result<Option<String>, RulesetError> {
+/// Restricts the calling thread and those it will start, by as many of the rules as this kernel
+/// knows; which those are is in the measure. A kernel that knows none does not restrict.
+pub(super) fn restrict(rules: &Rules) -> Result<Measure, RulesetError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(TRIED))?
@@ -60,17 +60,47 @@ pub(super) fn restrict(rules: &Rules) -> Result<Option<String>, RulesetError> {
         .add_rules(path_beneath_rules(&rules.write, write))?
         .restrict_self()?;
 
+    let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => effective_abi as i32,
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
+    };
+    let most = TRIED as i32;
     Ok(match (status.ruleset, status.landlock) {
-        (RulesetStatus::FullyEnforced, _) => None,
-        (RulesetStatus::PartiallyEnforced, _) => {
-            Some("Landlock of this kernel knows only a part of the rules: Linux 6.12 or later knows all".to_owned())
-        }
-        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => Some(
-            "Landlock is switched off on this host, so files are not fenced: add `landlock` to the kernel's `lsm=`"
-                .to_owned(),
+        (RulesetStatus::FullyEnforced, _) => Measure::new("landlock", true, format!("all rules of ABI {most}")),
+        (RulesetStatus::PartiallyEnforced, _) => Measure::new(
+            "landlock",
+            true,
+            format!("those rules of ABI {most} that ABI {abi} has{}: Linux 6.12 or later has all", missing(abi)),
         ),
-        (RulesetStatus::NotEnforced, _) => {
-            Some("this kernel has no Landlock, so files are not fenced: Linux 5.13 or later has it".to_owned())
-        }
+        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => Measure::new(
+            "landlock",
+            false,
+            "Landlock is switched off on this host, so files are not fenced: add `landlock` to the kernel's `lsm=`",
+        ),
+        (RulesetStatus::NotEnforced, _) => Measure::new(
+            "landlock",
+            false,
+            "this kernel has no Landlock, so files are not fenced: Linux 5.13 or later has it",
+        ),
     })
+}
+
+/// What a kernel of this ABI cannot fence.
+fn missing(abi: i32) -> String {
+    let all =
+        [(2, "renaming between directories"), (3, "truncation"), (4, "TCP"), (5, "ioctl on devices"), (6, "signals")];
+    let lacking: Vec<&str> = all.into_iter().filter(|(since, _)| abi < *since).map(|(_, what)| what).collect();
+    if lacking.is_empty() { String::new() } else { format!(" (not {})", lacking.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_kernel_cannot_fence_is_said() {
+        assert_eq!(missing(6), "");
+        assert_eq!(missing(4), " (not ioctl on devices, signals)");
+        assert!(missing(1).starts_with(" (not renaming between directories, truncation, TCP"));
+    }
 }

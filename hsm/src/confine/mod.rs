@@ -15,11 +15,16 @@ use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setresgid, setresuid};
 pub mod fd;
 mod filter;
 mod landlock;
+mod measure;
+mod memory;
+#[cfg(test)]
+mod probes;
 pub mod sync_file_range;
 #[cfg(test)]
 mod tests;
 
-pub use filter::{Program, seccomp};
+pub use filter::{Calls, Program, compiles, seccomp};
+pub use measure::{Measure, Waiver};
 
 /// What a program keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +37,19 @@ pub struct Rules {
     pub write: Vec<PathBuf>,
     /// Whether it may use TCP.
     pub network: Network,
+    /// Whether it holds secrets that must not reach a swap device.
+    pub secrets: Secrets,
+    /// What this host need not give.
+    pub waived: Vec<Waiver>,
+}
+
+/// Whether a program's memory holds secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// It is kept off swap devices.
+    Held,
+    /// It may be swapped out.
+    None,
 }
 
 /// Whether TCP is allowed.
@@ -43,7 +61,7 @@ pub enum Network {
     Refused,
 }
 
-/// A restriction cannot be put in force although this host has it; the program must not go on.
+/// A restriction cannot be put in force; the program must not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
     /// Capabilities cannot be dropped.
@@ -52,6 +70,14 @@ pub enum ConfineError {
     /// The seccomp list cannot be compiled or installed.
     #[error("the system call filter cannot be installed: {0}")]
     Filter(String),
+    /// This host lacks a measure that the configuration does not waive.
+    #[error("{why}; to start all the same, write `without = [\"{name}\"]` in [hardening] of the configuration")]
+    Lacking {
+        /// The measure.
+        name: String,
+        /// What is missing and what to do.
+        why: String,
+    },
     /// Landlock is there but refuses the rules.
     #[error("Landlock refuses the rules: {0}")]
     Landlock(#[from] ::landlock::RulesetError),
@@ -76,22 +102,21 @@ pub enum ConfineError {
     },
 }
 
-/// Gives up what `rules` do not keep. Call it once, before the first thread is started. Returns a
-/// sentence for each restriction that this host does not have.
-pub fn process(rules: &Rules) -> Result<Vec<String>, ConfineError> {
+/// Gives up what `rules` do not keep. Call it once, before the first thread is started. Returns what
+/// is in force, and what this host cannot give though it may be done without.
+pub fn process(rules: &Rules) -> Result<Vec<Measure>, ConfineError> {
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     if threads != 1 {
         return Err(ConfineError::Threads(threads));
     }
-    let mut unconfined = Vec::new();
+    let memory = match rules.secrets {
+        Secrets::Held => Some(memory::lock()),
+        Secrets::None => None,
+    };
 
     drop_bounding_set()?;
-    match &rules.user {
-        Some(name) => become_user(name)?,
-        None if geteuid().is_root() => {
-            unconfined.push("the program runs as root: write `user` in its configuration".to_owned());
-        }
-        None => {}
+    if let Some(name) = &rules.user {
+        become_user(name)?;
     }
     // Changing from root to another user has cleared these; a root that stays, or a unit that
     // grants ambient capabilities, has them still.
@@ -105,8 +130,11 @@ pub fn process(rules: &Rules) -> Result<Vec<String>, ConfineError> {
     nix::sys::prctl::set_dumpable(false).map_err(system("prctl(PR_SET_DUMPABLE)"))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(system("setrlimit(RLIMIT_CORE)"))?;
 
-    unconfined.extend(landlock::restrict(rules)?);
-    Ok(unconfined)
+    let mut measures = measure::given_up()?;
+    measures.extend(memory);
+    measures.push(landlock::restrict(rules)?);
+    measure::demand(&measures, &rules.waived)?;
+    Ok(measures)
 }
 
 /// Without CAP_SETPCAP the set stays as it is, which changes nothing: no_new_privs follows, and

@@ -5,11 +5,11 @@ use std::os::unix::net::UnixDatagram;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, pipe};
 
-use super::filter::{ORDER, compile};
+use super::filter::{Lists, ORDER};
 use super::*;
 
 /// Runs `probe` in a child of its own, which has one thread, and returns what it reports.
-fn in_child(probe: impl FnOnce() -> String) -> String {
+pub(super) fn in_child(probe: impl FnOnce() -> String) -> String {
     let (read, write) = pipe().unwrap();
     // SAFETY: the child runs `probe`, which allocates; glibc keeps its allocator usable across
     // fork. It touches no lock of the test harness and leaves by _exit.
@@ -36,8 +36,16 @@ fn in_child(probe: impl FnOnce() -> String) -> String {
     }
 }
 
-fn rules() -> Rules {
-    Rules { user: None, read: vec![], write: vec![], network: Network::Refused }
+/// Whatever the host that runs the tests lacks, and whoever runs them.
+const WAIVED: [Waiver; 3] = [Waiver::Landlock, Waiver::Memory, Waiver::User];
+
+pub(super) fn rules() -> Rules {
+    let (network, secrets) = (Network::Refused, Secrets::Held);
+    Rules { user: None, read: vec![], write: vec![], network, secrets, waived: WAIVED.to_vec() }
+}
+
+pub(super) fn calls() -> Calls {
+    Calls { more: vec![], sockets: Network::Refused, waived: vec![] }
 }
 
 fn status_line(status: &str, name: &str) -> String {
@@ -56,16 +64,16 @@ fn a_confined_process_has_nothing_left() {
         let before = std::fs::read_to_string("/proc/self/status").unwrap();
         let before: u32 = status_line(&before, "Seccomp_filters").parse().unwrap();
         process(&rules()).unwrap();
-        seccomp(Program::Signer).unwrap();
-        let dumpable = nix::sys::prctl::get_dumpable().unwrap();
         let (core, _) = nix::sys::resource::getrlimit(Resource::RLIMIT_CORE).unwrap();
+        let dumpable = nix::sys::prctl::get_dumpable().unwrap();
+        seccomp(Program::Signer, &calls()).unwrap();
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let filters: u32 = status_line(&status, "Seccomp_filters").parse().unwrap();
         format!("{status}Dumpable:\t{dumpable}\nCore:\t{core}\nAdded:\t{}\n", filters - before)
     });
     assert_eq!(status_line(&report, "NoNewPrivs"), "1");
     assert_eq!(status_line(&report, "Seccomp"), "2");
-    assert_eq!(status_line(&report, "Added"), "2");
+    assert_eq!(status_line(&report, "Added"), "3");
     assert_eq!(status_line(&report, "Dumpable"), "false");
     assert_eq!(status_line(&report, "Core"), "0");
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
@@ -114,7 +122,7 @@ fn a_process_with_threads_is_refused() {
 fn a_socket_in_the_signer_is_an_error_and_not_a_kill() {
     let report = in_child(|| {
         let before = UnixDatagram::unbound().is_ok();
-        seccomp(Program::Signer).unwrap();
+        seccomp(Program::Signer, &calls()).unwrap();
         let socket = UnixDatagram::unbound().unwrap_err().raw_os_error();
         format!("{before} {socket:?}")
     });
@@ -129,7 +137,7 @@ fn the_filter_reaches_threads_that_run_already() {
             let _ = gone.recv();
             UnixDatagram::unbound().is_err()
         });
-        seccomp(Program::Signer).unwrap();
+        seccomp(Program::Signer, &calls()).unwrap();
         drop(go);
         thread.join().unwrap().to_string()
     });
@@ -137,9 +145,10 @@ fn the_filter_reaches_threads_that_run_already() {
 }
 
 #[test]
-fn a_call_outside_the_list_is_logged_and_done() {
+fn a_call_outside_the_list_is_logged_and_done_where_the_list_is_waived() {
     let report = in_child(|| {
-        seccomp(Program::Signetd).unwrap();
+        let measure = seccomp(Program::Signetd, &Calls { waived: vec![Waiver::Seccomp], ..calls() }).unwrap();
+        assert!(!measure.in_force);
         // Not in the list, and harmless on a path that does not exist.
         format!("{}", nix::unistd::chroot("/nonexistent").unwrap_err())
     });
@@ -160,7 +169,7 @@ fn files_and_ports_outside_the_rules_are_out_of_reach() {
             read: vec![readable.path().into(), "/no/such".into()],
             ..rules()
         };
-        let unconfined = process(&rules).unwrap();
+        let measures = process(&rules).unwrap();
         format!(
             "{} {} {} {} {} {} {}",
             std::fs::write(inside.path().join("f"), "x").is_ok(),
@@ -169,7 +178,7 @@ fn files_and_ports_outside_the_rules_are_out_of_reach() {
             std::fs::write(readable.path().join("f"), "x").is_ok(),
             std::fs::read(outside.path().join("f")).is_ok(),
             TcpListener::bind("127.0.0.1:0").is_ok(),
-            unconfined.iter().filter(|sentence| sentence.contains("Landlock")).count(),
+            measures.iter().filter(|measure| measure.name == "landlock" && !measure.in_force).count(),
         )
     });
     if report.ends_with('0') {
@@ -185,21 +194,33 @@ fn files_and_ports_outside_the_rules_are_out_of_reach() {
 fn the_lists_compile_for_every_architecture_that_is_shipped() {
     for program in [Program::Signer, Program::Signetd] {
         for arch in ["x86_64", "aarch64"] {
-            let filters = compile(program, arch).unwrap_or_else(|error| panic!("{program:?} {arch}: {error}"));
-            assert!(!filters.is_empty());
+            let lists = Lists::of(program, &calls(), arch).and_then(|lists| lists.compile());
+            let filters = lists.unwrap_or_else(|error| panic!("{program:?} {arch}: {error}"));
+            assert!(filters.len() >= 2);
         }
     }
 }
 
 #[test]
-fn a_list_names_each_call_once_in_order_and_no_filter_is_forgotten() {
+fn a_list_names_its_calls_in_order_and_no_filter_is_forgotten() {
     for program in [Program::Signer, Program::Signetd] {
         let file: serde_json::Value = serde_json::from_str(program.text()).unwrap();
         for (name, filter) in file.as_object().unwrap() {
             assert!(ORDER.contains(&name.as_str()), "{name}");
             let calls: Vec<&str> =
                 filter["filter"].as_array().unwrap().iter().map(|rule| rule["syscall"].as_str().unwrap()).collect();
-            assert!(calls.is_sorted_by(|a, b| a < b), "{program:?} {name}: {calls:?}");
+            assert!(calls.is_sorted(), "{program:?} {name}: {calls:?}");
         }
     }
+}
+
+#[test]
+fn a_module_can_be_given_more_calls_and_a_network() {
+    let more = Calls { more: vec!["sysinfo".into(), "prctl".into()], sockets: Network::Allowed, waived: vec![] };
+    let lists = Lists::of(Program::Signer, &more, "x86_64").unwrap();
+    assert!(lists.compile().is_ok() && lists.rules("refuse").is_empty());
+    let prctl: Vec<_> = lists.rules("allow").iter().filter(|rule| rule["syscall"] == "prctl").collect();
+    assert_eq!(prctl, [&serde_json::json!({"syscall": "prctl"})]);
+    let unknown = Calls { more: vec!["sistema".into()], ..calls() };
+    assert!(compiles(Program::Signer, &unknown).unwrap_err().to_string().contains("sistema"));
 }

@@ -12,6 +12,7 @@
 //! [`Writer`] is the file, [`Journal`] the thread in front of it that groups commits, [`verify`] the
 //! auditor's check of a copy.
 
+mod announce;
 mod commit;
 mod numbers;
 mod reader;
@@ -329,6 +330,82 @@ pub struct CrlNumber {
 
 impl Event {
     /// What the entry may use of the space that was reserved for a full disk.
+    /// Every kind, as files name it.
+    pub const KINDS: [&'static str; 33] = [
+        "account_bound",
+        "account_ended",
+        "administrator_enrolled",
+        "administrator_removed",
+        "administrator_role_set",
+        "ca_activated",
+        "ceremony",
+        "certificate",
+        "counted",
+        "crl",
+        "eab_key_created",
+        "eab_key_revoked",
+        "held",
+        "imported",
+        "node_deleted",
+        "node_registered",
+        "numbers",
+        "ocsp",
+        "opened",
+        "profile_loaded",
+        "released",
+        "request_approved",
+        "request_rejected",
+        "revoked",
+        "sealed",
+        "seed_issued",
+        "seed_used",
+        "started",
+        "token_created",
+        "token_set",
+        "unseal_attempted",
+        "unseal_failed",
+        "unsealed",
+    ];
+
+    /// Which it is, as files name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AccountBound { .. } => "account_bound",
+            Self::AccountEnded { .. } => "account_ended",
+            Self::AdministratorEnrolled { .. } => "administrator_enrolled",
+            Self::AdministratorRemoved { .. } => "administrator_removed",
+            Self::AdministratorRoleSet { .. } => "administrator_role_set",
+            Self::CaActivated { .. } => "ca_activated",
+            Self::Ceremony { .. } => "ceremony",
+            Self::Certificate { .. } => "certificate",
+            Self::Counted { .. } => "counted",
+            Self::Crl { .. } => "crl",
+            Self::EabKeyCreated { .. } => "eab_key_created",
+            Self::EabKeyRevoked { .. } => "eab_key_revoked",
+            Self::Held { .. } => "held",
+            Self::Imported { .. } => "imported",
+            Self::NodeDeleted { .. } => "node_deleted",
+            Self::NodeRegistered { .. } => "node_registered",
+            Self::Numbers { .. } => "numbers",
+            Self::Ocsp { .. } => "ocsp",
+            Self::Opened { .. } => "opened",
+            Self::ProfileLoaded { .. } => "profile_loaded",
+            Self::Released { .. } => "released",
+            Self::RequestApproved { .. } => "request_approved",
+            Self::RequestRejected { .. } => "request_rejected",
+            Self::Revoked { .. } => "revoked",
+            Self::Sealed => "sealed",
+            Self::SeedIssued { .. } => "seed_issued",
+            Self::SeedUsed { .. } => "seed_used",
+            Self::Started { .. } => "started",
+            Self::TokenCreated { .. } => "token_created",
+            Self::TokenSet { .. } => "token_set",
+            Self::UnsealAttempted => "unseal_attempted",
+            Self::UnsealFailed { .. } => "unseal_failed",
+            Self::Unsealed => "unsealed",
+        }
+    }
+
     fn claim(&self) -> Claim {
         match self {
             Self::Certificate { profile, .. } if profile == OCSP_RESPONDER => Claim::Half,

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, posix_fallocate};
 use policy::effects::{Clock, Entropy, EntropyError, UnixTime};
 
+use super::announce::announce;
 use super::numbers::Numbers;
 use super::reader::{Published, State};
 use super::segment::{self, Before, Hash, START};
@@ -302,6 +303,7 @@ impl Writer {
                     }
                     for (draft, _) in drafts.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
                         self.numbers.note(&draft.event);
+                        announce(draft);
                     }
                     let mut state = self.published.state();
                     state.last = self.next - 1;
@@ -311,13 +313,17 @@ impl Writer {
                 }
                 Err(Failure::Space) if self.health == Health::Good => {
                     // The acts among the drafts get another chance, in the space given up.
-                    tracing::error!(directory = %self.directory.display(), "the disk is full: signing stops");
+                    tracing::error!(event = "disk_full", directory = %self.directory.display(), "the disk is full: signing stops");
                     self.release_reserve();
                     self.set_health(Health::Full);
                 }
                 Err(Failure::Space) => return vec![Err(full); drafts.len()],
                 Err(Failure::Unknown(why)) => {
-                    tracing::error!(why, "the journal cannot be written: signing stops until a restart");
+                    tracing::error!(
+                        event = "journal_failed",
+                        why,
+                        "the journal cannot be written: signing stops until a restart"
+                    );
                     self.set_health(Health::Faulted(why));
                 }
             }
@@ -336,7 +342,7 @@ impl Writer {
     /// Takes the reserve back, if it was given up and there is space again.
     pub(super) fn recover(&mut self) {
         if self.health == Health::Full && self.reserve() {
-            tracing::info!(directory = %self.directory.display(), "there is space again: signing goes on");
+            tracing::info!(event = "disk_has_space", directory = %self.directory.display(), "there is space again: signing goes on");
             self.told = 0;
             self.set_health(Health::Good);
         }

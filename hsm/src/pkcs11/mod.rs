@@ -3,6 +3,7 @@
 mod calls;
 mod errors;
 mod key;
+mod meter;
 mod module;
 mod session;
 mod sign;
@@ -15,7 +16,7 @@ mod tests;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use policy::key::{Hashed, KeyAlgorithm, PublicKey, SignatureScheme};
 use zeroize::Zeroizing;
@@ -23,7 +24,9 @@ use zeroize::Zeroizing;
 pub(crate) use module::create_token;
 pub(crate) use survey::{Library, PinState, Seen, Survey};
 
+use crate::wire::Operations;
 use key::Objects;
+use meter::Meter;
 use module::Module;
 use session::{Lease, Sessions};
 use sign::Job;
@@ -51,6 +54,7 @@ pub(crate) struct TokenConfig<'a> {
 pub(crate) struct Token {
     sessions: Sessions,
     bad_signatures: AtomicU64,
+    meter: Meter,
 }
 
 /// One key in the token, found once and cached until a session is lost.
@@ -105,7 +109,7 @@ impl Token {
     pub(crate) fn open(config: &TokenConfig<'_>) -> Result<Self, TokenError> {
         let (module, slot) = Module::find(config)?;
         let sessions = Sessions::new(module, slot, config.sessions, config.deadline);
-        Ok(Self { sessions, bad_signatures: AtomicU64::new(0) })
+        Ok(Self { sessions, bad_signatures: AtomicU64::new(0), meter: Meter::default() })
     }
 
     /// Logs in: exactly one C_Login reaches the token. The anchor session keeps the login, and the
@@ -158,7 +162,8 @@ impl Token {
             return Err(TokenError::new("C_SignInit", ErrorClass::Permanent, what));
         }
         let job = Job::new(hashed);
-        self.recovering(|lease| {
+        let started = Instant::now();
+        let signed = self.recovering(|lease| {
             let handle = match lease.handle(&key.label) {
                 Some(handle) => handle,
                 None => {
@@ -181,7 +186,14 @@ impl Token {
                 }
                 None => Err(self.bad_signature(&key.label)),
             }
-        })
+        });
+        self.meter.note(&key.label, scheme, started.elapsed(), signed.is_ok());
+        signed
+    }
+
+    /// What was asked of each key since the process started.
+    pub(crate) fn operations(&self) -> Vec<Operations> {
+        self.meter.read()
     }
 
     /// Generates a key pair in the token: sensitive, not extractable, sign only; reads the
@@ -237,7 +249,7 @@ impl Token {
                 return Err(error.beyond_recovery());
             }
             tried.push(error.class);
-            tracing::warn!(%error, class = ?error.class, "the token failed");
+            tracing::warn!(event = "token_failed", %error, class = ?error.class, "the token failed");
             match error.class {
                 ErrorClass::Transient => sleep(PAUSE),
                 ErrorClass::Relogin => self.sessions.relogin(seen).map_err(TokenError::beyond_recovery)?,

@@ -11,6 +11,8 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::pipe2;
 
 /// Longest wait for systemd to have read what it was told.
@@ -48,6 +50,12 @@ impl Supervisor {
     /// Tells systemd `lines`. Failure is logged: there is nobody else to tell.
     pub(crate) fn tell(&self, lines: &str) {
         self.send(lines, &[]);
+    }
+
+    /// Tells systemd that files are being read again, and since when: it waits for `READY=1`.
+    pub(crate) fn tell_reloading(&self) {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| now.num_microseconds());
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
     }
 
     /// Tells systemd `lines`, with a descriptor.

@@ -1,7 +1,7 @@
 //! What each request does. The table has been asked before anything here runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 
 use policy::effects::{Clock, Entropy, UnixTime};
 use policy::evidence::Method;
@@ -13,6 +13,7 @@ use super::lane::{Admission, Lane};
 use super::messages::is_server_handshake;
 use super::ocsp::Batch;
 use super::profiles::Profiles;
+use super::reload::Files;
 use super::serials::Serials;
 use super::server::{Service, Ticket};
 use super::state::SealState;
@@ -22,20 +23,22 @@ use crate::journal::{Event, Journal, Numbers, WriteError};
 use crate::pkcs11::{ErrorClass, Token, TokenError};
 use crate::seal::{Attempts, DescriptorStore, Supervisor, is_statement};
 use crate::wire::{
-    Act, Actor, Bounds, CertificateRequest, MAX_RESERVE, Purpose, Refusal, Request, Response, SealedPaper, Status,
+    Act, Actor, Bounds, CertificateRequest, MAX_RESERVE, Measure, Purpose, Refusal, Request, Response, SealedPaper,
+    Status,
 };
 
 /// Everything a signer has while it serves.
 pub(super) struct Signer {
     pub(super) name: String,
     pub(super) started: UnixTime,
-    pub(super) unconfined: Vec<String>,
+    pub(super) hardening: OnceLock<Vec<Measure>>,
     /// Whether the token's PIN comes from a file at every start, so that sealing would not last.
     pub(super) always_open: bool,
-    pub(super) configured: Vec<Configured>,
+    pub(super) configured: RwLock<Arc<Vec<Configured>>>,
     pub(super) sessions: u16,
     pub(super) bounds: Bounds,
-    pub(super) profiles: Profiles,
+    pub(super) profiles: RwLock<Arc<Profiles>>,
+    pub(super) files: Files,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Mutex<Box<dyn Entropy>>,
     pub(super) journal: Journal,
@@ -100,6 +103,10 @@ impl Service for Signer {
         }
     }
 
+    fn reload(&self) {
+        self.read_files_again();
+    }
+
     fn stop(&self) {
         self.end(Ended::Stopped);
     }
@@ -122,6 +129,16 @@ impl Signer {
 
     pub(super) fn entropy(&self) -> MutexGuard<'_, Box<dyn Entropy>> {
         self.entropy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The profiles as they were read last.
+    pub(super) fn profiles(&self) -> Arc<Profiles> {
+        Arc::clone(&self.profiles.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The configured keys, with their certificates as they were read last.
+    pub(super) fn configured(&self) -> Arc<Vec<Configured>> {
+        Arc::clone(&self.configured.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The keys, unless the seal was closed since the table was asked.
@@ -185,6 +202,7 @@ impl Signer {
             SealState::Unsealed(keys) => Some(&**keys),
             _ => None,
         };
+        let (busy, waiting) = self.lane.load(usize::from(self.sessions));
         Status {
             name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -193,11 +211,15 @@ impl Signer {
             last: self.journal.last(),
             journal_fault: self.journal.fault(),
             wrong_pins: self.attempts.wrong(),
-            keys: keys::status(&self.configured, keys),
+            keys: keys::status(&self.configured(), keys),
             sessions: self.sessions,
             bounds: self.bounds,
             started: self.started,
-            unconfined: self.unconfined.clone(),
+            hardening: self.hardening.get().cloned().unwrap_or_default(),
+            profiles: self.profiles().status(),
+            operations: self.token.operations(),
+            busy: u16::try_from(busy).unwrap_or(u16::MAX),
+            waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
         }
     }
 
@@ -290,7 +312,7 @@ impl Signer {
         let bench = Bench {
             token: &self.token,
             keys: &keys,
-            profiles: &self.profiles,
+            profiles: &self.profiles(),
             serials: &self.serials,
             now: self.clock.now(),
             latest: self.journal.at(),

@@ -49,7 +49,9 @@ impl Console {
             StartError(format!("the signer {name} has no key that issues: name the configuration of the CA signer"))
         })?;
         let profiles = config.profiles.as_deref().map_or_else(|| Ok(Profiles::none()), Profiles::read)?;
-        profiles.record(writer, &config.state);
+        if let Err(error) = profiles.record(&config.state, |event| writer.append(event, "signer", "")) {
+            tracing::error!(%error, "a profile could not be journalled");
+        }
         let (token, keys) = open_token(config, &configured, writer, pin)?;
         Ok(Self { token, keys, profiles, issuer: issuer.label.clone() })
     }
@@ -95,6 +97,7 @@ impl Console {
         let request = CertificateRequest {
             issuer: self.issuer.clone(),
             profile: profile.name().to_owned(),
+            profile_sha256: profile.digest(),
             common_name: common_name.map(str::to_owned),
             requested: terms.requested,
             tbs: tbs.as_bytes().to_vec(),

@@ -66,6 +66,9 @@ impl Bench<'_> {
             .profiles
             .get(&request.profile)
             .ok_or_else(|| refuse(format!("there is no profile `{}`", request.profile)))?;
+        if profile.digest() != request.profile_sha256 {
+            return Err(Refusal::Profile(request.profile).into());
+        }
         let (key, issuer) = issuer(self.keys, &request.issuer)?;
         let tbs = TbsCertificate::from_der(&request.tbs).map_err(policy)?;
         let linted = self.check(profile, issuer, &request, &tbs)?.lint(Some(issuer)).map_err(policy)?;

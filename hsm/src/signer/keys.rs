@@ -112,6 +112,18 @@ impl Keys {
         Ok(Self(keys))
     }
 
+    /// The same keys with the certificates of `configured`, each of which must still be its key's.
+    pub(super) fn certified_by(&self, configured: &[Configured]) -> Result<Self, KeysError> {
+        let with = |Configured { label, purpose, certificate, issuer, above }: &Configured| {
+            let token = self.0.get(label)?.token.clone();
+            let fits = certificate.as_ref().is_none_or(|certificate| certificate.key().as_ref() == Ok(&token.public));
+            let (certificate, issuer, above) = (certificate.clone(), issuer.clone(), above.clone());
+            let key = Key { token, purpose: *purpose, certificate, issuer, above };
+            Some(if fits { Ok((label.clone(), key)) } else { Err(KeysError::Mismatch(label.clone())) })
+        };
+        configured.iter().filter_map(with).collect::<Result<_, _>>().map(Self)
+    }
+
     /// The key with this label.
     pub(super) fn get(&self, label: &str) -> Option<&Key> {
         self.0.get(label)

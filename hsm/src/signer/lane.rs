@@ -47,6 +47,12 @@ impl<J> Lane<J> {
         }
     }
 
+    /// Jobs that are done at this moment, of `at_once` that could be, and jobs that wait.
+    pub(super) fn load(&self, at_once: usize) -> (usize, usize) {
+        let inner = self.lock();
+        (at_once.saturating_sub(inner.free), inner.waiting.len())
+    }
+
     /// The next job for a thread that has done one; without one, its place is free.
     pub(super) fn next(&self) -> Option<J> {
         let mut inner = self.lock();

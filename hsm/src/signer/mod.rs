@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! let prepared = signer::prepare(config, clock, entropy)?; // sockets, files, journal, identity
-//! let unconfined = confine::process(&rules)?;              // user, no_new_privs, Landlock
+//! let hardening = confine::process(&rules)?;               // user, no_new_privs, Landlock
 //! let loaded = prepared.load()?;                           // the module, the stored PIN
-//! let ended = loaded.serve(unconfined, || confine::seccomp(Program::Signer))?;
+//! let ended = loaded.serve(hardening, || confine::seccomp(Program::Signer, &calls))?;
 //! ```
 
 mod acts;
@@ -22,6 +22,7 @@ mod messages;
 mod ocsp;
 pub mod os;
 mod profiles;
+mod reload;
 mod revocation;
 mod serials;
 mod server;
@@ -34,7 +35,7 @@ use std::fmt::Display;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, RwLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ use zeroize::Zeroizing;
 
 use crate::client::{self, ClientError};
 use crate::config::Config;
-use crate::confine::fd;
+use crate::confine::{Measure, fd};
 use crate::journal::{Event, Journal, Writer};
 use crate::pkcs11::{ErrorClass, LoginError, Pin, Token, TokenConfig};
 use crate::seal::{Attempts, DescriptorStore, Invitation, STORED, Supervisor};
@@ -55,6 +56,7 @@ use keys::{Configured, KeysError};
 use lane::Lane;
 use listen::Listener;
 use profiles::Profiles;
+use reload::Files;
 use serials::Serials;
 use server::Server;
 use state::SealState;
@@ -129,7 +131,9 @@ pub fn prepare(config: Config, clock: Arc<dyn Clock>, mut entropy: Box<dyn Entro
     })?;
     let configured = keys::configured(&config.keys)?;
     let profiles = config.profiles.as_deref().map_or_else(|| Ok(Profiles::none()), Profiles::read)?;
-    profiles.record(&mut writer, &config.state);
+    if let Err(error) = profiles.record(&config.state, |event| writer.append(event, "signer", "")) {
+        tracing::error!(%error, "a profile could not be journalled");
+    }
     let store = take_back(&mut inherited, &supervisor)
         .map_err(|error| StartError(format!("the unseal secret cannot be held in memory: {error}")))?;
     let listeners =
@@ -323,12 +327,12 @@ enum Source {
 }
 
 impl Loaded {
-    /// Starts the threads, lets `confine` confine them all, and serves until the end. `unconfined`
-    /// are the sentences that status shows. The caller exits with the process.
+    /// Starts the threads, lets `confine` confine them all, and serves until the end. `hardening` and
+    /// what `confine` adds is what status shows. The caller exits with the process.
     pub fn serve<E: Display>(
         self,
-        unconfined: Vec<String>,
-        confine: impl FnOnce() -> Result<(), E>,
+        mut hardening: Vec<Measure>,
+        confine: impl FnOnce() -> Result<Measure, E>,
     ) -> Result<Ended, StartError> {
         let Self { base, token, state } = self;
         let threads = |error: &dyn Display| StartError(format!("the signer's threads cannot be started: {error}"));
@@ -336,16 +340,18 @@ impl Loaded {
         let (ended, wait) = mpsc::sync_channel(1);
         let (sessions, deadline) = (base.config.sessions, base.config.deadline);
         let sentence = state.sentence();
+        let files = Files::of(&base.config);
         let crl_numbers = Mutex::new(base.writer.numbers().clone());
         let signer = Arc::new(Signer {
             name: base.config.name,
             started: base.clock.now(),
-            unconfined,
+            hardening: OnceLock::new(),
             always_open: base.config.pin.is_some(),
-            configured: base.configured,
+            configured: RwLock::new(base.configured.into()),
             sessions: u16::try_from(sessions).unwrap_or(u16::MAX),
             bounds: base.config.bounds,
-            profiles: base.profiles,
+            profiles: RwLock::new(base.profiles.into()),
+            files,
             clock: base.clock,
             entropy: Mutex::new(base.entropy),
             journal: Journal::start(base.writer).map_err(|error| threads(&error))?,
@@ -374,10 +380,12 @@ impl Loaded {
         let watched = Arc::clone(&signer);
         spawn("watchdog".to_owned(), move || watchdog::watch(&watched, deadline)).map_err(|error| threads(&error))?;
 
-        confine().map_err(|error| StartError(format!("the signer cannot be confined: {error}")))?;
+        let filter = confine().map_err(|error| StartError(format!("the signer cannot be confined: {error}")))?;
+        hardening.push(filter);
+        let _ = signer.hardening.set(hardening);
         server.open().map_err(|errno| threads(&errno))?;
         signer.supervisor.tell(&format!("READY=1\nSTATUS={sentence}"));
-        tracing::info!(signer = signer.name, state = sentence, "ready");
+        tracing::info!(event = "signer_ready", signer = signer.name, state = sentence, "ready");
 
         let ended = wait.recv().unwrap_or(Ended::Stopped);
         signer.supervisor.tell("STOPPING=1");
@@ -385,7 +393,7 @@ impl Loaded {
         signer.count_handshakes(|| {});
         // What waits is written; what comes later is refused. Nothing is cut off in the middle.
         signer.journal.close();
-        tracing::info!(signer = signer.name, ?ended, "ended");
+        tracing::info!(event = "signer_ended", signer = signer.name, ?ended, "ended");
         Ok(ended)
     }
 }

@@ -1,4 +1,4 @@
-//! The profile files, read by the signer for itself when it starts.
+//! The profile files, read by the signer for itself when it starts and when it is told to reload.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -9,7 +9,8 @@ use policy::profile::Profile;
 use policy::tbs::Issuer;
 
 use super::StartError;
-use crate::journal::{Event, Writer};
+use crate::journal::{Event, WriteError};
+use crate::wire::ProfileStatus;
 
 /// Which digests the journal has last recorded, one `<sha256>  <name>` a line, as sha256sum writes.
 /// Only a note to save entries: without it they are written again.
@@ -19,8 +20,8 @@ const RECORDED: &str = "profiles.sha256";
 pub(super) struct Profiles(HashMap<String, Profile>);
 
 impl Profiles {
-    /// Reads every `*.toml` in `directory`. One that cannot be used stops the start: `signetd` would
-    /// issue by another rule than the one that is on disk.
+    /// Reads every `*.toml` in `directory`. One that cannot be used is an error for all: `signetd`
+    /// would issue by another rule than the one that is on disk.
     pub(super) fn read(directory: &Path) -> Result<Self, StartError> {
         let unreadable = |path: &Path, error: std::io::Error| {
             StartError(format!("the profiles in {} cannot be read: {error}", path.display()))
@@ -28,7 +29,8 @@ impl Profiles {
         let mut profiles = HashMap::new();
         for file in fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
             let path = file.map_err(|error| unreadable(directory, error))?.path();
-            if path.extension().is_none_or(|extension| extension != "toml") {
+            let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+            if hidden || path.extension().is_none_or(|extension| extension != "toml") {
                 continue;
             }
             let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
@@ -61,37 +63,48 @@ impl Profiles {
         self.0.values().any(|profile| profile.names_crl(url, issuer, scope))
     }
 
-    /// Journals each profile whose digest is not the one recorded last (I2: which certificates
-    /// depend on which rules).
-    pub(super) fn record(&self, writer: &mut Writer, state: &Path) {
+    /// What `status` says of them, by name.
+    pub(super) fn status(&self) -> Vec<ProfileStatus> {
+        let status = |profile: &Profile| ProfileStatus {
+            name: profile.name().to_owned(),
+            sha256: hexadecimal(&profile.digest()),
+        };
+        self.names().into_iter().filter_map(|name| self.get(name)).map(status).collect()
+    }
+
+    /// Journals, by `append`, each profile whose digest is not the one recorded last (I2: which
+    /// certificates depend on which rules). Ends at the first that cannot be journalled.
+    pub(super) fn record(
+        &self,
+        state: &Path,
+        mut append: impl FnMut(Event) -> Result<u64, WriteError>,
+    ) -> Result<(), WriteError> {
         let path = state.join(RECORDED);
         let before = fs::read_to_string(&path).unwrap_or_default();
         let mut recorded: BTreeMap<&str, String> = before
             .lines()
             .filter_map(|line| line.split_once("  ").map(|(sha256, name)| (name, sha256.to_owned())))
             .collect();
+        let mut outcome = Ok(());
         let mut changed = false;
-        for profile in self.0.values() {
+        for profile in self.names().into_iter().filter_map(|name| self.get(name)) {
             let sha256 = hexadecimal(&profile.digest());
             if recorded.get(profile.name()) == Some(&sha256) {
                 continue;
             }
             let event = Event::ProfileLoaded { profile: profile.name().to_owned(), sha256: sha256.clone() };
-            match writer.append(event, "signer", "") {
-                Ok(_) => {
-                    recorded.insert(profile.name(), sha256);
-                    changed = true;
-                }
-                Err(error) => tracing::error!(%error, profile = profile.name(), "a profile could not be journalled"),
+            outcome = append(event).map(drop);
+            if outcome.is_err() {
+                break;
             }
+            recorded.insert(profile.name(), sha256);
+            changed = true;
         }
         let text: String = recorded.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
-        if !changed {
-            return;
-        }
-        if let Err(error) = fs::write(&path, text) {
+        if changed && let Err(error) = fs::write(&path, text) {
             tracing::warn!(%error, "the note of recorded profiles cannot be written: they are journalled again");
         }
+        outcome
     }
 }
 

@@ -26,8 +26,8 @@ impl Signer {
     fn print(&self, request: &CrlRequest, paper: &SealedPaper) -> Result<SignedCrl, NotIssued> {
         not_ours(&request.actor.who)?;
         let keys = self.keys()?;
-        let (profiles, bounds, now) = (&self.profiles, self.bounds, self.clock.now());
-        let press = Press { token: &self.token, keys: &keys, profiles, bounds, now };
+        let (profiles, bounds, now) = (self.profiles(), self.bounds, self.clock.now());
+        let press = Press { token: &self.token, keys: &keys, profiles: &profiles, bounds, now };
         press.sign(request, paper, |take| take(&mut self.crl_numbers.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 

@@ -58,6 +58,9 @@ pub(super) trait Service: Send + Sync {
     /// `paper` came beside it.
     fn serve(self: &Arc<Self>, ticket: Ticket, request: Request, paper: Option<SealedPaper>);
 
+    /// The process was asked to read its files again (SIGHUP).
+    fn reload(&self);
+
     /// The process was asked to end.
     fn stop(&self);
 }
@@ -114,9 +117,9 @@ pub(super) struct Ticket {
     octets: usize,
 }
 
-/// Signals that end the process in order. To be blocked before the first thread starts.
+/// Signals that end the process in order, or have it read its files again. To be blocked before the first thread starts.
 pub(super) fn signals() -> SigSet {
-    SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM])
+    SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM])
 }
 
 impl Server {
@@ -168,8 +171,11 @@ impl Server {
             match ready[0].data() {
                 STOP => return,
                 SIGNAL => {
-                    if let Ok(Some(_)) = self.signals.read_signal() {
-                        service.stop();
+                    if let Ok(Some(signal)) = self.signals.read_signal() {
+                        match signal.ssi_signo == Signal::SIGHUP as u32 {
+                            true => service.reload(),
+                            false => service.stop(),
+                        }
                     }
                 }
                 mark if mark >= LISTENER => self.accept((mark & !LISTENER) as usize),
@@ -441,6 +447,8 @@ mod tests {
         fn serve(self: &Arc<Self>, ticket: Ticket, _request: Request, _paper: Option<SealedPaper>) {
             self.0.lock().unwrap().push(ticket);
         }
+
+        fn reload(&self) {}
 
         fn stop(&self) {}
     }

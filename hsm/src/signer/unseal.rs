@@ -126,7 +126,7 @@ fn attempt(
         });
         Consequence::Retry(Refusal::Challenge)
     })?;
-    let keys = open(&signer.token, &signer.attempts, &signer.configured, &pin).map_err(|error| {
+    let keys = open(&signer.token, &signer.attempts, &signer.configured(), &pin).map_err(|error| {
         failed(error.to_string());
         consequence(error, signer.attempts.wrong())
     })?;

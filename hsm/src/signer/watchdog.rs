@@ -27,7 +27,10 @@ impl Starting {
             // It may outlive the start by a moment, and must not be the thread that a SIGTERM ends.
             let _ = server::signals().thread_block();
             if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                tracing::error!("the module did not answer while the signer started: this process ends");
+                tracing::error!(
+                    event = "token_hangs",
+                    "the module did not answer while the signer started: this process ends"
+                );
                 std::process::abort();
             }
         })?;
@@ -46,7 +49,11 @@ pub(super) fn watch(signer: &Arc<Signer>, deadline: Duration) {
         if let Some(call) = signer.token.oldest_call().filter(|call| *call > deadline) {
             // Not an orderly exit: the module's own exit handlers would wait for what hangs. Whoever
             // waits for the journal has not been answered, and what it holds it holds.
-            tracing::error!(seconds = call.as_secs_f32(), "a PKCS#11 call passed its deadline: this process ends");
+            tracing::error!(
+                event = "token_hangs",
+                seconds = call.as_secs_f32(),
+                "a PKCS#11 call passed its deadline: this process ends"
+            );
             std::process::abort();
         }
         // A journal whose disk hangs answers nobody: then systemd should hear nothing either.

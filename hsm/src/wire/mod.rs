@@ -21,12 +21,13 @@ use policy::validity::Requested;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use crate::confine::Measure;
 use crate::journal::JournalId;
 pub use frame::{FrameError, decode, encode, receive, receive_with, send, send_with};
 pub use paper::{Paper, SealedPaper};
 
 /// Version of the frame format. A peer that speaks another one is refused with a sentence.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Largest frame in bytes, the version octet included. Neither side sends a larger one, and a larger
 /// one that arrives ends the connection. What does not fit (a CRL) travels as a memfd sealed against
@@ -160,6 +161,8 @@ pub struct CertificateRequest {
     pub issuer: String,
     /// Name of the profile.
     pub profile: String,
+    /// SHA-256 of the file that `signetd` read it from: the signer must have read the same.
+    pub profile_sha256: [u8; 32],
     /// The common name that the requester asked for, if any.
     pub common_name: Option<String>,
     /// The ends of the validity that the requester asked for.
@@ -549,9 +552,45 @@ pub struct Status {
     pub bounds: Bounds,
     /// Since when this process runs.
     pub started: UnixTime,
-    /// What the confinement could not put in force on this host, a sentence each.
-    pub unconfined: Vec<String>,
+    /// What the process has given up, and what it could not on this host.
+    pub hardening: Vec<Measure>,
+    /// The profiles that it goes by.
+    pub profiles: Vec<ProfileStatus>,
+    /// What the token was asked to sign since the process started.
+    pub operations: Vec<Operations>,
+    /// Sessions that sign at this moment.
+    pub busy: u16,
+    /// Requests that wait for one of them.
+    pub waiting: u32,
 }
+
+/// A profile that a signer has read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileStatus {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its file, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Signatures of one key by one mechanism.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operations {
+    /// The key's label.
+    pub key: String,
+    /// The PKCS#11 name of the mechanism.
+    pub mechanism: String,
+    /// How many failed.
+    pub failed: u64,
+    /// How many took at most so long, for each of [`LATENCIES`] and for ever; each counts once.
+    pub buckets: [u64; LATENCIES.len() + 1],
+    /// How long all of them took, in microseconds.
+    pub micros: u64,
+}
+
+/// Upper ends of the classes in which the time of a signature is counted, in microseconds.
+pub const LATENCIES: [u64; 12] =
+    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_000_000, 10_000_000];
 
 /// How long the validity of what a signer signs about revocation may be, in seconds; its configuration
 /// says so, and what would reach farther is refused.
@@ -649,6 +688,12 @@ pub enum Refusal {
     /// Policy says no; the sentence is for the client.
     #[error("{0}")]
     Policy(String),
+    /// `signetd` and the signer have read different files of the profile: one of them is about to be,
+    /// or has to be, told to reload.
+    #[error(
+        "signetd and the signer have read different files of the profile `{0}`: reload both with `systemctl reload signetd`"
+    )]
+    Profile(String),
     /// The signer knows no PIN.
     #[error("strongbox sealed")]
     Sealed,

@@ -80,6 +80,7 @@ fn request() -> impl Strategy<Value = Request> {
             Request::Certificate(Box::new(CertificateRequest {
                 issuer: text.clone(),
                 profile: text.clone(),
+                profile_sha256: [7; 32],
                 common_name,
                 requested: Requested { not_before: Some(UnixTime(at)), not_after: None },
                 tbs,
@@ -182,6 +183,7 @@ fn names_that_go_into_the_journal_are_short() {
             Request::Certificate(Box::new(CertificateRequest {
                 issuer: String::new(),
                 profile: String::new(),
+                profile_sha256: [0; 32],
                 common_name: None,
                 requested: Requested::default(),
                 tbs: Vec::new(),

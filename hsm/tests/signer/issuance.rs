@@ -30,7 +30,7 @@ pub(crate) struct Ca {
     pub(crate) client: Client,
     profile: Profile,
     issuer: Issuer,
-    key: PublicKey,
+    pub(crate) key: PublicKey,
     pub(crate) tls: Signer,
     pub(crate) signer: Option<Signer>,
 }
@@ -62,7 +62,7 @@ impl Ca {
         &self.profile
     }
 
-    fn reserve(&self, count: u16) -> Vec<Serial> {
+    pub(crate) fn reserve(&self, count: u16) -> Vec<Serial> {
         match self.client.call(None, Request::Reserve { count }) {
             Ok(Response::Reserved(serials)) => serials,
             other => panic!("{other:?}"),
@@ -70,11 +70,17 @@ impl Ca {
     }
 
     /// What `signetd` sends for these names.
-    fn request(&self, serial: Serial, names: &[&str], now: UnixTime) -> CertificateRequest {
+    pub(crate) fn request(&self, serial: Serial, names: &[&str], now: UnixTime) -> CertificateRequest {
         self.request_of(serial, names, now, Requested::default())
     }
 
-    fn request_of(&self, serial: Serial, names: &[&str], now: UnixTime, requested: Requested) -> CertificateRequest {
+    pub(crate) fn request_of(
+        &self,
+        serial: Serial,
+        names: &[&str],
+        now: UnixTime,
+        requested: Requested,
+    ) -> CertificateRequest {
         let names: Vec<Name> = names.iter().map(|name| Name::parse(name).unwrap()).collect();
         let record = record(&names, now);
         let Decision::Issue(terms) = self.profile.decide(&self.key, &names, None, &record, now) else {
@@ -85,6 +91,7 @@ impl Ca {
         CertificateRequest {
             issuer: "issuing-1".to_owned(),
             profile: self.profile.name().to_owned(),
+            profile_sha256: self.profile.digest(),
             common_name: None,
             requested,
             tbs: tbs.as_bytes().to_vec(),
@@ -145,6 +152,7 @@ pub(crate) fn any_certificate(serial: Serial) -> Request {
     Request::Certificate(Box::new(CertificateRequest {
         issuer: "issuing-1".to_owned(),
         profile: "server".to_owned(),
+        profile_sha256: [0; 32],
         common_name: None,
         requested: Requested::default(),
         tbs: serial.as_bytes().to_vec(),

@@ -22,6 +22,7 @@ pub(super) fn hold(layout: &Layout, record: &Record, options: &Options, programs
     let result = pins(layout)
         .and_then(|()| init(layout, record, programs))
         .and_then(|()| name_urls(layout, record, options.shards))
+        .and_then(|()| ["ca", "tls"].into_iter().try_for_each(|name| waive(layout, name)))
         .and_then(|()| match options.ca_module {
             Module::Counting => count_calls(layout, programs),
             Module::SoftHsm => Ok(()),
@@ -94,6 +95,15 @@ fn name_urls(layout: &Layout, record: &Record, shards: Option<u16>) -> Result<()
         })?;
     }
     Ok(())
+}
+
+/// Lets a signer run whatever the host lacks that the rig runs on, and whoever runs it.
+fn waive(layout: &Layout, name: &str) -> Result<(), Failure> {
+    change(&layout.signer(name), |config| {
+        let without = ["landlock", "memory", "user"].map(|measure| toml::Value::String(measure.to_owned()));
+        let without = toml::Value::Array(without.into());
+        config.insert("hardening".into(), toml::Table::from_iter([("without".to_owned(), without)]).into());
+    })
 }
 
 /// Puts the module that counts between the CA's signer and SoftHSM.

@@ -58,6 +58,10 @@ fn own(layout: &Layout, record: &Record) -> String {
          [acme]\n\
          {default_profile}\
          \n\
+         # Whatever the host lacks that the rig runs on, and whoever runs it.\n\
+         [hardening]\n\
+         without = [\"landlock\", \"user\"]\n\
+         \n\
          [ca]\n\
          issuer = {issuer}\n\
          key = \"{ISSUING}\"\n\

@@ -13,11 +13,9 @@ use crate::service::acme::Acme;
 pub(super) async fn show(State(acme): State<Arc<Acme>>) -> Json<Value> {
     let services = acme.services();
     let (base, offer) = (&services.public_url, &services.acme);
-    let profiles: Map<String, Value> = offer
-        .profiles
-        .iter()
-        .filter_map(|name| Some((name.clone(), services.profiles.get(name)?.description().into())))
-        .collect();
+    let known = services.profiles.now();
+    let profiles: Map<String, Value> =
+        offer.profiles.iter().filter_map(|name| Some((name.clone(), known.get(name)?.description().into()))).collect();
     let external = offer.accounts.external == ExternalAccounts::Required;
     let mut meta = json!({"externalAccountRequired": external, "profiles": profiles});
     for (member, value) in [("termsOfService", &offer.terms_of_service), ("website", &offer.website)] {

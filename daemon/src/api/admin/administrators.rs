@@ -139,6 +139,6 @@ impl From<administrators::Administrator> for Administrator {
 
 fn render(services: &Services, enrolled: administrators::Enrolled) -> Result<Enrolled, Problem> {
     let pem = |der: &[u8]| Certificate::from_der(der).map(|one| one.to_pem()).map_err(|_| Problem::internal());
-    let chain = pem(&enrolled.certificate)? + &pem(services.issuer.certificate())?;
+    let chain = pem(&enrolled.certificate)? + &pem(services.issuer.now().certificate())?;
     Ok(Enrolled { administrator: enrolled.administrator.into(), chain })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::access::{self, Permitted};
 use crate::service::Services;
-use crate::service::health::{CA, SealStatus, Vital};
+use crate::service::health::{CA, Measure, SealStatus, Vital};
 
 /// How everything is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub struct Status {
     pub reasons: Vec<String>,
     /// Base URL for clients.
     pub public_url: String,
+    /// What `signetd` has given up, and what it could not on this host.
+    pub hardening: Vec<Measure>,
     /// The signers, by name.
     pub signers: Vec<Signer>,
 }
@@ -55,8 +57,8 @@ pub struct Detail {
     pub started: u64,
     /// Labels of its keys.
     pub keys: Vec<String>,
-    /// What its confinement lacks on this host.
-    pub unconfined: Vec<String>,
+    /// What it has given up, and what it could not on this host.
+    pub hardening: Vec<Measure>,
 }
 
 pub(super) async fn show(
@@ -75,6 +77,7 @@ pub(super) async fn show(
         ready: health.ready,
         reasons: health.reasons,
         public_url: services.public_url.clone(),
+        hardening: services.hardening.clone(),
         signers,
     })
 }
@@ -100,7 +103,7 @@ fn signer(name: &str, vital: Vital) -> Signer {
                 wrong_pins: status.wrong_pins,
                 started: status.started.0,
                 keys: status.keys.into_iter().map(|key| key.label).collect(),
-                unconfined: status.unconfined,
+                hardening: status.hardening,
             };
             Signer { name, fault: faulted.or(status.journal_fault), detail: Some(detail) }
         }

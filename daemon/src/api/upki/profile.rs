@@ -1,5 +1,7 @@
 //! Profiles in uPKI's vocabulary: their names, and what an object says of one.
 
+use std::sync::Arc;
+
 use policy::key::{KeyAlgorithm, SignatureScheme};
 use policy::profile::{Pattern, Profile};
 use serde::Serialize;
@@ -23,12 +25,12 @@ pub(super) fn theirs(upki: &Upki, ours: &str) -> String {
 pub(super) const DEFAULT: &str = "server";
 
 /// What we call one of uPKI's profiles.
-pub(super) fn ours<'a>(upki: &'a Upki, theirs: &str) -> Option<&'a Profile> {
-    upki.profiles.get(upki.upki.profiles.get(theirs)?)
+pub(super) fn ours(upki: &Upki, theirs: &str) -> Option<Arc<Profile>> {
+    upki.profiles.now().get(upki.upki.profiles.get(theirs)?).cloned()
 }
 
 /// The same, for a request that must name one.
-pub(super) fn named<'a>(upki: &'a Upki, theirs: &str) -> Result<&'a Profile, Error> {
+pub(super) fn named(upki: &Upki, theirs: &str) -> Result<Arc<Profile>, Error> {
     ours(upki, theirs).ok_or_else(|| {
         let theirs: String = theirs.chars().take(64).collect();
         let known: Vec<&str> = upki.upki.profiles.keys().map(String::as_str).collect();
@@ -118,7 +120,7 @@ pub(super) fn days(profile: &Profile) -> u64 {
 
 /// The digest of the CA's signatures.
 pub(super) fn digest(upki: &Upki) -> &'static str {
-    match upki.issuer.key().certificate_scheme() {
+    match upki.issuer.now().key().certificate_scheme() {
         SignatureScheme::EcdsaP384Sha384 => "sha384",
         SignatureScheme::Ed25519 => "sha512",
         SignatureScheme::EcdsaP256Sha256 | SignatureScheme::RsaPkcs1Sha256 | SignatureScheme::RsaPssSha256 => "sha256",

@@ -170,7 +170,7 @@ impl Responder {
     }
 
     async fn respond(&self, request: &Request) -> Result<Answer, AnswerError> {
-        let ours = |id: &CertId| id.is_of(&self.office.issuer);
+        let ours = |id: &CertId| id.is_of(&self.office.issuer.now());
         // Of another CA's certificates nothing can be said, and an answer speaks of all that were asked for.
         if !request.ids.iter().all(ours) {
             return Ok(refusal(ErrorStatus::Unauthorized));
@@ -244,7 +244,7 @@ impl Responder {
         now: UnixTime,
         certificate: &ResponderCertificate,
     ) -> Result<Kept, AnswerError> {
-        let id = CertId::new(hash, &self.office.issuer, serial);
+        let id = CertId::new(hash, &self.office.issuer.now(), serial);
         let (data, this_update, next_update) = self.draft(&[(id, known)], None, now, certificate, None)?;
         let signature = self.queue.sign(&certificate.key, data.clone()).await?;
         Ok(Kept { data, signature, by: certificate.key.to_string(), this_update, next_update })
@@ -295,7 +295,7 @@ impl Responder {
         let data = ResponseData { responder, produced_at: now, responses, nonce, extended_revoke };
         let unfit = |error: OcspError| AnswerError::Unfit(error.to_string());
         let der = data.to_der().map_err(unfit)?;
-        ocsp::check(&der, &self.office.issuer, &certificate.public).map_err(unfit)?;
+        ocsp::check(&der, &self.office.issuer.now(), &certificate.public).map_err(unfit)?;
         Ok((der, now, next_update))
     }
 

@@ -206,7 +206,7 @@ impl Responder {
         let drafts = hashes
             .iter()
             .map(|hash| {
-                let id = CertId::new(*hash, &self.office.issuer, serial);
+                let id = CertId::new(*hash, &self.office.issuer.now(), serial);
                 let (data, this_update, next_update) = self.draft(&[(id, known)], None, now, certificate, until)?;
                 Ok(Draft { hash: *hash, data, this_update, next_update })
             })

@@ -89,7 +89,8 @@ impl Scene {
 
 fn responder(signer: &TestSigner, store: &Store, clock: &Arc<TestClock>) -> Arc<Responder> {
     let ca = Ca::new(signer.client(), store.clone());
-    let office = Office::new(ca, clock.clone(), signer.issuer.clone(), KEY.into(), store.clone());
+    let office =
+        Office::new(ca, clock.clone(), crate::current::Current::new(signer.issuer.clone()), KEY.into(), store.clone());
     let config = config::Ocsp {
         archive_cutoff: None,
         asked: Duration::from_secs(7 * DAY),
@@ -103,7 +104,7 @@ fn responder(signer: &TestSigner, store: &Store, clock: &Arc<TestClock>) -> Arc<
 }
 
 async fn ask(responder: &Responder, serial: Serial) -> Result<Status, String> {
-    let issuer = &responder.office.issuer;
+    let issuer = &responder.office.issuer.now();
     let id = CertId::new(HashAlgorithm::Sha1, issuer, serial);
     let answer = responder.answer(&request(&id)).await;
     let response = BasicResponse::from_der(&answer.der).map_err(|error| error.to_string())?;

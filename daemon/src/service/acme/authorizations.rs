@@ -85,9 +85,10 @@ impl Acme {
             return Ok(PreAuthorized::Found(self.view(&id, record)));
         }
         // Whichever profile the order will name: what none of them takes serves nobody.
-        let profiles = self.services.acme.profiles.iter().filter_map(|name| self.services.profiles.get(name));
+        let all = self.services.profiles.now();
+        let profiles = self.services.acme.profiles.iter().filter_map(|name| all.get(name));
         let bounds =
-            |profile: &&Profile| self.within_bounds(account, std::slice::from_ref(&name), Some(profile.name()));
+            |profile: &&Arc<Profile>| self.within_bounds(account, std::slice::from_ref(&name), Some(profile.name()));
         let fitting: HashSet<Method> = profiles
             .filter(|profile| profile.allows_name(&name).is_ok() && bounds(profile).is_ok())
             .flat_map(|profile| self.challenges(&name, profile))

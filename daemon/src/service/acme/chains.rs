@@ -23,13 +23,22 @@ impl Acme {
 
     /// How many chains there are.
     pub fn chain_count(&self) -> usize {
-        self.chains.len()
+        1 + self.services.alternate_chains.now().len()
     }
 
     pub(super) fn chain_of(&self, record: &CertificateRecord, order: &str, chain: usize) -> Result<String, AcmeError> {
         let unreadable = |error| AcmeError::Internal(format!("the certificate of {order} cannot be read: {error}"));
         let mut pem = Certificate::from_der(&record.certificate).map_err(unreadable)?.to_pem();
-        pem.push_str(self.chains.get(chain).ok_or(AcmeError::NotFound("chain"))?);
+        match chain.checked_sub(1) {
+            None => {
+                let issuer = self.services.issuer.now();
+                pem.push_str(&Certificate::from_der(issuer.certificate()).map_err(unreadable)?.to_pem());
+            }
+            Some(other) => {
+                let others = self.services.alternate_chains.now();
+                pem.push_str(others.get(other).ok_or(AcmeError::NotFound("chain"))?);
+            }
+        }
         Ok(pem)
     }
 

@@ -3,12 +3,12 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use policy::evidence::{CaaCheck, MAX_CAA_AGE, NameEvidence};
 use policy::key::PublicKey;
 use policy::name::Name;
-use policy::profile::{CaaRule, Profile};
+use policy::profile::CaaRule;
 use tokio::task::JoinSet;
 
 use super::Acme;
@@ -36,13 +36,14 @@ impl Acme {
     /// One issuance. CAA checks that are too old are made again (BR 4.2.2.1).
     pub(super) async fn issue(self: &Acme, submission: &Submission) -> Result<(), AcmeError> {
         let mut submission = submission.clone();
-        let rule = self.services.profiles.get(&submission.profile).map_or(CaaRule::Check, Profile::caa);
+        let rule =
+            self.services.profiles.now().get(&submission.profile).map_or(CaaRule::Check, |profile| profile.caa());
         if rule == CaaRule::Check {
             self.check_caa(&mut submission.record.names, &submission.record.actor).await?;
         }
-        let profile = submission.profile.clone();
-        let issued = self.pipeline.issue(submission).await;
-        self.services.metrics.issuance("acme", &profile, Outcome::from(&issued));
+        let (profile, begun) = (submission.profile.clone(), Instant::now());
+        let issued = self.services.pipeline().issue(submission).await;
+        self.services.metrics.issuance("acme", &profile, Outcome::from(&issued), begun.elapsed());
         Ok(issued.map(drop)?)
     }
 

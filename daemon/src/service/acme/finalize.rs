@@ -146,7 +146,7 @@ impl Acme {
             return Err(AcmeError::BadCsr("the CSR's key is one of this CA's own: make another".into()));
         }
         let requested = order.record.requested;
-        profile.allows_validity(requested, self.services.issuer.validity(), self.now()).map_err(|refusal| {
+        profile.allows_validity(requested, self.services.issuer.now().validity(), self.now()).map_err(|refusal| {
             AcmeError::OrderNotReady(format!(
                 "{}: the time for what the order asks is over; make a new one",
                 refusal.why
@@ -193,7 +193,8 @@ impl Acme {
     /// A node keeps its common name, if it is one of the names and the profile takes what is asked for;
     /// ACME has no other way to ask for one.
     pub(super) fn common_name(&self, profile: &str, record: &AuthorizationRecord) -> Option<String> {
-        let profile = self.services.profiles.get(profile)?;
+        let profiles = self.services.profiles.now();
+        let profile = profiles.get(profile)?;
         let node = record.node.as_ref().filter(|_| profile.gives_requested_common_name())?;
         record.names.iter().any(|evidence| evidence.name.to_string() == *node).then(|| node.clone())
     }

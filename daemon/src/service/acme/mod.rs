@@ -43,7 +43,6 @@ use self::tables::NONCES;
 use self::validations::Validations;
 use super::{Random, Services};
 use crate::config::NonceKeeper;
-use crate::issuance::Pipeline;
 use crate::store::Change;
 use crate::validation::Validator;
 
@@ -52,12 +51,9 @@ pub use self::tables::{AUTHORIZATIONS, AccountRecord, AccountStatus, Agreement, 
 /// The ACME service: records in the store, and what is under way in memory.
 pub struct Acme {
     services: Arc<Services>,
-    pipeline: Pipeline,
     nonces: Box<dyn Nonces>,
     /// SubjectPublicKeyInfo of the issuing CA and of the root: nobody else's key.
     ca_keys: Vec<Vec<u8>>,
-    /// What follows a leaf in each chain that is offered, PEM, the default one first.
-    chains: Vec<String>,
     /// Orders that are being finalized; the lock is held until it is known what came of it.
     finalizing: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     validator: Arc<Validator>,
@@ -77,18 +73,14 @@ impl Acme {
                 .map_err(|error| AcmeError::Internal(format!("a CA certificate cannot be read: {error}")))
         };
         let root = certificate(&services.root)?;
-        let mut ca_keys = vec![services.issuer.key().spki().to_vec()];
+        let mut ca_keys = vec![services.issuer.now().key().spki().to_vec()];
         ca_keys.extend(root.key().ok().map(|key| key.spki().to_vec()));
-        let mut chains = vec![certificate(services.issuer.certificate())?.to_pem()];
-        chains.extend(services.alternate_chains.iter().cloned());
         let acme = Arc::new(Self {
-            pipeline: services.pipeline(),
             nonces: match services.acme.accounts.nonces {
                 NonceKeeper::Memory => Box::new(take_nonces(&services).await?),
                 NonceKeeper::Store => Box::new(Stored::start(Arc::clone(&services)).await?),
             },
             ca_keys,
-            chains,
             finalizing: Mutex::new(HashMap::new()),
             validator: Arc::new(Validator::new(&services.validation).counting(services.metrics.validations.clone())),
             validations: Validations::default(),
@@ -136,7 +128,7 @@ impl Acme {
 
     /// Refuses everything while nothing could be signed: decided before authentication.
     pub fn available(&self) -> Result<(), AcmeError> {
-        self.pipeline.obstacle().map_or(Ok(()), |obstacle| Err(obstacle.into()))
+        self.services.pipeline().obstacle().map_or(Ok(()), |obstacle| Err(obstacle.into()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Orders of registered nodes: an administrator registered their names, so nothing is left to validate.
 
+use std::sync::Arc;
+
 use policy::evidence::{Method, Observation};
 use policy::name::Name;
 use policy::profile::Profile;
@@ -31,7 +33,7 @@ impl Acme {
 
     /// The profile of an order. A node may use uPKI's names, and need not name the profile that it is
     /// registered for.
-    pub(super) fn ordered_profile(&self, wish: Option<&str>, node: Option<&Node>) -> Result<&Profile, AcmeError> {
+    pub(super) fn ordered_profile(&self, wish: Option<&str>, node: Option<&Node>) -> Result<Arc<Profile>, AcmeError> {
         let known = |name: &str| self.services.upki.profiles.get(name).map(String::as_str);
         let of_node = node.map(|node| node.registration.profile.as_str());
         let meant = match wish {

@@ -105,12 +105,12 @@ pub(super) type Read = (Order, Vec<Option<AuthorizationRecord>>);
 impl Acme {
     /// Makes an order. Names that the account has shown control of before need no new challenge.
     pub async fn new_order(&self, account: &Account, wish: NewOrder) -> Result<Order, AcmeError> {
-        let profile = self.ordered_profile(wish.profile.as_deref(), wish.node.as_ref())?;
+        let profile = &*self.ordered_profile(wish.profile.as_deref(), wish.node.as_ref())?;
         let names = self.orderable(&wish.identifiers, profile)?;
         self.within_bounds(account, &names, Some(profile.name()))?;
         let now = self.now();
         profile
-            .allows_validity(wish.requested, self.services.issuer.validity(), now)
+            .allows_validity(wish.requested, self.services.issuer.now().validity(), now)
             .map_err(|refusal| AcmeError::Malformed(refusal.why))?;
         let mut change = Change::new();
         let id = Id::random(&self.services.random)?.to_string();
@@ -262,13 +262,13 @@ impl Acme {
     }
 
     /// The profile that is asked for, or the default one.
-    pub(super) fn profile(&self, wish: Option<&str>) -> Result<&Profile, AcmeError> {
+    pub(super) fn profile(&self, wish: Option<&str>) -> Result<Arc<Profile>, AcmeError> {
         let offer = &self.services.acme;
         let name = wish.unwrap_or(&offer.default_profile);
         if offer.profiles.iter().any(|profile| profile == name)
-            && let Some(profile) = self.services.profiles.get(name)
+            && let Some(profile) = self.services.profiles.now().get(name)
         {
-            return Ok(profile);
+            return Ok(Arc::clone(profile));
         }
         Err(AcmeError::InvalidProfile(format!(
             "the profile `{}` is not offered: use one of {}",

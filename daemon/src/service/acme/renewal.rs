@@ -70,7 +70,8 @@ impl Acme {
             return Ok(RenewalWindow { opens: at.minus(2 * AT_ONCE), closes: at.minus(AT_ONCE) });
         }
         let validity = certificate.validity();
-        let profile = self.services.profiles.get(&record.profile);
+        let profiles = self.services.profiles.now();
+        let profile = profiles.get(&record.profile);
         Ok(profile.map_or_else(|| default_renewal_window(validity), |profile| profile.renewal_window(validity)))
     }
 

@@ -114,24 +114,26 @@ impl World {
         let text = |name: &str| std::fs::read_to_string(file(name)).unwrap();
         let fresh = text("server").replace("max_age = \"30d\"", "max_age = \"1d\"");
         let profiles = [("server", text("server")), ("shortlived", text("shortlived")), ("fresh", fresh)]
-            .map(|(name, text)| (name.to_owned(), Profile::from_toml(&file(name), &text).unwrap()));
+            .map(|(name, text)| (name.to_owned(), Arc::new(Profile::from_toml(&file(name), &text).unwrap())));
         let mut services = Services {
             revocation: Desk::shipped(&ca, clock.clone(), &signer.issuer, KEY, &store, directory.path()),
             acme,
-            alternate_chains: Vec::new(),
+            alternate_chains: crate::current::Current::new(Vec::new()),
             ca,
             calls: Default::default(),
             clock: clock.clone(),
-            issuer: signer.issuer.clone(),
+            hardening: Vec::new(),
+            issuer: crate::current::Current::new(signer.issuer.clone()),
             issuer_key: KEY.into(),
             limits: Arc::new(Limits::new(rate_limits.clone(), Some("https://example.test".into()), store.clone())),
             metrics: Default::default(),
-            profiles: Arc::new(BTreeMap::from(profiles)),
+            profiles: crate::current::Current::new(BTreeMap::from(profiles)),
             public_url: BASE.into(),
             random: Random::new(Box::new(TestEntropy)),
             retiring: Vec::new(),
             root: signer.issuer.certificate().to_vec(),
             store: store.clone(),
+            tls_chain: crate::current::Current::new(Vec::new()),
             upki: config::Config::from_toml("signetd.toml", SHIPPED).unwrap().upki,
             validation: web.validation(),
             vitals: Default::default(),

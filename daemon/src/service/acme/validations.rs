@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use policy::evidence::{CaaCheck, Method};
 use policy::name::Name;
-use policy::profile::{CaaRule, Profile};
+use policy::profile::CaaRule;
 use tokio::sync::Notify;
 
 use super::Acme;
@@ -190,7 +190,7 @@ impl Acme {
         // What is authorized in advance is judged as the default profile has it; a profile that is
         // stricter has CAA asked when its certificate is made.
         let profile = record.profile.as_ref().unwrap_or(&self.services.acme.default_profile);
-        let rule = self.services.profiles.get(profile).map_or(CaaRule::Check, Profile::caa);
+        let rule = self.services.profiles.now().get(profile).map_or(CaaRule::Check, |profile| profile.caa());
         let (Name::Dns(name), CaaRule::Check) = (&record.name, rule) else { return Ok(Ok((shown, None))) };
         let (wildcard, account) = (record.wildcard, attempt.account);
         let question = CaaQuestion { name, wildcard, method, account, now: self.now() };

@@ -7,6 +7,8 @@ mod key;
 mod tests;
 
 use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use policy::csr::{Csr, CsrError};
@@ -161,9 +163,10 @@ impl Services {
     /// policy decides with the warrant as evidence, here and in the signer.
     pub async fn issue(&self, permitted: &Permitted, wanted: Wanted) -> Result<Issued, IssueFailure> {
         let (surface, profile) = (wanted.surface, wanted.profile.clone());
+        let begun = Instant::now();
         let issued = self.issue_uncounted(permitted, wanted).await;
-        let profile = if self.profiles.contains_key(&profile) { &profile } else { "none" };
-        self.metrics.issuance(surface, profile, Outcome::from(&issued));
+        let profile = if self.profiles.now().contains_key(&profile) { &profile } else { "none" };
+        self.metrics.issuance(surface, profile, Outcome::from(&issued), begun.elapsed());
         issued
     }
 
@@ -229,15 +232,15 @@ impl Services {
         key: PublicKey,
     ) -> Result<(Submission, Decision), IssueFailure> {
         let profile = self.profile(&wanted.profile)?;
-        let Subject { names, common_name, node } = self.subject(permitted, wanted, profile)?;
+        let Subject { names, common_name, node } = self.subject(permitted, wanted, &profile)?;
         permitted.grants(profile.name(), &names)?;
         let actor = permitted.actor();
         let method = wanted.warrant.method();
         if names.is_empty() {
             // No name brings the question up.
-            allows_warrant(profile, method)?;
+            allows_warrant(&profile, method)?;
         }
-        profile.allows_validity(wanted.requested, self.issuer.validity(), self.clock.now())?;
+        profile.allows_validity(wanted.requested, self.issuer.now().validity(), self.clock.now())?;
         let record = AuthorizationRecord {
             order: match &wanted.completes {
                 Completes::Call(id) => Some(id.order(&actor.who)),
@@ -302,7 +305,7 @@ impl Services {
         let record = row.ok_or_else(|| IssueFailure::Missing(format!("there is no certificate {serial}")))?.value;
         let certificate = Certificate::from_der(&record.certificate)
             .map_err(|error| IssueFailure::Internal(format!("certificate {serial} is unreadable: {error}")))?;
-        if certificate.verify(self.issuer.key()).is_err() || !self.profiles.contains_key(&record.profile) {
+        if certificate.verify(self.issuer.now().key()).is_err() || !self.profiles.now().contains_key(&record.profile) {
             let why = format!("certificate {serial} is of no profile of this CA: have a new one issued instead");
             return Err(refused(&why));
         }
@@ -338,9 +341,10 @@ impl Services {
     }
 
     /// The profile of this name.
-    pub(super) fn profile(&self, name: &str) -> Result<&Profile, IssueFailure> {
-        self.profiles.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+    pub(super) fn profile(&self, name: &str) -> Result<Arc<Profile>, IssueFailure> {
+        let profiles = self.profiles.now();
+        profiles.get(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
             IssueFailure::Missing(format!("there is no profile {name:?}: there are {}", known.join(", ")))
         })
     }
@@ -348,7 +352,7 @@ impl Services {
     /// PEM of a certificate and of the issuing one.
     pub(super) fn chain(&self, certificate: &[u8]) -> Result<String, IssueFailure> {
         let pem = |der: &[u8]| Certificate::from_der(der).map(|certificate| certificate.to_pem());
-        let both = pem(certificate).and_then(|leaf| Ok(leaf + &pem(self.issuer.certificate())?));
+        let both = pem(certificate).and_then(|leaf| Ok(leaf + &pem(self.issuer.now().certificate())?));
         both.map_err(|error| IssueFailure::Internal(format!("a certificate is unreadable: {error}")))
     }
 

@@ -1,7 +1,5 @@
 //! Issuing on somebody's word, against a signer on a socket.
 
-use std::sync::Arc;
-
 use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair as _};
 use hsm::journal::Entry;
 use hsm::wire::SealStatus;
@@ -15,16 +13,18 @@ use crate::testing::DAY;
 
 /// A world whose profiles take every kind of word.
 async fn world() -> World {
-    World::new().await.reassemble(|services| services.profiles = Arc::new(profiles())).await
+    World::new().await.reassemble(|services| services.profiles.replace(profiles())).await
 }
 
-fn profiles() -> std::collections::BTreeMap<String, Profile> {
+fn profiles() -> crate::current::Profiles {
     let all = "\"administrator\", \"registration\", \"renewal\", \"unproven\"]";
     let server = include_str!("../../../../packaging/profiles/server.toml");
     let client = include_str!("../../../../packaging/profiles/client.toml").replace("\"registration\", ", "");
     let open = |text: &str| text.replace("\"administrator\", \"console\"]", all);
     [("open", open(server)), ("person", open(&client)), ("server", server.to_owned()), ("client", client.clone())]
-        .map(|(name, text)| (name.to_owned(), Profile::from_toml(&format!("{name}.toml"), &text).unwrap()))
+        .map(|(name, text)| {
+            (name.to_owned(), std::sync::Arc::new(Profile::from_toml(&format!("{name}.toml"), &text).unwrap()))
+        })
         .into()
 }
 
@@ -66,7 +66,7 @@ async fn an_administrators_word_is_evidence_for_exactly_the_names_of_the_csr() {
     let wish = wanted("server", csr(&key, "b.example.test", &["A.example.test", "10.0.0.1"]), None, WORD);
     let issued = world.services.issue(&permitted, wish).await.unwrap();
     let certificate = Certificate::from_der(&issued.certificate).unwrap();
-    certificate.verify(world.services.issuer.key()).unwrap();
+    certificate.verify(world.services.issuer.now().key()).unwrap();
     let names: Vec<String> = certificate.names().iter().map(Name::to_string).collect();
     assert_eq!(names, ["a.example.test", "b.example.test", "10.0.0.1"]);
     assert_eq!(certificate.key().unwrap().spki(), p256_spki(key.public_key().as_ref()));

@@ -130,7 +130,8 @@ impl Services {
         names.dedup();
         self.registrable(&registration)?;
         // What policy would refuse is not registered.
-        let profile = &self.profiles[&registration.profile];
+        let profiles = self.profiles.now();
+        let profile = &profiles[&registration.profile];
         names.iter().try_for_each(|name| profile.allows_name(name)).map_err(IssueFailure::from)?;
         if let WantedKey::Csr(csr) = &key {
             profile.allows_key(csr.key()).map_err(IssueFailure::from)?;
@@ -204,7 +205,8 @@ impl Services {
 
     /// A common name, where the profile lets it be chosen.
     fn chosen(&self, profile: &str, common_name: Option<&str>) -> Option<String> {
-        let profile = self.profiles.get(profile)?;
+        let profiles = self.profiles.now();
+        let profile = profiles.get(profile)?;
         common_name.filter(|_| profile.gives_requested_common_name()).map(str::to_owned)
     }
 

@@ -212,7 +212,8 @@ impl Services {
 
     /// Whether anything can ever come of a registration.
     fn registrable(&self, registration: &Registration) -> Result<(), Failure> {
-        let Some(profile) = self.profiles.get(&registration.profile) else {
+        let profiles = self.profiles.now();
+        let Some(profile) = profiles.get(&registration.profile) else {
             return Err(Failure::Conflict(format!("there is no profile `{}`", registration.profile)));
         };
         if !profile.takes(Method::Registration) {

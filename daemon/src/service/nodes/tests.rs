@@ -1,7 +1,5 @@
 //! Nodes and seeds against a store and a signer on a socket.
 
-use std::sync::Arc;
-
 use policy::csr::Csr;
 use policy::profile::Profile;
 use policy::registration::Thumbprint;
@@ -12,15 +10,17 @@ use super::*;
 use crate::service::acme::testing::{World, csr_for, fresh_key};
 
 async fn world() -> World {
-    World::new().await.reassemble(|services| services.profiles = Arc::new(profiles())).await
+    World::new().await.reassemble(|services| services.profiles.replace(profiles())).await
 }
 
-fn profiles() -> std::collections::BTreeMap<String, Profile> {
+fn profiles() -> crate::current::Profiles {
     let node = include_str!("../../../../packaging/profiles/node.toml");
     let server = include_str!("../../../../packaging/profiles/server.toml");
     let waiting = format!("{node}\n[approval]\nrequired = true\n");
     [("node", node), ("server", server), ("waiting", &waiting)]
-        .map(|(name, text)| (name.to_owned(), Profile::from_toml(&format!("{name}.toml"), text).unwrap()))
+        .map(|(name, text)| {
+            (name.to_owned(), std::sync::Arc::new(Profile::from_toml(&format!("{name}.toml"), text).unwrap()))
+        })
         .into()
 }
 

@@ -1,7 +1,5 @@
 //! Requests, against a signer on a socket.
 
-use std::sync::Arc;
-
 use hsm::wire::SealStatus;
 use policy::name::Name;
 use policy::profile::Profile;
@@ -17,7 +15,12 @@ use crate::service::issue::{Completes, KeyKind, Warrant};
 async fn world() -> World {
     let text = format!("{}\n[approval]\nrequired = true\n", include_str!("../../../../packaging/profiles/server.toml"));
     let asking = Profile::from_toml("asking.toml", &text).unwrap();
-    World::new().await.reassemble(|services| services.profiles = Arc::new([("asking".to_owned(), asking)].into())).await
+    World::new()
+        .await
+        .reassemble(|services| {
+            services.profiles.replace(crate::current::Profiles::from([("asking".to_owned(), asking.into())]))
+        })
+        .await
 }
 
 fn who(world: &World, digits: &str) -> Permitted {

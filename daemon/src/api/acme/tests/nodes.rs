@@ -27,9 +27,9 @@ async fn world() -> (World, Peer) {
     };
     let world = World::with(offer).await.reassemble(|services| {
         let text = include_str!("../../../../../packaging/profiles/node.toml");
-        let mut profiles: BTreeMap<_, _> = (*services.profiles).clone();
-        profiles.insert("node".to_owned(), Profile::from_toml("node.toml", text).unwrap());
-        services.profiles = Arc::new(profiles);
+        let mut profiles: BTreeMap<_, _> = (*services.profiles.now()).clone();
+        profiles.insert("node".to_owned(), Profile::from_toml("node.toml", text).unwrap().into());
+        services.profiles.replace(profiles);
     });
     let world = world.await;
     register(&world, None).await;

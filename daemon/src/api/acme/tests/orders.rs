@@ -73,9 +73,9 @@ async fn every_challenge_is_offered_where_configuration_profile_and_identifier_a
                 methods,
             );
             let profile = policy::profile::Profile::from_toml("all.toml", &text).unwrap();
-            let mut profiles = (*services.profiles).clone();
-            profiles.insert("all".into(), profile);
-            services.profiles = profiles.into();
+            let mut profiles = (*services.profiles.now()).clone();
+            profiles.insert("all".into(), profile.into());
+            services.profiles.replace(profiles);
             services.acme.profiles.push("all".into());
         })
         .await;
@@ -342,8 +342,8 @@ async fn a_certificate_is_found_under_a_url_that_its_serial_number_does_not_lead
 #[tokio::test(flavor = "multi_thread")]
 async fn each_chain_that_is_configured_has_a_link_to_it() {
     let world = World::new().await.reassemble(|services| {
-        let other = Certificate::from_der(services.issuer.certificate()).unwrap().to_pem();
-        services.alternate_chains = vec![format!("{other}{other}")];
+        let other = Certificate::from_der(services.issuer.now().certificate()).unwrap().to_pem();
+        services.alternate_chains.replace(vec![format!("{other}{other}")]);
     });
     let world = world.await;
     let client = Client::new(&world).await;

@@ -11,7 +11,7 @@ fn with_nodes() -> Surface {
     let text = include_str!("../../../../../packaging/profiles/node.toml");
     let profile = Profile::from_toml("node.toml", text).unwrap();
     let services = Arc::get_mut(&mut surface.services).expect("nobody else has it yet");
-    services.profiles = Arc::new(BTreeMap::from([("node".to_owned(), profile)]));
+    services.profiles.replace(BTreeMap::from([("node".to_owned(), profile.into())]));
     surface
 }
 

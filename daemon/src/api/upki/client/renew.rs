@@ -28,7 +28,8 @@ pub(in super::super) async fn renew(
     let key = match csr {
         Some(csr) => WantedKey::csr(csr.as_bytes())?,
         None => {
-            let profile = upki.profiles.get(&certificate.profile);
+            let profiles = upki.profiles.now();
+            let profile = profiles.get(&certificate.profile);
             let profile = profile.ok_or_else(|| Error::failed("the certificate's profile is no longer offered"))?;
             WantedKey::Generate(profile::key_to_make(profile))
         }

@@ -1,6 +1,7 @@
 //! `GET private/options`: what the CA certifies, of all profiles that uPKI's names reach.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::extract::State;
 use policy::key::KeyAlgorithm;
@@ -36,7 +37,7 @@ struct Validity {
 
 pub(in super::super) async fn show(_permitted: Permitted<ReadProfiles>, State(upki): State<Upki>) -> Data<Options> {
     let names: Vec<String> = upki.upki.profiles.keys().cloned().collect();
-    let profiles: Vec<&Profile> = names.iter().filter_map(|name| profile::ours(&upki, name)).collect();
+    let profiles: Vec<Arc<Profile>> = names.iter().filter_map(|name| profile::ours(&upki, name)).collect();
     let taken: BTreeSet<_> =
         profiles.iter().flat_map(|profile| profile.key_algorithms()).map(|one| *one as u8).collect();
     let takes = |algorithm: KeyAlgorithm| taken.contains(&(algorithm as u8));
@@ -53,8 +54,8 @@ pub(in super::super) async fn show(_permitted: Permitted<ReadProfiles>, State(up
     if takes(KeyAlgorithm::Ed25519) {
         key_types.push(KeyType::Ed25519);
     }
-    let days = |profile: &&Profile| profile::days(profile);
-    let usual = profile::ours(&upki, profile::DEFAULT).map(profile::days);
+    let days = |profile: &Arc<Profile>| profile::days(profile);
+    let usual = profile::ours(&upki, profile::DEFAULT).map(|profile| profile::days(&profile));
     let max = profiles.iter().map(days).max().unwrap_or_default();
     Data(Options {
         key_types,

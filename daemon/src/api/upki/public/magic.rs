@@ -21,7 +21,7 @@ struct Commands {
 
 pub(in super::super) async fn show(State(upki): State<Upki>, Path(name): Path<String>) -> Result<Data<Magic>, Error> {
     let wanted = profile::ours(&upki, &name).ok_or_else(Error::missing)?;
-    let (generate_key, digest) = match profile::usual_key(wanted) {
+    let (generate_key, digest) = match profile::usual_key(&wanted) {
         ("rsa", bits) => (format!("openssl genrsa -out key.pem {bits}"), " -sha256"),
         ("ec", 384) => ("openssl ecparam -genkey -noout -name secp384r1 -out key.pem".to_owned(), " -sha384"),
         ("ec", _) => ("openssl ecparam -genkey -noout -name prime256v1 -out key.pem".to_owned(), " -sha256"),

@@ -13,5 +13,5 @@ pub(in super::super) async fn list(State(upki): State<Upki>) -> Data<Vec<String>
 
 pub(in super::super) async fn show(State(upki): State<Upki>, Path(name): Path<String>) -> Result<Data<View>, Error> {
     let profile = profile::ours(&upki, &name).ok_or_else(Error::missing)?;
-    Ok(Data(View::new(&upki, &name, profile)))
+    Ok(Data(View::new(&upki, &name, &profile)))
 }

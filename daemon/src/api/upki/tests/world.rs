@@ -1,6 +1,5 @@
 //! A CA that speaks uPKI, and those who ask it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::EcdsaKeyPair;
@@ -86,7 +85,7 @@ impl World {
             acme.orders.upki_forms = crate::config::Switch::On;
         });
         let inner = inner.await.reassemble(|services| {
-            services.profiles = Arc::new(profiles());
+            services.profiles.replace(profiles());
             adjust(services);
         });
         let inner = inner.await;
@@ -213,7 +212,7 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
     der::pem::encode_string(label, der::pem::LineEnding::LF, der).unwrap()
 }
 
-fn profiles() -> BTreeMap<String, Profile> {
+fn profiles() -> crate::current::Profiles {
     let open = include_str!("../../../../../packaging/profiles/server.toml")
         .replace("methods = [", "methods = [\"unproven\", ");
     [
@@ -222,6 +221,8 @@ fn profiles() -> BTreeMap<String, Profile> {
         ("open", open),
         ("server", include_str!("../../../../../packaging/profiles/server.toml").to_owned()),
     ]
-    .map(|(name, text)| (name.to_owned(), Profile::from_toml(&format!("{name}.toml"), &text).unwrap()))
+    .map(|(name, text)| {
+        (name.to_owned(), std::sync::Arc::new(Profile::from_toml(&format!("{name}.toml"), &text).unwrap()))
+    })
     .into()
 }
