@@ -33,6 +33,13 @@ impl Appliance {
         // Where this guest is not like a host: its resolver, and the port of its clients.
         let more = format!("s/^allowed_networks.*/&\\nresolvers = [\"{RESOLVER}\"]\\nhttp01_port = 5002/");
         guest.must(&format!("sed -i '{more}' /etc/signet/signetd.toml"));
+        // And its kernel, which is that of the machine that runs the tests: it may have no Landlock, it may
+        // have swap, and a container locks little memory.
+        guest.must("sed -i 's/^# without = .*/without = [\"landlock\"]/' /etc/signet/signetd.toml");
+        for signer in ["ca", "tls"] {
+            let waived = "\\n[hardening]\\nwithout = [\"landlock\", \"memory\"]\\n";
+            guest.must(&format!("printf '{waived}' >>/etc/signet/signer-{signer}.toml"));
+        }
         guest.must("signetd check");
         let again = guest.must("signet-signer setup --yes --host 127.0.0.1");
         assert!(again.contains("already initialised"), "{again}");
@@ -169,7 +176,8 @@ impl Appliance {
         assert!(listed.contains("server"), "{listed}");
     }
 
-    /// Installs a package while a client asks ten times a second. It may wait or read 503, and nothing else.
+    /// Installs a package while a client asks ten times a second. It may wait, read 503, or have to connect
+    /// again, and nothing else.
     pub(crate) fn upgrade(&self, command: &str) {
         let guest = &self.guest;
         guest.start(&format!(
@@ -184,15 +192,15 @@ impl Appliance {
         guest.must("touch /root/enough");
         let polled = guest.must("sort /root/polled | uniq -c");
         println!("answers while the package was upgraded:\n{polled}");
-        let refused = |line: &&str| !line.trim().ends_with(" 200") && !line.trim().ends_with(" 503");
-        let others: Vec<&str> = polled.lines().filter(refused).collect();
-        if guest.run("systemctl cat signetd.socket").code == 0 {
-            assert!(others.is_empty(), "{polled}");
-        } else if !others.is_empty() {
-            // Nobody holds the port while the daemon restarts: a connection is refused, no request is lost.
-            assert!(others.iter().all(|line| line.trim().ends_with(" 000")), "{polled}");
-            softhsm_tests::skipped("no refused connection during an upgrade: there is no signetd.socket yet");
-        }
+        // systemd holds the ports. A handshake that the TLS signer was asked about when it restarted is cut,
+        // and counts as no answer (000); its client connects again.
+        let count = |status: &str| -> usize {
+            let line = polled.lines().find(|line| line.trim().ends_with(&format!(" {status}")));
+            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+        };
+        let all: usize = polled.lines().filter_map(|line| line.split_whitespace().next()?.parse::<usize>().ok()).sum();
+        assert_eq!(count("200") + count("503") + count("000"), all, "{polled}");
+        assert!(count("000") < count("200"), "{polled}");
     }
 
     pub(crate) fn removed(&self) {
