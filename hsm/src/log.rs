@@ -21,6 +21,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("administrator_removed", "b2609a0bdd2b45508c656018eee38dc1"),
     ("administrator_role_set", "4ba71ab7ac0544a56cc6be1805fdf179"),
     ("artefact_wrong", "5bd0f521be84462b3b9be05d0e8e2329"),
+    ("authority", "5d0c9c2f8e0e4c7ab6a1f2c1d7a9be34"),
     ("ca_activated", "0b8e90e9f6464d5fdae85d0928398f9f"),
     ("ceremony", "7ea3ef27e2e94528a4e0689e1888df20"),
     ("certificate", "5c3981a844ab46d87b81e5e0309e6043"),

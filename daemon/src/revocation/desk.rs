@@ -10,6 +10,7 @@ use policy::effects::Clock;
 use policy::profile::CrlPlace;
 use policy::tbs::Issuer;
 
+use super::branches::{Branches, Open};
 use super::files::Files;
 use super::ocsp::Responder;
 use super::office::Office;
@@ -34,6 +35,8 @@ pub struct Desk {
     pub responder: Arc<Responder>,
     /// The root's CRL, if one is configured.
     pub root: Option<Arc<RootCrl>>,
+    /// The same of the authorities that were made while the appliance runs.
+    pub branches: Arc<Branches>,
     /// What is seen of all of it from outside.
     pub watch: Watch,
 }
@@ -75,10 +78,20 @@ impl Desk {
                  checked once it has run out: leave its `[urls]` in a profile until they have expired"
             );
         }
+        let branches = Arc::new(Branches {
+            ca: ca.clone(),
+            clock: Arc::clone(&clock),
+            crl: crl.clone(),
+            directory: directory.clone(),
+            ocsp: ocsp.clone(),
+            profiles: Current::new(profiles),
+            store: store.clone(),
+            open: Open::default().into(),
+        });
         let office = Arc::new(Office::new(ca, clock, issuer, issuer_key.into(), store));
         let publisher = Arc::new(Publisher::new(Arc::clone(&office), crl, Files::new(directory), lists));
         let responder = Responder::new(Arc::clone(&office), ocsp);
-        Arc::new(Self { office, publisher, responder, root, watch: Watch::default() })
+        Arc::new(Self { office, publisher, responder, root, branches, watch: Watch::default() })
     }
 
     /// One with the configuration that is shipped, for tests.
@@ -108,15 +121,26 @@ impl Desk {
     }
 
     /// Publishes what the certificates of these profiles name, beside what was published before.
-    pub fn reload(&self, profiles: &Profiles) {
+    pub fn reload(&self, profiles: &Arc<Profiles>) {
         let (office, deltas) = (&self.office, self.publisher.config.delta_every.is_some());
         let published = published(&office.store, &office.issuer_key);
         self.publisher.publish_instead(lists(profiles, &office.issuer.now(), &published, deltas));
+        self.branches.reload(Arc::clone(profiles));
     }
 
     /// What cannot be renewed, and what the watchdog found wrong: a sentence each.
     pub fn faults(&self) -> Vec<String> {
-        let troubles = self.office.troubles().into_iter().map(|(what, why)| format!("{what} cannot be renewed: {why}"));
+        let branches = self.branches.all();
+        let of_branches = branches.iter().flat_map(|branch| {
+            let name = &branch.office.issuer_key;
+            let named = |(what, why): (String, String)| match what.contains(&**name) {
+                true => (what, why),
+                false => (format!("{what} of {name}"), why),
+            };
+            branch.office.troubles().into_iter().map(named).collect::<Vec<_>>()
+        });
+        let troubles = self.office.troubles().into_iter().chain(of_branches);
+        let troubles = troubles.map(|(what, why)| format!("{what} cannot be renewed: {why}"));
         let seen = self.watch.seen().into_iter().filter_map(|(what, seen)| match (seen.fault, seen.freshness) {
             (Some(why), _) => Some(format!("{what} is not right as it is served: {why}")),
             (None, Some(Freshness::Good) | None) => None,
@@ -145,6 +169,19 @@ impl Desk {
     pub fn wake(&self) {
         self.publisher.wake();
         self.responder.wake();
+        self.branches.all().iter().for_each(|branch| branch.wake());
+    }
+
+    /// Who answers an OCSPRequest, DER.
+    pub fn responder_of(&self, request: &[u8]) -> Arc<Responder> {
+        let asked = self.branches.asked(|| policy::ocsp::Request::from_der(request).ok());
+        asked.unwrap_or_else(|| Arc::clone(&self.responder))
+    }
+
+    /// The same for one as it stands in a path.
+    pub fn responder_of_path(&self, text: &str) -> Arc<Responder> {
+        let asked = self.branches.asked(|| super::ocsp::from_path(text.as_bytes()).ok());
+        asked.unwrap_or_else(|| Arc::clone(&self.responder))
     }
 
     /// Keeps everything fresh, for ever: boot calls it once.
@@ -154,6 +191,7 @@ impl Desk {
         let publisher = Arc::clone(&self.publisher);
         tokio::spawn(async move { publisher.run().await });
         tokio::spawn(Arc::clone(&self.responder).run());
+        tokio::spawn(Arc::clone(&self.branches).run());
         match address {
             Some(address) => drop(tokio::spawn(Arc::clone(self).watch(address))),
             None => self.watch.set_blind(),
@@ -163,7 +201,7 @@ impl Desk {
 
 /// The lists of an issuer: of everything, those that the profiles' certificates name, and those that were
 /// published before, because certificates from before name them.
-fn lists(profiles: &Profiles, issuer: &Issuer, published: &[Scope], deltas: bool) -> Vec<List> {
+pub(super) fn lists(profiles: &Profiles, issuer: &Issuer, published: &[Scope], deltas: bool) -> Vec<List> {
     let places: Vec<&CrlPlace> = profiles.values().filter_map(|profile| profile.crl_place()).collect();
     let mut scopes: BTreeSet<Scope> = places.iter().flat_map(|place| place.scopes()).collect();
     scopes.extend(published);
@@ -190,7 +228,7 @@ fn delta_url(url: &str, scope: Scope) -> Option<String> {
 
 /// The scopes of the CRLs that are published already. A store that fails says so to everybody who
 /// needs it more.
-fn published(store: &Store, issuer_key: &str) -> Vec<Scope> {
+pub(super) fn published(store: &Store, issuer_key: &str) -> Vec<Scope> {
     let prefix = [issuer_key.as_bytes(), &[0]].concat();
     let end = after_prefix(&prefix);
     let range = (Bound::Included(prefix.as_slice()), Bound::Excluded(end.as_slice()));

@@ -3,6 +3,7 @@
 pub mod acme;
 pub mod activation;
 pub mod administrators;
+pub mod authorities;
 pub mod ca;
 pub mod certificates;
 pub mod crl;

@@ -361,6 +361,15 @@ fn keys(written: &[Spanned<RawKey>]) -> Result<Vec<Key>, Fault> {
                 format!("`label = {label:?}` is not 1 to 64 printable characters: write the key's CKA_LABEL"),
             );
         }
+        if label.starts_with(policy::authority::PREFIX) {
+            return fault(
+                raw.label.span(),
+                format!(
+                    "labels that begin with `{}` are for authorities that are made later: write another one",
+                    policy::authority::PREFIX
+                ),
+            );
+        }
         if !labels.insert(label) {
             return fault(
                 raw.label.span(),

@@ -13,7 +13,9 @@
 //! auditor's check of a copy.
 
 mod announce;
+mod authority;
 mod commit;
+mod memory;
 mod numbers;
 mod reader;
 mod segment;
@@ -22,6 +24,7 @@ mod tests;
 mod verify;
 mod writer;
 
+pub use authority::{Authority, AuthorityStep, Der, Standing};
 pub use commit::Journal;
 pub(crate) use numbers::Numbers;
 pub use reader::Tail;
@@ -102,6 +105,13 @@ pub enum Event {
         fingerprint: String,
         /// Which.
         role: Role,
+    },
+    /// Something happened to an authority.
+    Authority {
+        /// What.
+        step: AuthorityStep,
+        /// How it is since.
+        authority: Box<Authority>,
     },
     /// An issuing CA went active: from then on it signs for others.
     CaActivated {
@@ -331,12 +341,13 @@ pub struct CrlNumber {
 impl Event {
     /// What the entry may use of the space that was reserved for a full disk.
     /// Every kind, as files name it.
-    pub const KINDS: [&'static str; 33] = [
+    pub const KINDS: [&'static str; 34] = [
         "account_bound",
         "account_ended",
         "administrator_enrolled",
         "administrator_removed",
         "administrator_role_set",
+        "authority",
         "ca_activated",
         "ceremony",
         "certificate",
@@ -375,6 +386,7 @@ impl Event {
             Self::AdministratorEnrolled { .. } => "administrator_enrolled",
             Self::AdministratorRemoved { .. } => "administrator_removed",
             Self::AdministratorRoleSet { .. } => "administrator_role_set",
+            Self::Authority { .. } => "authority",
             Self::CaActivated { .. } => "ca_activated",
             Self::Ceremony { .. } => "ceremony",
             Self::Certificate { .. } => "certificate",

@@ -133,16 +133,21 @@ impl Token {
     /// Finds a private key by label and reads its public half; checks that it is sensitive, not
     /// extractable, and able to sign.
     pub(crate) fn key(&self, label: &str) -> Result<TokenKey, TokenError> {
+        self.key_if_there(label)?.ok_or_else(|| {
+            let what =
+                format!("the token has no private key labelled `{label}`: correct the label, or run the ceremony");
+            TokenError::new("C_FindObjects", ErrorClass::Operator, what)
+        })
+    }
+
+    /// The same for a key that may not be there.
+    pub(crate) fn key_if_there(&self, label: &str) -> Result<Option<TokenKey>, TokenError> {
         self.recovering(|lease| {
             let objects = self.objects(lease);
-            let private = objects.private(label)?.ok_or_else(|| {
-                let what =
-                    format!("the token has no private key labelled `{label}`: correct the label, or run the ceremony");
-                TokenError::new("C_FindObjects", ErrorClass::Operator, what)
-            })?;
+            let Some(private) = objects.private(label)? else { return Ok(None) };
             let key = objects.read(label, private)?;
             lease.remember(label, private);
-            Ok(key)
+            Ok(Some(key))
         })
     }
 

@@ -7,6 +7,7 @@ use policy::effects::{Clock, Entropy, UnixTime};
 use policy::evidence::Method;
 use policy::key::SignatureScheme;
 
+use super::authorities::{self, Authorities};
 use super::issue::{Bench, NotIssued};
 use super::keys::{self, Configured, Keys};
 use super::lane::{Admission, Lane};
@@ -50,6 +51,10 @@ pub(super) struct Signer {
     pub(super) serials: Mutex<Serials>,
     /// The greatest CRL numbers that were tried: those of the journal, and those on their way to it.
     pub(super) crl_numbers: Mutex<Numbers>,
+    /// Every authority as the journal says it is.
+    pub(super) authorities: Mutex<Authorities>,
+    /// Held while something is done to an authority: one deed at a time.
+    pub(super) authority_desk: Mutex<()>,
     /// Handshakes signed and not yet journalled.
     pub(super) handshakes: AtomicU64,
     pub(super) lane: Lane<Job>,
@@ -91,7 +96,8 @@ impl Service for Signer {
             Request::Reserve { count } => ticket.answer(self.reserve(count)),
             Request::Record { act, actor } => self.record(ticket, act, actor),
             Request::Journal { after } => ticket.answer(self.read(after)),
-            Request::Certificate(_)
+            Request::Authority(_)
+            | Request::Certificate(_)
             | Request::Crl(_)
             | Request::Enrol(_)
             | Request::Handshake { .. }
@@ -172,6 +178,7 @@ impl Signer {
     /// Does what needs the token; gives back what is left of a batch.
     fn work(self: &Arc<Self>, ticket: Ticket, request: Request, paper: Option<SealedPaper>) -> Option<Job> {
         match request {
+            Request::Authority(request) => self.authority(ticket, *request),
             Request::Certificate(request) => self.certificate(ticket, *request),
             Request::Crl(request) => self.crl(ticket, &request, paper),
             Request::Handshake { key, scheme, message } => {
@@ -211,7 +218,10 @@ impl Signer {
             last: self.journal.last(),
             journal_fault: self.journal.fault(),
             wrong_pins: self.attempts.wrong(),
-            keys: keys::status(&self.configured(), keys),
+            keys: keys::status(&self.configured(), keys)
+                .into_iter()
+                .chain(authorities::status(&self.authorities()))
+                .collect(),
             sessions: self.sessions,
             bounds: self.bounds,
             started: self.started,

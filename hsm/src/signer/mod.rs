@@ -11,6 +11,7 @@
 
 mod acts;
 mod answer;
+mod authorities;
 pub(crate) mod console;
 mod crl;
 mod enrolment;
@@ -277,7 +278,8 @@ impl Base {
             );
             return Ok(SealState::Faulted { why });
         }
-        let error = match unseal::open(token, &self.attempts, &self.configured, pin) {
+        let authorities = &self.writer.memory().authorities;
+        let error = match unseal::open(token, &self.attempts, (&self.configured, authorities), pin) {
             Ok(keys) => return Ok(SealState::Unsealed(keys.into())),
             Err(error) => error,
         };
@@ -341,7 +343,8 @@ impl Loaded {
         let (sessions, deadline) = (base.config.sessions, base.config.deadline);
         let sentence = state.sentence();
         let files = Files::of(&base.config);
-        let crl_numbers = Mutex::new(base.writer.numbers().clone());
+        let crl_numbers = Mutex::new(base.writer.memory().numbers.clone());
+        let authorities = Mutex::new(base.writer.memory().authorities.clone());
         let signer = Arc::new(Signer {
             name: base.config.name,
             started: base.clock.now(),
@@ -362,6 +365,8 @@ impl Loaded {
             supervisor: base.supervisor,
             serials: Mutex::new(Serials::default()),
             crl_numbers,
+            authorities,
+            authority_desk: Mutex::default(),
             handshakes: AtomicU64::new(0),
             lane: Lane::new(sessions),
             ended,

@@ -16,6 +16,7 @@ pub(super) enum StateKind {
 /// Requests, without what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
+    Authority,
     Certificate,
     Challenge,
     Crl,
@@ -61,7 +62,15 @@ pub(super) fn permitted(state: StateKind, peer: Peer, request: RequestKind) -> V
         (Peer::Daemon, R::Seal) if state == S::Faulted => Verdict::Allowed,
         (
             Peer::Daemon,
-            R::Certificate | R::Crl | R::Enrol | R::Handshake | R::Ocsp | R::OcspCertificate | R::Reserve | R::Seal,
+            R::Authority
+            | R::Certificate
+            | R::Crl
+            | R::Enrol
+            | R::Handshake
+            | R::Ocsp
+            | R::OcspCertificate
+            | R::Reserve
+            | R::Seal,
         ) => needs_key(state),
         (Peer::Daemon, R::Challenge | R::Unseal) => match state {
             S::Sealed => Verdict::Allowed,
@@ -83,6 +92,7 @@ fn needs_key(state: StateKind) -> Verdict {
 impl From<&Request> for RequestKind {
     fn from(request: &Request) -> Self {
         match request {
+            Request::Authority(_) => Self::Authority,
             Request::Certificate(_) => Self::Certificate,
             Request::Challenge => Self::Challenge,
             Request::Crl(_) => Self::Crl,
@@ -108,7 +118,8 @@ mod tests {
     /// The whole table once more, as a person would write it down: rows are requests; columns are
     /// sealed, unsealing, unsealed, faulted. `+` allowed, `s` sealed, `f` faulted, `n` not now, `-`
     /// forbidden.
-    const DAEMON: [(RequestKind, &str); 14] = [
+    const DAEMON: [(RequestKind, &str); 15] = [
+        (RequestKind::Authority, "ss+f"),
         (RequestKind::Certificate, "ss+f"),
         (RequestKind::Challenge, "+nnf"),
         (RequestKind::Crl, "ss+f"),
@@ -124,7 +135,8 @@ mod tests {
         (RequestKind::Status, "++++"),
         (RequestKind::Unseal, "+nnf"),
     ];
-    const SIGNER: [(RequestKind, &str); 14] = [
+    const SIGNER: [(RequestKind, &str); 15] = [
+        (RequestKind::Authority, "----"),
         (RequestKind::Certificate, "----"),
         (RequestKind::Challenge, "----"),
         (RequestKind::Crl, "----"),

@@ -4,6 +4,7 @@
 //! any bytes give a message or an error. Requests carry an id that the answer repeats; many may be
 //! in flight, and answers come in any order.
 
+mod authority;
 mod frame;
 mod paper;
 #[cfg(test)]
@@ -23,11 +24,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use crate::confine::Measure;
 use crate::journal::JournalId;
+pub use authority::{AuthorityDeed, AuthorityRequest, MAX_CHAIN, MAX_CHAIN_LEN, MAX_NAMES, Plan};
 pub use frame::{FrameError, decode, encode, receive, receive_with, send, send_with};
 pub use paper::{Paper, SealedPaper};
 
 /// Version of the frame format. A peer that speaks another one is refused with a sentence.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Largest frame in bytes, the version octet included. Neither side sends a larger one, and a larger
 /// one that arrives ends the connection. What does not fit (a CRL) travels as a memfd sealed against
@@ -106,6 +108,8 @@ pub enum Request {
         /// How many, at most [`MAX_RESERVE`].
         count: u16,
     },
+    /// Make an authority, or change one. Unsealed only.
+    Authority(Box<AuthorityRequest>),
     /// Sign one leaf certificate. Unsealed only.
     Certificate(Box<CertificateRequest>),
     /// Sign one CRL. Its TBSCertList comes beside the frame, as a [`SealedPaper`]. Unsealed only.
@@ -500,7 +504,7 @@ pub enum Response {
     },
     /// To [`Request::Handshake`] and [`Request::Identify`]; ECDSA as DER Ecdsa-Sig-Value.
     Signature(Vec<u8>),
-    /// To [`Request::Record`]: durably journalled.
+    /// To [`Request::Record`] and [`Request::Authority`]: durably journalled.
     Recorded {
         /// Its journal entry.
         seq: u64,

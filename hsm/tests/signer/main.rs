@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what broke by panicking")]
 
+mod authorities;
 mod crl;
 mod enrolment;
 mod hostile;
