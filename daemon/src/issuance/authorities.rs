@@ -139,3 +139,48 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use hsm::journal::Event;
+    use policy::authority::{Kind, Subject, SubjectFields};
+    use policy::key::KeyKind;
+
+    use super::*;
+
+    #[test]
+    fn what_a_new_segment_repeats_changes_neither_when_nor_who() {
+        let fields = SubjectFields { common_name: "A".to_owned(), ..SubjectFields::default() };
+        let mut authority = Authority {
+            number: AuthorityNumber::FIRST,
+            profile: "p".to_owned(),
+            kind: Kind::SelfSigned,
+            key: KeyKind::P256,
+            subject: Subject::new(fields).unwrap(),
+            names: Vec::new(),
+            not_after: None,
+            standing: Standing::Planned,
+            spki: Vec::new(),
+            responder: Vec::new(),
+            csr: Vec::new(),
+            chain: Vec::new(),
+        };
+        let entry = |at: u64, actor: &str| Entry {
+            seq: at,
+            at: UnixTime(at),
+            actor: actor.to_owned(),
+            request_id: String::new(),
+            event: Event::Sealed,
+        };
+        let after = AuthorityRecord::after;
+        let planned = after(None, AuthorityStep::Planned, &authority, &entry(1, "admin:a"));
+        authority.standing = Standing::Retired;
+        let retired = after(Some(planned), AuthorityStep::Retired, &authority, &entry(2, "admin:b"));
+        let carried = after(Some(retired.clone()), AuthorityStep::Carried, &authority, &entry(3, "signer"));
+        assert_eq!((carried.created, carried.changed, carried.by.as_str()), (UnixTime(1), UnixTime(2), "admin:b"));
+        assert_eq!((carried.authority.standing, &carried), (Standing::Retired, &retired));
+        // A store that begins to follow in the middle takes what is there.
+        let late = after(None, AuthorityStep::Carried, &authority, &entry(3, "signer"));
+        assert_eq!((late.created, late.authority), (UnixTime(3), authority));
+    }
+}

@@ -558,3 +558,58 @@ fn numbers_that_a_crash_cut_off_are_carried_over_again() {
         assert_eq!(text.matches("\"type\":\"numbers\"").count(), 1, "{text}");
     }
 }
+
+/// The largest authority that there can be.
+fn authority(number: u32, standing: Standing) -> Event {
+    use policy::authority::{Kind, Subject, SubjectFields};
+    let longest = "ü".repeat(64);
+    let fields = SubjectFields {
+        common_name: longest.clone(),
+        country: Some("DE".to_owned()),
+        state: Some(longest.clone()),
+        locality: Some(longest.clone()),
+        organization: Some(longest.clone()),
+        organizational_unit: Some(longest),
+    };
+    let name = format!("{}.test", ["a".repeat(60), "b".repeat(60), "c".repeat(60), "d".repeat(60)].join("."));
+    Event::Authority {
+        step: AuthorityStep::Certified,
+        authority: Box::new(Authority {
+            number: number.try_into().unwrap(),
+            profile: "x".repeat(crate::wire::MAX_TEXT),
+            kind: Kind::Intermediate,
+            key: policy::key::KeyKind::Rsa4096,
+            subject: Subject::new(fields).unwrap(),
+            names: vec![policy::name::DnsName::parse(&name).unwrap(); crate::wire::MAX_NAMES],
+            not_after: Some(UnixTime(u64::MAX)),
+            standing,
+            spki: vec![1; 600],
+            responder: vec![2; 100],
+            csr: vec![3; 16 * 1024],
+            chain: vec![Der(vec![4; crate::wire::MAX_CHAIN_LEN / crate::wire::MAX_CHAIN]); crate::wire::MAX_CHAIN],
+        }),
+    }
+}
+
+#[test]
+fn authorities_are_known_as_they_were_last_however_many_segments_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path()).unwrap();
+    writer.segment_limit = 1;
+    for (number, standing) in [(2, Standing::Pending), (3, Standing::Enabled), (2, Standing::Retired)] {
+        writer.append(authority(number, standing), "admin:x", "r").unwrap();
+    }
+    for _ in 0..3 {
+        writer.append(step("later"), "console", "r").unwrap();
+    }
+    let before = writer.memory().clone();
+    drop(writer);
+    let standings = |memory: &super::memory::Memory| -> Vec<_> {
+        memory.authorities.iter().map(|(number, one)| (u32::from(*number), one.standing)).collect()
+    };
+    assert_eq!(standings(&before), [(2, Standing::Retired), (3, Standing::Enabled)]);
+    let writer = open(folder.path()).unwrap();
+    assert_eq!(*writer.memory(), before);
+    drop(writer);
+    verify(folder.path()).unwrap();
+}

@@ -250,3 +250,19 @@ fn a_frame_of_the_largest_size_passes_through_a_socket() {
     drop(here);
     assert_eq!(receive(&there, &mut buffer, MsgFlags::empty()), Err(FrameError::Closed));
 }
+
+#[test]
+fn a_chain_is_no_longer_than_what_the_journal_takes() {
+    let call = |chain: Vec<Vec<u8>>| {
+        let actor = Actor { who: "admin:x".to_owned(), request_id: String::new() };
+        let number = policy::authority::AuthorityNumber::FIRST;
+        let request = AuthorityRequest { number, deed: AuthorityDeed::Adopt { chain }, actor };
+        let mut frame = Vec::new();
+        encode(&Call { id: 1, request: Request::Authority(Box::new(request)) }, &mut frame).unwrap();
+        decode::<Call>(&frame)
+    };
+    assert!(call(vec![vec![1; MAX_CHAIN_LEN / MAX_CHAIN]; MAX_CHAIN]).is_ok());
+    for chain in [vec![], vec![vec![1]; MAX_CHAIN + 1], vec![vec![1; MAX_CHAIN_LEN + 1]]] {
+        assert!(call(chain).is_err());
+    }
+}
