@@ -106,6 +106,8 @@ permissions! {
     ReadAcme = "read-acme",
     /// Lists of administrators.
     ReadAdministrators = "read-administrators",
+    /// Issuing CAs, their CSRs and chains.
+    ReadAuthorities = "read-authorities",
     /// The configuration, without its secrets.
     ReadConfig = "read-config",
     /// What the journal says.
@@ -188,8 +190,9 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 /// What a token may do at the most. Who unseals, seals, approves or administers is a person.
 pub fn tokens_may(permission: Permission) -> bool {
     use Permission::{
-        Certify, DryRun, ListCertificates, ManageAcme, ManageLimits, ManageNodes, ReadAcme, ReadConfig, ReadEvents,
-        ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests, ReadStatus, RenewOwn, Revoke, SubmitRequest,
+        Certify, DryRun, ListCertificates, ManageAcme, ManageLimits, ManageNodes, ReadAcme, ReadAuthorities,
+        ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests, ReadStatus, RenewOwn,
+        Revoke, SubmitRequest,
     };
     matches!(
         permission,
@@ -200,6 +203,7 @@ pub fn tokens_may(permission: Permission) -> bool {
             | ManageLimits
             | ManageNodes
             | ReadAcme
+            | ReadAuthorities
             | ReadConfig
             | ReadEvents
             | ReadLimits
@@ -232,12 +236,12 @@ impl Role {
         use Permission::{
             ActInAcme, ActivateCa, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
             ManageAdministrators, ManageAuthorities, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount,
-            ReadAcme, ReadAdministrators, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic,
-            ReadRequests, ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal,
+            ReadAcme, ReadAdministrators, ReadAuthorities, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles,
+            ReadPublic, ReadRequests, ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal,
         };
         match permission {
-            DryRun | ListCertificates | ReadAcme | ReadAdministrators | ReadConfig | ReadEvents | ReadLimits
-            | ReadNodes | ReadProfiles | ReadPublic | ReadRequests | ReadStatus | ReadTokens => true,
+            DryRun | ListCertificates | ReadAcme | ReadAdministrators | ReadAuthorities | ReadConfig | ReadEvents
+            | ReadLimits | ReadNodes | ReadProfiles | ReadPublic | ReadRequests | ReadStatus | ReadTokens => true,
             Approve | Certify | ManageAcme | ManageLimits | ManageNodes | RenewOwn | Revoke | Seal | SubmitRequest
             | Unseal => matches!(self, Self::Administrator | Self::Operator),
             ActivateCa | EnrolAdministrator | ManageAdministrators | ManageAuthorities | ManageTokens => {
@@ -316,7 +320,7 @@ mod tests {
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, token that carries everything,
     /// auditor, operator, administrator, console.
-    const TABLE: [(Permission, &str); 30] = [
+    const TABLE: [(Permission, &str); 31] = [
         (Permission::ActInAcme, "?o------"),
         (Permission::ActivateCa, "?-----**"),
         (Permission::Approve, "?----***"),
@@ -333,6 +337,7 @@ mod tests {
         (Permission::OpenAcmeAccount, "oo------"),
         (Permission::ReadAcme, "?--*****"),
         (Permission::ReadAdministrators, "?---****"),
+        (Permission::ReadAuthorities, "?--*****"),
         (Permission::ReadConfig, "?--*****"),
         (Permission::ReadEvents, "?--*****"),
         (Permission::ReadLimits, "?--*****"),

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use hsm::client::ClientError;
-use hsm::journal::{Authority, AuthorityStep, Entry, Standing};
+use hsm::journal::{Authority, AuthorityStep, Entry};
 use hsm::wire::{Actor, AuthorityDeed, AuthorityRequest, Plan, Refusal, Request, Response};
 use policy::authority::{AuthorityNumber, MOST};
 use policy::effects::UnixTime;
@@ -80,8 +80,7 @@ impl Ca {
         let _one = self.alone().await;
         self.catch_up().await?;
         let all = all(self.store())?;
-        let interrupted =
-            all.iter().find(|record| record.authority.standing == Standing::Planned && is_of(&record.authority, &plan));
+        let interrupted = all.iter().find(|record| record.authority.is_half_made() && is_of(&record.authority, &plan));
         let number = match (interrupted, all.last()) {
             (Some(record), _) => record.authority.number,
             (None, None) => AuthorityNumber::FIRST,
@@ -142,7 +141,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
-    use hsm::journal::Event;
+    use hsm::journal::{Event, Standing};
     use policy::authority::{Kind, Subject, SubjectFields};
     use policy::key::KeyKind;
 

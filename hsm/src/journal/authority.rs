@@ -41,6 +41,17 @@ pub struct Authority {
     pub chain: Vec<Der>,
 }
 
+impl Authority {
+    /// Whether it was interrupted when it was made: whoever asks for the same again completes it.
+    pub fn is_half_made(&self) -> bool {
+        match self.standing {
+            Standing::Planned => true,
+            Standing::Pending => self.kind == Kind::SelfSigned,
+            Standing::Disabled | Standing::Enabled | Standing::Retired => false,
+        }
+    }
+}
+
 /// A certificate, DER.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -75,7 +75,12 @@ impl Desk<'_> {
                 let why = format!("authority {number} is another one: ask for the next number");
                 return Err(Refusal::State(why).into());
             }
-            Some(known) if known.standing != Standing::Planned => return Ok(self.signer.journal.last()),
+            Some(known) if known.is_half_made() && known.standing == Standing::Pending => {
+                let key = self.signer.keys()?.get(&number.label()).map(|key| key.token.clone());
+                let key = key.ok_or_else(|| refused(&format!("the key of authority {number} is not in the token")))?;
+                return self.sign_itself(all, number, &key);
+            }
+            Some(known) if !known.is_half_made() => return Ok(self.signer.journal.last()),
             Some(known) => known.clone(),
             None => {
                 let next = all.last_key_value().map_or(Ok(AuthorityNumber::FIRST), |(last, _)| last.next());
@@ -169,14 +174,8 @@ impl Desk<'_> {
 
     fn certify(&self, all: &mut Authorities, number: AuthorityNumber, by: &str) -> Result<u64, NotIssued> {
         let mut authority = known(all, number)?.clone();
-        match (authority.standing, authority.kind) {
-            (Standing::Pending, Kind::Intermediate) => {}
-            (Standing::Pending, Kind::SelfSigned) if by == number.label() => {
-                let key = self.signer.keys()?.get(by).map(|key| key.token.clone());
-                let key = key.ok_or_else(|| refused(&format!("there is no key `{by}` in the token")))?;
-                return self.sign_itself(all, number, &key);
-            }
-            _ => return Err(unfit(&authority, "is certified once, while it is pending")),
+        if (authority.standing, authority.kind) != (Standing::Pending, Kind::Intermediate) {
+            return Err(unfit(&authority, "only an intermediate that is pending is certified by another"));
         }
         let profiles = self.signer.profiles();
         let profile = allowed(profiles.authority(&authority.profile), &authority.profile)?;

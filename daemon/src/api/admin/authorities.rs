@@ -101,7 +101,7 @@ pub struct Revoke {
 type Answer = Result<Json<Authority>, Problem>;
 
 pub(super) async fn list(
-    permitted: Permitted<access::ReadStatus>,
+    permitted: Permitted<access::ReadAuthorities>,
     State(services): State<Arc<Services>>,
 ) -> Result<Json<Vec<Authority>>, Problem> {
     let all = services.authorities(&permitted).map_err(failure::problem)?;
@@ -109,7 +109,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(
-    permitted: Permitted<access::ReadStatus>,
+    permitted: Permitted<access::ReadAuthorities>,
     State(services): State<Arc<Services>>,
     Path(number): Path<String>,
 ) -> Answer {
