@@ -416,6 +416,7 @@ impl Staged<'_> {
             | Event::EabKeyRevoked { .. }
             // Who imports writes it to the store, once this entry is there.
             | Event::Imported { .. }
+            | Event::KeyMade { .. }
             | Event::NodeDeleted { .. }
             | Event::NodeRegistered { .. }
             | Event::Numbers { .. }
