@@ -429,6 +429,7 @@ impl Staged<'_> {
             | Event::EabKeyRevoked { .. }
             // Who imports writes it to the store, once this entry is there.
             | Event::Imported { .. }
+            | Event::KeyMade { .. }
             | Event::NodeDeleted { .. }
             | Event::NodeRegistered { .. }
             | Event::Numbers { .. }
