@@ -95,7 +95,7 @@ pub(crate) struct TokenError {
 /// What came of a login.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoginError {
-    #[error("the token refused the PIN")]
+    #[error("the token refused the PIN: make sure that it is the user PIN of this token, then try again")]
     WrongPin,
     #[error("the token has locked the PIN: reset it with the security officer's PIN")]
     Locked,

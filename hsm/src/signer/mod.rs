@@ -298,7 +298,9 @@ impl Base {
                 if let Err(error) = self.attempts.remember_refused(pin, &mut *self.entropy) {
                     tracing::error!(%error, "the refused PIN cannot be remembered: a restart will try it again");
                 }
-                Ok(SealState::Faulted { why: format!("{why}: correct the PIN file and restart the signer") })
+                Ok(SealState::Faulted {
+                    why: "the token refused the PIN in the file: correct the file and restart the signer".to_owned(),
+                })
             }
             (NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_) | KeysError::Shared(..)), _) => {
                 Ok(SealState::Faulted { why })

@@ -702,7 +702,9 @@ pub enum Refusal {
     #[error("the journal cannot be written: {0}")]
     Journal(String),
     /// The token said no to the PIN.
-    #[error("the token refused the PIN ({wrong_pins} wrong attempt(s) so far)")]
+    #[error(
+        "the token refused the PIN ({wrong_pins} wrong attempt(s) so far, and many tokens lock after three): make sure of it, then unseal again"
+    )]
     Pin {
         /// Wrong attempts since the last right one.
         wrong_pins: u32,
