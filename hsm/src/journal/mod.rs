@@ -351,9 +351,8 @@ pub struct CrlNumber {
 }
 
 impl Event {
-    /// What the entry may use of the space that was reserved for a full disk.
     /// Every kind, as files name it.
-    pub const KINDS: [&'static str; 34] = [
+    pub const KINDS: [&'static str; 35] = [
         "account_bound",
         "account_ended",
         "administrator_enrolled",
@@ -432,6 +431,7 @@ impl Event {
         }
     }
 
+    /// What the entry may use of the space that was reserved for a full disk.
     fn claim(&self) -> Claim {
         match self {
             Self::Certificate { profile, .. } if profile == OCSP_RESPONDER => Claim::Half,
