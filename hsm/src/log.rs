@@ -37,6 +37,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("held", "b3c478b638e64772f86ed285da543b3d"),
     ("imported", "c4e08e67b822463b4e6980ee651011cb"),
     ("journal_failed", "449ab166818648568c529b4839c340b3"),
+    ("key_made", "24e2e90d998e66679892f5cb894b3ba8"),
     ("node_deleted", "a02bff2f31bf46af28b58ab4d47a9a78"),
     ("node_registered", "25318bf27b8849751414f6b506d002db"),
     ("numbers", "78e8b5bcefb74578f78e1ffad9cf7a0c"),

@@ -474,6 +474,7 @@ const ATTEMPTS: u32 = 3;
 
 pub(super) fn unexpected(response: &Response) -> CaError {
     let kind = match response {
+        Response::Box(_) => "Box",
         Response::Certificate { .. } => "Certificate",
         Response::Challenge(_) => "Challenge",
         Response::Crl { .. } => "Crl",
@@ -482,6 +483,7 @@ pub(super) fn unexpected(response: &Response) -> CaError {
         Response::Recorded { .. } => "Recorded",
         Response::Reserved(_) => "Reserved",
         Response::Sealing => "Sealing",
+        Response::Secret(_) => "Secret",
         Response::Signature(_) => "Signature",
         Response::Status(_) => "Status",
         Response::Unsealed => "Unsealed",

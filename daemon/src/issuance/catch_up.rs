@@ -10,7 +10,7 @@ use hsm::client::Epoch;
 use hsm::journal::{Entry, Event, FORMAT, JournalId};
 use hsm::wire::{Request, Response, SealStatus};
 use policy::authority::AuthorityNumber;
-use policy::crl::{Scope, Shard};
+use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::serial::Serial;
 use policy::tbs::Certificate;
@@ -248,22 +248,9 @@ fn listed_in(certificate: &[u8]) -> (Vec<String>, UnixTime) {
         return (vec![Scope::All.to_string()], UnixTime(u64::MAX));
     };
     let named = certificate.crl_urls();
-    let shard = |url: &String| shard_in(url, Serial::from_slice(certificate.serial()).ok()?);
-    let scopes: BTreeSet<Scope> = named.iter().filter_map(shard).map(Scope::Shard).chain([Scope::All]).collect();
+    let scope = |url: &String| Some(Scope::named_in(url, Serial::from_slice(certificate.serial()).ok()?));
+    let scopes: BTreeSet<Scope> = named.iter().filter_map(scope).chain([Scope::All]).collect();
     (scopes.iter().map(Scope::to_string).collect(), certificate.validity().not_after())
-}
-
-/// The shard that a URL names, wherever the profile had it stand, if it is one that holds the serial number.
-pub(super) fn shard_in(url: &str, serial: Serial) -> Option<Shard> {
-    const OF: &str = "-of-";
-    url.match_indices(OF).find_map(|(at, _)| {
-        let digit = |letter: char| letter.is_ascii_digit();
-        let (before, after) = (&url[..at], &url[at + OF.len()..]);
-        let begin = before.trim_end_matches(digit).len();
-        let end = url.len() - after.trim_start_matches(digit).len();
-        let shard: Shard = url[begin..end].parse().ok()?;
-        Scope::Shard(shard).holds(serial).then_some(shard)
-    })
 }
 
 /// certificateHold, RFC 5280 section 5.3.1.
@@ -429,6 +416,7 @@ impl Staged<'_> {
             | Event::EabKeyRevoked { .. }
             // Who imports writes it to the store, once this entry is there.
             | Event::Imported { .. }
+            | Event::KeyMade { .. }
             | Event::NodeDeleted { .. }
             | Event::NodeRegistered { .. }
             | Event::Numbers { .. }

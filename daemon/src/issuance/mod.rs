@@ -16,6 +16,7 @@ mod catch_up;
 mod enrolment;
 pub mod orders;
 pub mod requests;
+mod secrets;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use policy::effects::Clock;
 use policy::ocsp::Request;
 
-use super::desk::{lists, published};
+use super::desk::{lists, named, publish_instead};
 use super::files::Files;
 use super::ocsp::Responder;
 use super::office::Office;
@@ -95,7 +95,7 @@ impl Branches {
     pub(super) fn reload(&self, profiles: Arc<Profiles>) {
         self.profiles.replace(profiles);
         for branch in self.all() {
-            branch.publisher.publish_instead(self.lists(&branch.office));
+            publish_instead(&branch.publisher, &branch.office, &self.profiles.now());
         }
     }
 
@@ -132,18 +132,15 @@ impl Branches {
         let (ca, clock, store) = (self.ca.clone(), Arc::clone(&self.clock), self.store.clone());
         let office = Office::new(ca, clock, Current::new(issuer), record.authority.number.label().into(), store);
         let office = Arc::new(office);
-        let lists = self.lists(&office);
+        let named = named(&self.store, &office.issuer_key, self.clock.now());
+        let deltas = self.crl.delta_every.is_some();
+        let lists = lists(&self.profiles.now(), &office.issuer.now(), named, deltas);
         let files = Files::new(self.directory.clone());
         Branch {
             publisher: Arc::new(Publisher::new(Arc::clone(&office), self.crl.clone(), files, lists)),
             responder: Responder::new(Arc::clone(&office), self.ocsp.clone()),
             office,
         }
-    }
-
-    fn lists(&self, office: &Office) -> Vec<super::publish::List> {
-        let published = published(&self.store, &office.issuer_key);
-        lists(&self.profiles.now(), &office.issuer.now(), &published, self.crl.delta_every.is_some())
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {

@@ -24,6 +24,7 @@ pub mod revocation;
 pub mod rights;
 pub mod seal;
 pub mod search;
+pub mod secrets;
 pub mod tokens;
 
 use std::fmt::{self, Write as _};

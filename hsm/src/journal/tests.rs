@@ -380,7 +380,11 @@ fn a_full_disk_stops_signatures_and_not_acts_and_recovers() {
     // The space of the reserve serves acts, and acts only.
     *disk.write_error.lock().unwrap() = None;
     let draft = |event| Draft { event, actor: "a".to_owned(), request_id: "r".to_owned() };
-    let answers = writer.commit(&[draft(certificate()), draft(Event::Sealed), draft(Event::Counted { handshakes: 1 })]);
+    let answers = writer.commit(&[
+        draft(certificate()),
+        draft(Event::Sealed),
+        draft(Event::Counted { handshakes: 1, secrets: 0 }),
+    ]);
     assert!(matches!(answers[..], [Err(WriteError::Full(_)), Ok(2), Err(WriteError::Full(_))]), "{answers:?}");
     assert!(writer.published.state().fault.is_some());
 

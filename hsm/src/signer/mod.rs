@@ -25,6 +25,7 @@ pub mod os;
 mod profiles;
 mod reload;
 mod revocation;
+pub(crate) mod secrets;
 mod serials;
 mod server;
 mod state;
@@ -35,7 +36,6 @@ mod watchdog;
 use std::fmt::Display;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ use crate::pkcs11::{ErrorClass, LoginError, Pin, Token, TokenConfig};
 use crate::seal::{Attempts, DescriptorStore, Invitation, STORED, Supervisor};
 use crate::wire::{Purpose, Refusal, Request, Response};
 
-use answer::Signer;
+use answer::{Counts, Signer};
 use keys::{Configured, KeysError};
 use lane::Lane;
 use listen::Listener;
@@ -298,7 +298,9 @@ impl Base {
                 if let Err(error) = self.attempts.remember_refused(pin, &mut *self.entropy) {
                     tracing::error!(%error, "the refused PIN cannot be remembered: a restart will try it again");
                 }
-                Ok(SealState::Faulted { why: format!("{why}: correct the PIN file and restart the signer") })
+                Ok(SealState::Faulted {
+                    why: "the token refused the PIN in the file: correct the file and restart the signer".to_owned(),
+                })
             }
             (NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_) | KeysError::Shared(..)), _) => {
                 Ok(SealState::Faulted { why })
@@ -367,7 +369,8 @@ impl Loaded {
             crl_numbers,
             authorities,
             authority_desk: Mutex::default(),
-            handshakes: AtomicU64::new(0),
+            counts: Counts::default(),
+            secrets_key: Mutex::new(false),
             lane: Lane::new(sessions),
             ended,
         });
@@ -395,7 +398,7 @@ impl Loaded {
         let ended = wait.recv().unwrap_or(Ended::Stopped);
         signer.supervisor.tell("STOPPING=1");
         let _ = server.close();
-        signer.count_handshakes(|| {});
+        signer.journal_counts(|| {});
         // What waits is written; what comes later is refused. Nothing is cut off in the middle.
         signer.journal.close();
         tracing::info!(event = "signer_ended", signer = signer.name, ?ended, "ended");

@@ -20,6 +20,8 @@ pub(super) enum RequestKind {
     Certificate,
     Challenge,
     Crl,
+    Decrypt,
+    Encrypt,
     Enrol,
     Handshake,
     Identify,
@@ -65,6 +67,8 @@ pub(super) fn permitted(state: StateKind, peer: Peer, request: RequestKind) -> V
             R::Authority
             | R::Certificate
             | R::Crl
+            | R::Decrypt
+            | R::Encrypt
             | R::Enrol
             | R::Handshake
             | R::Ocsp
@@ -96,6 +100,8 @@ impl From<&Request> for RequestKind {
             Request::Certificate(_) => Self::Certificate,
             Request::Challenge => Self::Challenge,
             Request::Crl(_) => Self::Crl,
+            Request::Decrypt { .. } => Self::Decrypt,
+            Request::Encrypt { .. } => Self::Encrypt,
             Request::Enrol(_) => Self::Enrol,
             Request::Handshake { .. } => Self::Handshake,
             Request::Identify { .. } => Self::Identify,
@@ -118,11 +124,13 @@ mod tests {
     /// The whole table once more, as a person would write it down: rows are requests; columns are
     /// sealed, unsealing, unsealed, faulted. `+` allowed, `s` sealed, `f` faulted, `n` not now, `-`
     /// forbidden.
-    const DAEMON: [(RequestKind, &str); 15] = [
+    const DAEMON: [(RequestKind, &str); 17] = [
         (RequestKind::Authority, "ss+f"),
         (RequestKind::Certificate, "ss+f"),
         (RequestKind::Challenge, "+nnf"),
         (RequestKind::Crl, "ss+f"),
+        (RequestKind::Decrypt, "ss+f"),
+        (RequestKind::Encrypt, "ss+f"),
         (RequestKind::Enrol, "ss+f"),
         (RequestKind::Handshake, "ss+f"),
         (RequestKind::Identify, "----"),
@@ -135,11 +143,13 @@ mod tests {
         (RequestKind::Status, "++++"),
         (RequestKind::Unseal, "+nnf"),
     ];
-    const SIGNER: [(RequestKind, &str); 15] = [
+    const SIGNER: [(RequestKind, &str); 17] = [
         (RequestKind::Authority, "----"),
         (RequestKind::Certificate, "----"),
         (RequestKind::Challenge, "----"),
         (RequestKind::Crl, "----"),
+        (RequestKind::Decrypt, "----"),
+        (RequestKind::Encrypt, "----"),
         (RequestKind::Enrol, "----"),
         (RequestKind::Handshake, "----"),
         (RequestKind::Identify, "ss+f"),
