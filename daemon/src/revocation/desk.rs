@@ -9,6 +9,7 @@ use policy::crl::Scope;
 use policy::effects::{Clock, UnixTime};
 use policy::tbs::Issuer;
 
+use super::branches::{Branches, Open};
 use super::files::Files;
 use super::ocsp::Responder;
 use super::office::Office;
@@ -32,6 +33,8 @@ pub struct Desk {
     pub responder: Arc<Responder>,
     /// The root's CRL, if one is configured.
     pub root: Option<Arc<RootCrl>>,
+    /// The same of the authorities that were made while the appliance runs.
+    pub branches: Arc<Branches>,
     /// What is seen of all of it from outside.
     pub watch: Watch,
 }
@@ -64,12 +67,22 @@ impl Desk {
     /// Puts the parts together; nothing is signed before [`Desk::run`].
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { ca, clock, crl, directory, issuer, issuer_key, ocsp, profiles, root, store } = parts;
-        let named = named(&store, &issuer_key, clock.now());
-        let lists = lists(&profiles, &issuer.now(), named, crl.delta_every.is_some());
+        let deltas = crl.delta_every.is_some();
+        let lists = lists(&profiles, &issuer.now(), named(&store, &issuer_key, clock.now()), deltas);
+        let branches = Arc::new(Branches {
+            ca: ca.clone(),
+            clock: Arc::clone(&clock),
+            crl: crl.clone(),
+            directory: directory.clone(),
+            ocsp: ocsp.clone(),
+            profiles: Current::new(profiles),
+            store: store.clone(),
+            open: Open::default().into(),
+        });
         let office = Arc::new(Office::new(ca, clock, issuer, issuer_key.into(), store));
         let publisher = Arc::new(Publisher::new(Arc::clone(&office), crl, Files::new(directory), lists));
         let responder = Responder::new(Arc::clone(&office), ocsp);
-        Arc::new(Self { office, publisher, responder, root, watch: Watch::default() })
+        Arc::new(Self { office, publisher, responder, root, branches, watch: Watch::default() })
     }
 
     /// One with the configuration that is shipped, for tests.
@@ -99,19 +112,24 @@ impl Desk {
     }
 
     /// Publishes what the certificates of these profiles name, beside what those from before do.
-    pub fn reload(&self, profiles: &Profiles) {
-        let (office, deltas) = (&self.office, self.publisher.config.delta_every.is_some());
-        let mut named = named(&office.store, &office.issuer_key, office.clock.now());
-        // A certificate may be under way that names what stood in a profile until now.
-        for list in self.publisher.lists().iter() {
-            named.extend(list.urls.iter().map(|url| (list.scope, url.clone())));
-        }
-        self.publisher.publish_instead(lists(profiles, &office.issuer.now(), named, deltas));
+    pub fn reload(&self, profiles: &Arc<Profiles>) {
+        publish_instead(&self.publisher, &self.office, profiles);
+        self.branches.reload(Arc::clone(profiles));
     }
 
     /// What cannot be renewed, and what the watchdog found wrong: a sentence each.
     pub fn faults(&self) -> Vec<String> {
-        let troubles = self.office.troubles().into_iter().map(|(what, why)| format!("{what} cannot be renewed: {why}"));
+        let branches = self.branches.all();
+        let of_branches = branches.iter().flat_map(|branch| {
+            let name = &branch.office.issuer_key;
+            let named = |(what, why): (String, String)| match what.contains(&**name) {
+                true => (what, why),
+                false => (format!("{what} of {name}"), why),
+            };
+            branch.office.troubles().into_iter().map(named).collect::<Vec<_>>()
+        });
+        let troubles = self.office.troubles().into_iter().chain(of_branches);
+        let troubles = troubles.map(|(what, why)| format!("{what} cannot be renewed: {why}"));
         let seen = self.watch.seen().into_iter().filter_map(|(what, seen)| match (seen.fault, seen.freshness) {
             (Some(why), _) => Some(format!("{what} is not right as it is served: {why}")),
             (None, Some(Freshness::Good) | None) => None,
@@ -140,6 +158,19 @@ impl Desk {
     pub fn wake(&self) {
         self.publisher.wake();
         self.responder.wake();
+        self.branches.all().iter().for_each(|branch| branch.wake());
+    }
+
+    /// Who answers an OCSPRequest, DER.
+    pub fn responder_of(&self, request: &[u8]) -> Arc<Responder> {
+        let asked = self.branches.asked(|| policy::ocsp::Request::from_der(request).ok());
+        asked.unwrap_or_else(|| Arc::clone(&self.responder))
+    }
+
+    /// The same for one as it stands in a path.
+    pub fn responder_of_path(&self, text: &str) -> Arc<Responder> {
+        let asked = self.branches.asked(|| super::ocsp::from_path(text.as_bytes()).ok());
+        asked.unwrap_or_else(|| Arc::clone(&self.responder))
     }
 
     /// Keeps everything fresh, for ever: boot calls it once.
@@ -149,6 +180,7 @@ impl Desk {
         let publisher = Arc::clone(&self.publisher);
         tokio::spawn(async move { publisher.run().await });
         tokio::spawn(Arc::clone(&self.responder).run());
+        tokio::spawn(Arc::clone(&self.branches).run());
         match address {
             Some(address) => drop(tokio::spawn(Arc::clone(self).watch(address))),
             None => self.watch.set_blind(),
@@ -156,9 +188,24 @@ impl Desk {
     }
 }
 
+/// Publishes for one issuer what the certificates of these profiles name, beside what those from before do.
+pub(super) fn publish_instead(publisher: &Publisher, office: &Office, profiles: &Profiles) {
+    let mut named = named(&office.store, &office.issuer_key, office.clock.now());
+    // A certificate may be under way that names what stood in a profile until now.
+    for list in publisher.lists().iter() {
+        named.extend(list.urls.iter().map(|url| (list.scope, url.clone())));
+    }
+    publisher.publish_instead(lists(profiles, &office.issuer.now(), named, publisher.config.delta_every.is_some()));
+}
+
 /// The lists of an issuer: of everything, those that the profiles' certificates name, and those that
 /// certificates from before do.
-fn lists(profiles: &Profiles, issuer: &Issuer, named: BTreeSet<(Scope, String)>, deltas: bool) -> Vec<List> {
+pub(super) fn lists(
+    profiles: &Profiles,
+    issuer: &Issuer,
+    named: BTreeSet<(Scope, String)>,
+    deltas: bool,
+) -> Vec<List> {
     let places = profiles.values().filter_map(|profile| profile.crl_place());
     let places = places.flat_map(|place| place.scopes().map(move |scope| (scope, place.url(issuer, scope))));
     let mut lists = BTreeMap::from([(Scope::All, List::of(Scope::All))]);
@@ -183,7 +230,7 @@ fn delta_url(url: &str, scope: Scope) -> Option<String> {
 
 /// The CRLs that certificates name which have not expired. A store that fails says so to everybody who needs
 /// it more.
-fn named(store: &Store, issuer_key: &str, now: UnixTime) -> BTreeSet<(Scope, String)> {
+pub(super) fn named(store: &Store, issuer_key: &str, now: UnixTime) -> BTreeSet<(Scope, String)> {
     let prefix = [issuer_key.as_bytes(), &[0]].concat();
     let (from, end) = ([prefix.as_slice(), &now.0.to_be_bytes()].concat(), after_prefix(&prefix));
     let range = (Bound::Included(from.as_slice()), Bound::Excluded(end.as_slice()));
