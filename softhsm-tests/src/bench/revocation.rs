@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use super::Line;
 use super::process::{Peaks, cpu, resident};
 use super::sign::token_rate;
-use crate::rig::{Failure, Options, Rig, down};
+use crate::rig::{Failure, Options, Rig};
 use crate::wait::wait_until;
 
-/// Certificates of the first measurement and of the second; every other one is revoked.
+/// Certificates of the first measurement and of the second (or what SIGNET_IMPORTED says); every other one is revoked.
 const FEW: usize = 2_000;
 const MANY: usize = 1_000_000;
 /// Revocations in one measurement.
@@ -27,15 +27,19 @@ const SERVICES: [&str; 2] = ["signetd", "signer-ca"];
 pub(super) fn lines() -> Result<Vec<Line>, Failure> {
     // Nothing is published but what is measured.
     let settings = "[crl]\nafter_revocation = \"1d\"\n[ocsp]\nload = 100\n".to_owned();
-    let rig = Rig::start(&Options { settings: Some(settings.clone()), ..Options::default() });
+    let rig = Rig::start(&Options { settings: Some(settings), ..Options::default() });
+    let many = match std::env::var("SIGNET_IMPORTED") {
+        Ok(text) => text.parse().map_err(|_| format!("SIGNET_IMPORTED: {text} is no number"))?,
+        Err(_) => MANY,
+    };
     let mut lines = Vec::new();
     let mut known = 0;
-    for count in [FEW, MANY] {
-        import(&rig, known..count, &settings)?;
+    for count in [FEW, many] {
+        import(&rig, known..count)?;
         known = count;
         let (begun, before, revoked) = (Instant::now(), cpu(&rig, &SERVICES), count / 2);
         let signed = settle(&rig)?;
-        if count == MANY {
+        if count == many {
             let (rate, each) =
                 (signed as f64 / begun.elapsed().as_secs_f64(), (cpu(&rig, &SERVICES) - before) / revoked as u32);
             let measured = format!("{rate:.0}/s, {} µs of CPU each", each.as_micros());
@@ -49,7 +53,7 @@ pub(super) fn lines() -> Result<Vec<Line>, Failure> {
             lines.extend(ocsp(&rig)?);
             lines.push(presign(&rig)?);
         } else {
-            lines.push(crl(&rig)?);
+            lines.push(crl(&rig, many / 2)?);
             let ready = rig.service("signetd").ready_after / 1000;
             let what = format!("start to ready, {count} imported certificates");
             lines.push(Line::new(what, format!("{ready} ms"), "< 300 ms"));
@@ -179,16 +183,15 @@ fn presign(rig: &Rig) -> Result<Line, Failure> {
     Ok(Line::new("OCSP answers signed in batches", measured, ""))
 }
 
-fn crl(rig: &Rig) -> Result<Line, Failure> {
+fn crl(rig: &Rig, entries: usize) -> Result<Line, Failure> {
     let (rest, before) = (resident(rig, &SERVICES), cpu(rig, &SERVICES));
     let peaks = Peaks::start(rig, &SERVICES);
     let begun = Instant::now();
     rig.environment.signetctl(&["crl", "publish"])?;
     let (took, spent) = (begun.elapsed(), cpu(rig, &SERVICES) - before);
     let extra = peaks.highest().saturating_sub(rest) >> 20;
-    let million = spent.as_secs_f64() / (MANY / 2) as f64 * 1e6;
-    let measured =
-        format!("{million:.2} s of CPU; {extra} MB more memory; {:.1} s for {}", took.as_secs_f64(), MANY / 2);
+    let million = spent.as_secs_f64() / entries as f64 * 1e6;
+    let measured = format!("{million:.2} s of CPU; {extra} MB more memory; {:.1} s for {entries}", took.as_secs_f64());
     Ok(Line::new("a CRL, per million entries", measured, "< 2 s, < 100 MB"))
 }
 
@@ -207,18 +210,17 @@ fn revoke(rig: &Rig, known: usize) -> Result<Line, Failure> {
     Ok(Line::new(what, format!("{rate:.0}/s, {each} µs of CPU each, their OCSP answers included"), "the same"))
 }
 
-/// Takes certificates of another system over; the rig goes down for it.
-fn import(rig: &Rig, numbers: std::ops::Range<usize>, settings: &str) -> Result<(), Failure> {
+/// Takes certificates of another system over; `signetd` is stopped for it.
+fn import(rig: &Rig, numbers: std::ops::Range<usize>) -> Result<(), Failure> {
     let (index, expected) = (rig.directory().join("index.txt"), numbers.end / 2);
     write_index(&index, numbers)?;
-    down(&rig.layout)?;
     let mut command = Command::new(program());
     command.arg("import").arg("--config").arg(rig.layout.signetd()).arg(&index);
-    let output = command.output().map_err(|error| format!("signetd import: {error}"))?;
+    // The signer goes on: it journals what is imported.
+    let output = rig.without("signetd", || command.output()).map_err(|error| format!("signetd import: {error}"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    rig.up(&Options { settings: Some(settings.to_owned()), ..Options::default() });
     rig.wait_until_ready();
     wait_until("the CRL lists them", PATIENCE, || {
         let Ok(text) = rig.environment.signetctl(&["--json", "crl", "status"]) else { return false };

@@ -60,6 +60,7 @@ fn a_deb_becomes_a_certificate_authority_that_survives_what_hosts_go_through() {
     host.unseal();
     host.certificate("www.example.test");
     host.reload();
+    host.encrypt_the_pin();
     host.comes_back_unsealed_after_a_kill();
     host.seal();
     host.guest.power_off().expect("a shutdown");
