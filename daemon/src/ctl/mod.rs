@@ -3,6 +3,7 @@
 
 mod acme;
 mod administrators;
+mod api;
 mod ca;
 mod certificates;
 mod client;
@@ -79,6 +80,8 @@ enum Verb {
     /// Administrators: add, renew, list, show, role, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
+    /// Write the description of the API to standard output: OpenAPI 3.1, for programs and generators
+    Api,
     /// The CA's own certificates, what they name, and its going active: show, check, activate
     #[command(subcommand)]
     Ca(ca::Verb),
@@ -218,6 +221,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
     match arguments.verb {
         Verb::Acme(verb) => acme::run(&session, &verb),
         Verb::Admin(verb) => administrators::run(&session, &verb),
+        Verb::Api => api::run(&session),
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),

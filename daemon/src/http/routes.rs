@@ -23,7 +23,7 @@ fn surface_routes(services: &Arc<Services>, acme: &Arc<Acme>, surface: Surface) 
     let routes = Routes::new(());
     match surface {
         Surface::Acme => routes.merge(api::acme::routes(acme)),
-        Surface::Admin => routes.merge(api::admin::routes(services)).merge(api::admin::acme::routes(acme)),
+        Surface::Admin => routes.merge(api::admin::surface(services, acme)),
         Surface::Health => routes.merge(api::health::routes(services)),
         Surface::Pki => routes.merge(api::pki::routes(services)),
         Surface::Upki => routes.merge(api::upki::routes(services)),

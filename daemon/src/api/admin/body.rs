@@ -5,8 +5,10 @@ use axum::extract::{FromRequest, Request};
 use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::api::route::{Argument, Operation};
 use crate::problem::Problem;
 
 /// The body of a request, of media type `application/json`.
@@ -35,5 +37,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 Err(Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not what this path takes: {error}")))
             }
         }
+    }
+}
+
+impl<T: JsonSchema> Argument for Body<T> {
+    fn tell(operation: &mut Operation) {
+        operation.takes_json::<T>();
     }
 }

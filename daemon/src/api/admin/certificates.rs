@@ -4,14 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method};
 use policy::name::Name;
 use policy::serial::Serial;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::path::Path;
 use super::query::Query;
 use super::{encoding, failure};
 use crate::api::access::{self, PermittedOwn};
@@ -20,11 +22,14 @@ use crate::service::Services;
 use crate::service::certificates::Certificate;
 use crate::service::rights;
 use crate::service::search::{self, Cursor, Ground, NamePattern, Period, Search, SearchError, SerialPrefix, Status};
+use crate::shape;
 
 /// A certificate in a list. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "ListedCertificate")]
 pub struct Listed {
     /// Serial number, hexadecimal.
+    #[schemars(with = "shape::Serial")]
     pub serial: Serial,
     /// Subject, RFC 4514 text.
     pub subject: String,
@@ -45,7 +50,8 @@ pub struct Listed {
 }
 
 /// That a certificate is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "RevokedSince")]
 pub struct Revoked {
     /// Since when, in seconds since 1970.
     pub at: u64,
@@ -54,7 +60,8 @@ pub struct Revoked {
 }
 
 /// One page of a list. A page may hold fewer than `limit`, even none, and have a next one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T = Listed> {
     /// The certificates.
     pub certificates: Vec<T>,
@@ -63,21 +70,25 @@ pub struct Page<T = Listed> {
 }
 
 /// One certificate, whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Certificate")]
 pub struct Shown {
     /// What a list says of it.
     #[serde(flatten)]
     pub listed: Listed,
     /// Why it was signed.
+    #[schemars(with = "shape::AuthorizationRecord")]
     pub record: AuthorizationRecord,
     /// DER, base64.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes")]
     pub certificate: Vec<u8>,
 }
 
 /// Which certificates: those that every parameter fits. Times are seconds since 1970; `…_after` is
 /// the first second that fits, `…_before` the first that does not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "CertificateParameters")]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// Id of the ACME account that ordered them.
@@ -137,7 +148,7 @@ pub(super) async fn export(
 pub(super) async fn show(
     permitted: PermittedOwn<access::ListCertificates>,
     State(services): State<Arc<Services>>,
-    Path(serial): Path<String>,
+    Path(serial): Path,
 ) -> Result<Json<Shown>, Problem> {
     let serial = read_serial(&serial)?;
     match services.certificate(&permitted, serial).map_err(failure::problem)? {

@@ -1,6 +1,7 @@
 mod acme_accounts;
 mod acme_orders;
 mod certificates;
+mod description;
 mod doors;
 mod nodes;
 mod requests;
@@ -142,7 +143,7 @@ impl Surface {
     /// Every route of the surface.
     async fn routes(&self) -> Routes<Arc<Services>> {
         let acme = self.acme.get_or_init(|| async { Acme::start(Arc::clone(&self.services)).await.unwrap() }).await;
-        routes(Arc::clone(&self.services)).merge(acme::routes(Arc::clone(acme)))
+        super::surface(Arc::clone(&self.services), Arc::clone(acme))
     }
 
     /// Makes the CA's key usable, or not.

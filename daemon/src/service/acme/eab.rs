@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policy::effects::{EntropyError, UnixTime};
 use policy::grant::{Grant, RateLimits, Reuse};
 use policy::name::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -73,7 +74,8 @@ pub enum EabKeyState {
 }
 
 /// Whether an account can be bound to a key now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "EabKeyStanding")]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// It can.

@@ -12,6 +12,7 @@ use aws_lc_rs::signature::{
     RsaKeyPair,
 };
 use policy::key::{KeyAlgorithm, PublicKey};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
@@ -72,6 +73,16 @@ impl KeyKind {
             Self::P384 => KeyAlgorithm::P384,
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => KeyAlgorithm::Rsa,
         }
+    }
+}
+
+impl JsonSchema for KeyKind {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KeyKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({"type": "string", "enum": Self::ALL.map(Self::as_str)})
     }
 }
 
