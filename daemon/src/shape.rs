@@ -41,11 +41,90 @@ pub struct Serial(#[schemars(regex(pattern = r"^(0?[1-9a-fA-F][0-9a-fA-F]{0,38}|
 
 /// What a node is called: 1 to 64 printable characters, without a space at either end.
 #[derive(JsonSchema)]
-pub struct CommonName(#[schemars(regex(pattern = r"^[!-~]([ -~]{0,62}[!-~])?$"))] String);
+pub struct CommonName(#[schemars(length(min = 1, max = 64))] String);
 
 /// Names: one, `.below.it`, or a network.
 #[derive(JsonSchema)]
-pub struct Pattern(#[schemars(length(min = 1, max = 253))] String);
+pub struct Pattern(#[schemars(regex(pattern = PATTERN))] String);
+
+/// A DNS name, everything below one, or addresses.
+const PATTERN: &str =
+    r"^((\*?\.)?([a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?\.){0,4}[a-z]([a-z0-9-]{0,20}[a-z0-9])?|[0-9a-f.:]+(/[0-9]{1,3})?)$";
+
+/// A name of a certificate.
+#[derive(JsonSchema)]
+struct Name {
+    /// What it is.
+    #[serde(rename = "type")]
+    kind: NameKind,
+    /// The DNS name, or the address.
+    value: String,
+}
+
+/// Kinds of names.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum NameKind {
+    /// dNSName
+    Dns,
+    /// iPAddress
+    Ip,
+}
+
+/// An IP address.
+pub struct Address;
+
+impl JsonSchema for Address {
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})
+    }
+}
+
+/// A SHA-256, hexadecimal.
+#[derive(JsonSchema)]
+pub struct Sha256(#[schemars(regex(pattern = r"^[0-9a-fA-F]{64}$"))] String);
+
+/// The beginning of a serial number, hexadecimal.
+#[derive(JsonSchema)]
+pub struct SerialPrefix(#[schemars(regex(pattern = r"^[0-9a-fA-F]{1,40}$"))] String);
+
+/// How a certificate stands.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateStatus {
+    /// Its time is over.
+    Expired,
+    /// It is on hold.
+    Held,
+    /// It is revoked for good.
+    Revoked,
+    /// None of these.
+    Valid,
+}
+
+/// How a request stands.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestStatus {
+    /// Somebody agreed; its certificate is being made.
+    Approved,
+    /// Nobody decided in time.
+    Expired,
+    /// Its certificate is there.
+    Issued,
+    /// Nobody decided yet.
+    Pending,
+    /// Somebody refused.
+    Rejected,
+}
+
+/// 32 bytes: base64 with padding.
+#[derive(JsonSchema)]
+pub struct Bytes32(#[schemars(regex(pattern = r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"))] String);
 
 /// Thumbprint of an account's key (RFC 7638): SHA-256, base64url.
 #[derive(JsonSchema)]
@@ -53,15 +132,18 @@ pub struct Thumbprint(#[schemars(regex(pattern = r"^[A-Za-z0-9_-]{43}$"))] Strin
 
 /// Bytes: base64 with padding.
 #[derive(JsonSchema)]
-pub struct Bytes(#[schemars(regex(pattern = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"))] String);
+pub struct Bytes(
+    #[schemars(regex(pattern = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"))]
+    String,
+);
 
 /// A line of text that fits the journal.
 #[derive(JsonSchema)]
-struct Line(#[schemars(regex(pattern = r"^[ -~]{0,128}$"))] String);
+struct Line(#[schemars(length(max = 128))] String);
 
 /// Name of a profile.
 #[derive(JsonSchema)]
-struct ProfileName(#[schemars(regex(pattern = r"^[ -~]{1,128}$"))] String);
+struct ProfileName(#[schemars(length(min = 1, max = 128))] String);
 
 /// To which objects a right holds.
 #[derive(JsonSchema)]
@@ -215,7 +297,7 @@ pub struct AuthorizationRecord {
 #[derive(JsonSchema)]
 struct NameEvidence {
     /// The name.
-    name: String,
+    name: Name,
     /// How.
     method: Method,
     /// When, in seconds since 1970.

@@ -305,6 +305,7 @@ pub(crate) fn limited_services(
     let config = config::Config::from_toml("signetd.toml", text).unwrap();
     let rate_limits = config::RateLimits { connections_per_address, ..config.rate_limits };
     let ca = Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone());
+    let in_force = config::InForce { config: config.clone(), file: directory.join("signetd.toml"), read: NOW };
     Arc::new(Services {
         acme: config.acme,
         alternate_chains: crate::current::Current::new(Vec::new()),
@@ -312,6 +313,7 @@ pub(crate) fn limited_services(
         revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
         ca,
         calls: Default::default(),
+        config: crate::current::Current::new(in_force),
         hardening: Vec::new(),
         issuer: crate::current::Current::new(Arc::clone(&authority.issuer)),
         issuer_key: "issuing-1".to_owned(),

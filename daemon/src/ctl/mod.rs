@@ -7,6 +7,7 @@ mod api;
 mod ca;
 mod certificates;
 mod client;
+mod config;
 mod crl;
 mod events;
 mod export;
@@ -88,6 +89,9 @@ enum Verb {
     /// Certificates: issue, renew, search, show, export, revoke, hold, release
     #[command(subcommand)]
     Cert(Box<certificates::Verb>),
+    /// The configuration in force: show
+    #[command(subcommand)]
+    Config(config::Verb),
     /// Write a completion script for a shell to standard output
     Completion {
         /// The shell
@@ -224,6 +228,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Api => api::run(&session),
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
+        Verb::Config(verb) => config::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),
         Verb::Events(asked) => events::run(&session, &asked),
         Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),

@@ -14,7 +14,7 @@ pub use policy::rights::{Permission, Role, Scope};
 
 use super::peer::{Peer, PeerCertificate};
 use super::tokens::TokenDenied;
-use super::{RequestId, Services};
+use super::{Failure, RequestId, Services};
 use crate::store::StoreError;
 use crate::store::tables::{ADMINISTRATORS, CERTIFICATES};
 
@@ -179,6 +179,19 @@ impl Services {
         match permits(&who, permission) {
             Verdict::Granted(scope) => Ok(Permitted { who, scope, grant, request_id: request.clone() }),
             Verdict::ProveYourself | Verdict::Refused => Err(short_of),
+        }
+    }
+
+    /// Whether who was permitted something still counts: a token that was taken then, an administrator who
+    /// was there. For what goes on after that, such as a stream.
+    pub(super) fn still(&self, permitted: &Permitted) -> Result<(), Failure> {
+        match &permitted.who {
+            Actor::Administrator(_, fingerprint) => match self.store.get(&ADMINISTRATORS, fingerprint)? {
+                Some(record) if record.value.removed.is_none() => Ok(()),
+                _ => Err(Failure::Refused(Denied::Removed.to_string())),
+            },
+            Actor::Token(id, _) => self.token_counts(id),
+            _ => Ok(()),
         }
     }
 

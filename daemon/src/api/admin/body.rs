@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::api::route::{Argument, Operation};
+use crate::api::strict;
 use crate::problem::Problem;
 
 /// The body of a request, of media type `application/json`.
@@ -27,11 +28,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 StatusCode::PAYLOAD_TOO_LARGE => Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
                 _ => Problem::plain(StatusCode::BAD_REQUEST, "the body cannot be read"),
             })?;
-        // A list would be taken for the fields of an object in their order.
-        if !bytes.trim_ascii_start().starts_with(b"{") {
-            return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is not a JSON object"));
-        }
-        match serde_json::from_slice(&bytes) {
+        match strict::read(&bytes) {
             Ok(value) => Ok(Self(value)),
             Err(error) => {
                 Err(Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not what this path takes: {error}")))

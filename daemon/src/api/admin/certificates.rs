@@ -18,10 +18,10 @@ use super::query::Query;
 use super::{encoding, failure};
 use crate::api::access::{self, PermittedOwn};
 use crate::problem::Problem;
-use crate::service::Services;
 use crate::service::certificates::Certificate;
 use crate::service::rights;
 use crate::service::search::{self, Cursor, Ground, NamePattern, Period, Search, SearchError, SerialPrefix, Status};
+use crate::service::{Failure, Services};
 use crate::shape;
 
 /// A certificate in a list. Times are seconds since 1970.
@@ -96,6 +96,7 @@ pub struct Parameters {
     /// Who asked for them, as the journal says it.
     pub actor: Option<String>,
     /// The address that showed control of a name.
+    #[schemars(with = "Option<shape::Address>")]
     pub address: Option<IpAddr>,
     /// `next` of the page before.
     pub cursor: Option<String>,
@@ -109,9 +110,11 @@ pub struct Parameters {
     pub issued_after: Option<u64>,
     /// Signed before.
     pub issued_before: Option<u64>,
-    /// At most so many on one page.
+    /// At most so many on one page; of whole certificates 100.
+    #[schemars(range(min = 1, max = search::MOST))]
     pub limit: Option<usize>,
     /// How a name was proved.
+    #[schemars(with = "Option<shape::Method>")]
     pub method: Option<String>,
     /// A name: exactly, `*.below.it`, or `*holding*`.
     pub name: Option<String>,
@@ -120,10 +123,13 @@ pub struct Parameters {
     /// The profile.
     pub profile: Option<String>,
     /// How the serial number begins, hexadecimal.
+    #[schemars(with = "Option<shape::SerialPrefix>")]
     pub serial: Option<String>,
     /// SHA-256 of the SubjectPublicKeyInfo, hexadecimal.
+    #[schemars(with = "Option<shape::Sha256>")]
     pub spki: Option<String>,
     /// `valid`, `expired`, `held` or `revoked`.
+    #[schemars(with = "Option<shape::CertificateStatus>")]
     pub status: Option<String>,
     /// The version of the validator that proved a name.
     pub validator: Option<String>,
@@ -164,14 +170,13 @@ fn page<T>(
     most: usize,
     present: impl Fn(&Certificate, UnixTime) -> T,
 ) -> Result<Json<Page<T>>, Problem> {
-    let (mut search, cursor, limit) =
-        read(parameters, most).map_err(|why| Problem::plain(StatusCode::BAD_REQUEST, why))?;
+    let (mut search, cursor, limit) = read(parameters, most).map_err(|why| failure::problem(Failure::Invalid(why)))?;
     if let Some(seconds) = parameters.expires_within {
         let now = services.clock.now();
         search.expires = Period { from: Some(now), until: Some(now.plus(seconds)) };
     }
     let found = services.search(permitted, &search, cursor.as_ref(), limit).map_err(|error| match error {
-        SearchError::Cursor => Problem::plain(StatusCode::BAD_REQUEST, error.to_string()),
+        SearchError::Cursor => failure::problem(Failure::Invalid(error.to_string())),
         SearchError::Store(error) => failure::problem(error),
     })?;
     let now = services.clock.now();

@@ -23,6 +23,7 @@ pub struct Parameters {
     pub after: u64,
     /// How many seconds to wait if there is none yet; at most 20 count. With it, repeated requests are a
     /// stream: each is asked anew whether its sender still may.
+    #[schemars(range(max = 20))]
     pub wait: u64,
 }
 

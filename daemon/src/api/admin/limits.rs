@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +12,8 @@ use super::failure;
 use super::query::Query;
 use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
-use crate::service::Services;
 use crate::service::limits::{self, Explained, Failing, Released, Rule, Subject};
+use crate::service::{Failure, Services};
 
 /// Whom it is about: an account's URL or id, an address, or a name.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -65,5 +64,5 @@ pub(super) async fn release(
 }
 
 fn subject(whom: &Whom) -> Result<Subject, Problem> {
-    Subject::parse(&whom.subject).map_err(|error| Problem::plain(StatusCode::BAD_REQUEST, error.to_string()))
+    Subject::parse(&whom.subject).map_err(|error| failure::problem(Failure::Invalid(error.to_string())))
 }

@@ -7,6 +7,7 @@ pub mod activation;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
+pub mod config;
 pub mod crl;
 pub mod events;
 pub mod explain;
@@ -85,11 +86,11 @@ fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
         .get("/admin/v1/ca", "The CA's own certificates", &[], ca::show)
         .post_with_key("/admin/v1/ca/activate", "Lets the CA go active", &[Conflict], activation::activate)
         .get("/admin/v1/ca/check", "Whether relying parties find what certificates name", &[], activation::check)
-        .get("/admin/v1/certificates", "Searches certificates", &[], certificates::list)
+        .get("/admin/v1/certificates", "Searches certificates", &[Invalid], certificates::list)
         .post_with_key(
             "/admin/v1/certificates",
             "Issues a certificate, or asks for approval",
-            &[Conflict, Invalid],
+            &[Conflict, Invalid, Missing],
             issue::issue,
         )
         .post(
@@ -99,7 +100,12 @@ fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
             revoke::act,
         )
         .post("/admin/v1/certificates/find", "Certificates to which a deed would be new", &[], revoke::find)
-        .get("/admin/v1/certificates/export", "Searches certificates, and shows them whole", &[], certificates::export)
+        .get(
+            "/admin/v1/certificates/export",
+            "Searches certificates, and shows them whole",
+            &[Invalid],
+            certificates::export,
+        )
         .get("/admin/v1/certificates/{serial}", "One certificate", &[Missing], certificates::show)
         .post_with_key(
             "/admin/v1/certificates/{serial}/renew",
@@ -113,13 +119,19 @@ fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
             &[Conflict, Invalid, Missing],
             revoke::revoke,
         )
+        .get("/admin/v1/config", "The configuration in force", &[], config::show)
         .get("/admin/v1/crl", "How the CRLs are", &[], crl::show)
         .post_with_key("/admin/v1/crl/publish", "Publishes CRLs now", &[], crl::publish)
         .get("/admin/v1/events", "The journal, as it goes on", &[], events::list)
         .get("/admin/v1/limits", "Every limit as it is configured", &[], limits::list)
-        .get("/admin/v1/limits/explain", "Where somebody stands with each limit", &[], limits::explain)
+        .get("/admin/v1/limits/explain", "Where somebody stands with each limit", &[Invalid], limits::explain)
         .get("/admin/v1/limits/failing", "Validations that failed lately", &[], limits::failing)
-        .post("/admin/v1/limits/release", "Releases whoever a limit holds back", &[Conflict, Missing], limits::release)
+        .post(
+            "/admin/v1/limits/release",
+            "Releases whoever a limit holds back",
+            &[Conflict, Invalid, Missing],
+            limits::release,
+        )
         .get("/admin/v1/nodes", "Every node", &[Invalid], nodes::list)
         .post("/admin/v1/nodes", "Registers a node", &[Conflict, Invalid], nodes::register)
         .get("/admin/v1/nodes/{node}", "One node", &[Missing], nodes::show)
@@ -149,15 +161,15 @@ fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
         .post(
             "/admin/v1/profiles/explain",
             "Whether a certificate would be issued, and which rule decides",
-            &[Invalid, Missing],
+            &[Conflict, Invalid, Missing],
             explain::explain,
         )
         .get("/admin/v1/profiles/{profile}", "One profile", &[Missing], profiles::show)
-        .get("/admin/v1/requests", "Requests for certificates", &[], requests::list)
+        .get("/admin/v1/requests", "Requests for certificates", &[Invalid], requests::list)
         .post(
             "/admin/v1/requests",
             "Asks for a certificate that somebody must approve",
-            &[Conflict, Invalid],
+            &[Conflict, Invalid, Missing],
             requests::create,
         )
         .get("/admin/v1/requests/{request}", "One request", &[Missing], requests::show)
@@ -176,7 +188,7 @@ fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
         .post("/admin/v1/seal", "Seals the CA", &[Conflict], seal::seal)
         .get("/admin/v1/status", "How the daemon and its signers are", &[], status::show)
         .get("/admin/v1/tokens", "Every API token", &[Invalid], tokens::list)
-        .post("/admin/v1/tokens", "Makes an API token", &[Invalid], tokens::create)
+        .post("/admin/v1/tokens", "Makes an API token", &[Conflict, Invalid], tokens::create)
         .get("/admin/v1/tokens/{token}", "One API token", &[Missing], tokens::show)
         .put(
             "/admin/v1/tokens/{token}/state",

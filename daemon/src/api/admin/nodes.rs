@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
 use policy::registration::{CommonName, Registration};
 use policy::serial::Serial;
 use schemars::JsonSchema;
@@ -161,7 +160,7 @@ pub(super) async fn change(
 ) -> Result<Json<Node>, Problem> {
     if registration.common_name != read(&node)? {
         let why = "a node keeps its common name: register another one, and delete this";
-        return Err(Problem::plain(StatusCode::BAD_REQUEST, why));
+        return Err(failure::problem(Failure::Invalid(why.to_owned())));
     }
     Ok(Json(services.change_node(&permitted, registration).await.map_err(failure::problem)?.into()))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
 use policy::name::Name;
 use policy::serial::Serial;
 use schemars::JsonSchema;
@@ -78,8 +77,10 @@ pub struct Parameters {
     /// `next` of the page before.
     pub before: Option<String>,
     /// At most so many on one page.
+    #[schemars(range(min = 1, max = requests::MOST))]
     pub limit: Option<usize>,
     /// `pending`, `approved`, `issued`, `rejected` or `expired`.
+    #[schemars(with = "Option<shape::RequestStatus>")]
     pub status: Option<String>,
 }
 
@@ -106,7 +107,7 @@ pub(super) async fn list(
     State(services): State<Arc<Services>>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, Problem> {
-    let bad = |why: String| Problem::plain(StatusCode::BAD_REQUEST, why);
+    let bad = |why: String| failure::problem(Failure::Invalid(why));
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=requests::MOST).contains(&limit) {
         return Err(bad(format!("`limit` is a number from 1 to {}", requests::MOST)));

@@ -18,6 +18,7 @@ use super::certificates::read_serial;
 use super::failure;
 use super::path::Path;
 use crate::api::access::{self, Permitted, PermittedOwn};
+use crate::api::strict;
 use crate::problem::Problem;
 use crate::service::certificates::RevokeError;
 use crate::service::revocation::{self, Deed};
@@ -83,9 +84,10 @@ pub enum Act {
 #[serde(deny_unknown_fields)]
 pub struct Acts {
     /// What.
+    #[serde(deserialize_with = "strict::object")]
     pub deed: Act,
     /// To which, at most [`MOST`].
-    #[schemars(with = "Vec<shape::Serial>")]
+    #[schemars(with = "Vec<shape::Serial>", length(max = MOST))]
     pub serials: Vec<Serial>,
 }
 
@@ -101,6 +103,7 @@ pub struct Done {
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The deed.
+    #[serde(deserialize_with = "strict::object")]
     pub deed: Act,
     /// Where to go on, from the answer before.
     #[serde(default)]

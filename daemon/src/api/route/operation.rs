@@ -14,7 +14,7 @@ use crate::api::access::{Asks, Permitted, PermittedOwn};
 use crate::problem::{self, Problem};
 
 /// Makes the schema of a type.
-pub type Shape = fn(&mut SchemaGenerator) -> Schema;
+pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
 /// A body: its media type and its schema.
 #[derive(Clone, Copy, Debug)]
