@@ -303,9 +303,9 @@ pub(crate) fn limited_services(
     let profile = Profile::from_toml("server.toml", profile).unwrap();
     let text = include_str!("../../packaging/signetd.toml");
     let config = config::Config::from_toml("signetd.toml", text).unwrap();
+    let in_force = config::InForce { config: config.clone(), file: directory.join("signetd.toml"), read: NOW };
     let rate_limits = config::RateLimits { connections_per_address, ..config.rate_limits };
     let ca = Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone());
-    let in_force = config::InForce { config: config.clone(), file: directory.join("signetd.toml"), read: NOW };
     Arc::new(Services {
         acme: config.acme,
         alternate_chains: crate::current::Current::new(Vec::new()),

@@ -18,7 +18,7 @@ pub fn routes(services: &Arc<Services>, acme: &Arc<Acme>, surfaces: &[Surface]) 
 }
 
 /// The routes of one surface.
-fn surface_routes(services: &Arc<Services>, acme: &Arc<Acme>, surface: Surface) -> Routes<()> {
+pub(crate) fn surface_routes(services: &Arc<Services>, acme: &Arc<Acme>, surface: Surface) -> Routes<()> {
     let (services, acme) = (Arc::clone(services), Arc::clone(acme));
     let routes = Routes::new(());
     match surface {

@@ -128,6 +128,18 @@ impl Surface {
         path: &str,
         body: Option<&Value>,
     ) -> Response {
+        let request = self.request(peer, token, method, path, body);
+        self.routes().await.into_router().oneshot(request).await.unwrap()
+    }
+
+    fn request(
+        &self,
+        peer: &Peer,
+        token: Option<&str>,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Request<Body> {
         let mut request = Request::builder().method(method).uri(path).extension(Arc::new(peer.clone()));
         request = request.extension(RequestId::generate(&self.services.random).unwrap());
         if let Some(token) = token {
@@ -137,7 +149,7 @@ impl Surface {
             None => request.body(Body::empty()),
             Some(body) => request.header("content-type", "application/json").body(Body::from(body.to_string())),
         };
-        self.routes().await.into_router().oneshot(request.unwrap()).await.unwrap()
+        request.unwrap()
     }
 
     /// Every route of the surface.
