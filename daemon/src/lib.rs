@@ -16,6 +16,7 @@ pub mod issuance;
 pub mod problem;
 pub mod revocation;
 pub mod service;
+pub mod shape;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -12,13 +13,14 @@ use crate::service::Failure;
 
 /// A problem document and the headers that go with it. `detail` is one sentence for the client;
 /// the causes were logged with the request id.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Problem {
     /// `type`: an ACME error URN or `about:blank`, which says no more than the status.
     #[serde(rename = "type")]
     pub kind: String,
     /// HTTP status.
     #[serde(serialize_with = "status_number")]
+    #[schemars(with = "u16")]
     pub status: StatusCode,
     /// One sentence: what is wrong and what to do.
     pub detail: String,

@@ -317,6 +317,7 @@ pub(crate) fn limited_services(
     let profile = Profile::from_toml("server.toml", profile).unwrap();
     let text = include_str!("../../packaging/signetd.toml");
     let config = config::Config::from_toml("signetd.toml", text).unwrap();
+    let in_force = config::InForce { config: config.clone(), file: directory.join("signetd.toml"), read: NOW };
     let rate_limits = config::RateLimits { connections_per_address, ..config.rate_limits };
     let ca = Ca::new(Client::new(socket, Duration::from_secs(5)), store.clone());
     Arc::new(Services {
@@ -326,6 +327,7 @@ pub(crate) fn limited_services(
         revocation: Desk::shipped(&ca, Arc::new(Still), &authority.issuer, "issuing-1", &store, directory),
         ca,
         calls: Default::default(),
+        config: crate::current::Current::new(in_force),
         hardening: Vec::new(),
         issuer: crate::current::Current::new(Arc::clone(&authority.issuer)),
         issuer_key: "issuing-1".to_owned(),

@@ -9,4 +9,5 @@ pub mod metrics;
 pub mod pki;
 pub mod route;
 pub mod secret;
+pub mod strict;
 pub mod upki;

@@ -1,5 +1,9 @@
 //! Routes that say who may take them. A router is made from its table, so there is no route without a
-//! permission, and the table is what a golden file, the tests and the API's document are made from.
+//! permission, and the table is what a golden file, the tests and the API's description are made from.
+
+mod described;
+mod openapi;
+mod operation;
 
 use std::sync::Arc;
 
@@ -11,12 +15,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{Method, StatusCode};
 
+pub use described::Described;
+pub use openapi::{Api, Scheme};
+pub use operation::{Answer, Argument, Content, Fault, FaultBody, Operation};
+
 use super::access::{Asks, Permitted, PermittedOwn, Refused, Serves};
 use crate::service::Services;
 use crate::service::rights::{Permission, Scope};
 
 /// One route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// HTTP method.
     pub method: Method,
@@ -28,6 +36,8 @@ pub struct Route {
     pub scope: Scope,
     /// Whether it needs the CA's key: while that cannot be used, the answer is 503, whoever asks.
     pub key: Key,
+    /// What it is for, takes and answers, where that is described.
+    pub operation: Option<Operation>,
 }
 
 /// Whether a route needs the CA's key.
@@ -94,7 +104,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let scope = if permission == Permission::ReadPublic { Scope::Everything } else { Scope::Own };
         for method in methods {
             let (method, path) = (method.clone(), path.to_owned());
-            self.table.push(Route { method, path, permission, scope, key: Key::NotNeeded });
+            self.table.push(Route { method, path, permission, scope, key: Key::NotNeeded, operation: None });
         }
         self
     }
@@ -156,7 +166,7 @@ impl<S: Serves + Clone + 'static> Routes<S> {
         };
         self.router = self.router.route(path, handlers);
         let (path, permission, scope) = (path.to_owned(), T::PERMISSION, T::SCOPE);
-        self.table.push(Route { method, path, permission, scope, key });
+        self.table.push(Route { method, path, permission, scope, key, operation: None });
         self
     }
 }

@@ -22,7 +22,7 @@ use nix::unistd::{User, chown, geteuid};
 use policy::effects::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Address, Certify, Config, ConfigError, Listener, StoreEngine, Surface, Transport};
+use crate::config::{Address, Certify, Config, ConfigError, InForce, Listener, StoreEngine, Surface, Transport};
 use crate::current::Current;
 use crate::http::{self, BindError, Endpoint, Socket};
 use crate::issuance::ca::Ca;
@@ -232,12 +232,14 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
     let signer = Current::new(signer);
     let issuer = Current::new(material.issuer);
     let limits = Arc::new(Limits::new(config.rate_limits, config.acme.website.clone(), store.clone()));
+    let in_force = InForce { config: at_start.clone(), file: path.clone(), read: clock.now() };
     let services = Arc::new(Services {
         acme: config.acme,
         alternate_chains: Current::new(material.alternate_chains),
         ca: ca.clone(),
         calls: Default::default(),
         clock: Arc::clone(&clock),
+        config: Current::new(in_force),
         revocation: Desk::new(revocation::Parts {
             ca: ca.clone(),
             clock: Arc::clone(&clock),

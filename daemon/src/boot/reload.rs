@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 use super::BootError;
 use super::log::Filter;
 use super::material::{Material, MaterialError};
-use crate::config::Config;
+use crate::config::{Config, InForce};
 use crate::current::Current;
 use crate::service::Services;
 use crate::tls::{TlsError, TlsSigner};
@@ -58,6 +58,8 @@ impl Reload {
         services.profiles.replace(Arc::clone(&profiles));
         services.revocation.reload(&profiles);
         self.filter.replace(&config.log);
+        let in_force = InForce { config: config.clone(), file: self.path.clone(), read: services.clock.now() };
+        services.config.replace(in_force);
         self.config = config;
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! The part of `[acme]` that is about accounts.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::parse::{Wrong, wrong};
 
 /// Who may have an account, and on which terms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Accounts {
     /// `external_accounts`
     pub external: ExternalAccounts,
@@ -17,7 +17,7 @@ pub struct Accounts {
 }
 
 /// Whether a new account must be bound to an external account key (RFC 8555 section 7.3.4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExternalAccounts {
     /// It may be.
@@ -28,7 +28,7 @@ pub enum ExternalAccounts {
 }
 
 /// Where it is kept which nonces were used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NonceKeeper {
     /// In memory, one bit each, and in the store over an orderly restart: no write for a nonce.
@@ -39,7 +39,7 @@ pub enum NonceKeeper {
 }
 
 /// What a new URL of the terms of service means for accounts that agreed to another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TermsChanged {
     /// Nothing: they go on.

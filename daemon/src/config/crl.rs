@@ -2,23 +2,27 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::parse::{DAY, MINUTE, SECOND, Wrong, YEAR, duration, number, wrong};
 
 /// When CRLs are signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Crl {
     /// How long after a revocation the next CRL is signed at the latest.
+    #[serde(serialize_with = "super::shown::time")]
     pub after_revocation: Duration,
     /// How often a delta CRL is signed; none if there are none.
+    #[serde(serialize_with = "super::shown::time_or_none")]
     pub delta_every: Option<Duration>,
     /// How often a complete one is signed if nothing is revoked.
+    #[serde(serialize_with = "super::shown::time")]
     pub every: Duration,
     /// How many of each kind are kept, the one that is served included.
     pub history: usize,
     /// From thisUpdate to nextUpdate.
+    #[serde(serialize_with = "super::shown::time")]
     pub lifetime: Duration,
 }
 

@@ -8,6 +8,7 @@ mod orders;
 mod parse;
 mod rate_limits;
 mod raw;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod upki;
@@ -27,6 +28,7 @@ pub use ocsp::{NeverIssued, Nonce, Ocsp};
 pub use orders::Orders;
 pub use parse::ConfigError;
 pub use rate_limits::{Rate, RateError, RateLimits, Renewals};
+pub use shown::InForce;
 pub use upki::{Certify, Upki};
 pub use validation::{Dnssec, Validation};
 
@@ -35,7 +37,7 @@ pub const FORMAT: u16 = 1;
 
 /// The whole configuration. Unknown fields, impossible values and conflicts were refused with
 /// file, line and what to write instead; relative paths are relative to the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Config {
     /// `[acme]`
     pub acme: Acme,
@@ -44,6 +46,7 @@ pub struct Config {
     /// `[crl]`
     pub crl: Crl,
     /// What this host need not give.
+    #[serde(serialize_with = "shown::names")]
     pub hardening: Vec<Waiver>,
     /// Unix socket on which health and metrics answer plain HTTP, if wanted.
     pub health_socket: Option<PathBuf>,
@@ -74,16 +77,18 @@ pub struct Config {
 }
 
 /// What the ACME surface offers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Acme {
     /// Who may have an account, and on which terms.
     pub accounts: Accounts,
     /// How long an authorization can be used to order, from its creation while pending and from
     /// its validation once valid.
+    #[serde(serialize_with = "shown::time")]
     pub authorization_lifetime: Duration,
     /// The profile of an order that names none; one of `profiles`.
     pub default_profile: String,
     /// How long an order can be completed.
+    #[serde(serialize_with = "shown::time")]
     pub order_lifetime: Duration,
     /// Orders and authorizations.
     pub orders: Orders,
@@ -96,7 +101,7 @@ pub struct Acme {
 }
 
 /// The issuing CA.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Ca {
     /// PEM files with other chains than the default one, the issuing certificate first in each.
     pub alternate_chains: Vec<PathBuf>,
@@ -115,7 +120,8 @@ pub struct Ca {
 }
 
 /// Whether something is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Switch {
     /// It is not.
     Off,
@@ -130,7 +136,7 @@ impl From<bool> for Switch {
 }
 
 /// What one client may cost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Limits {
     /// Largest request body in bytes.
     pub body: usize,
@@ -140,17 +146,21 @@ pub struct Limits {
     pub header: usize,
     /// Longest time for a TLS handshake, and then for the headers of each request to arrive: so
     /// also how long a connection may be idle.
+    #[serde(serialize_with = "shown::time")]
     pub header_timeout: Duration,
     /// Longest time from the headers to the beginning of the answer, body included.
+    #[serde(serialize_with = "shown::time")]
     pub request_timeout: Duration,
     /// Longest time in which a client takes nothing of its answer.
+    #[serde(serialize_with = "shown::time")]
     pub write_timeout: Duration,
 }
 
 /// One socket that `signetd` listens on, and what it carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Listener {
     /// Where.
+    #[serde(serialize_with = "shown::text")]
     pub address: Address,
     /// Whether clients show a certificate; never asked without TLS.
     pub client_certificates: ClientCertificates,
@@ -172,7 +182,7 @@ pub enum Address {
 }
 
 /// Whether a listener asks clients for a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientCertificates {
     /// Not asked for.
@@ -184,7 +194,8 @@ pub enum ClientCertificates {
 }
 
 /// How bytes travel on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Plain HTTP: public material and health only.
     Plain,
@@ -193,7 +204,7 @@ pub enum Transport {
 }
 
 /// A family of paths with one contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Surface {
     /// `/directory` and `/acme/…`, RFC 8555; key authorizations where uPKI's forms are served.
@@ -246,18 +257,19 @@ impl fmt::Display for Address {
 }
 
 /// The sockets of the signers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Signers {
     /// Socket of the signer of `signet-ca`.
     pub ca: PathBuf,
     /// Longest wait for one answer of a signer.
+    #[serde(serialize_with = "shown::time")]
     pub deadline: Duration,
     /// Socket of the signer of `signet-tls`.
     pub tls: PathBuf,
 }
 
 /// Where the daemon keeps its records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Store {
     /// Which engine.
     pub engine: StoreEngine,
@@ -266,7 +278,7 @@ pub struct Store {
 }
 
 /// Engines of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreEngine {
     /// sled 0.34, held to real fsyncs.
@@ -276,7 +288,7 @@ pub enum StoreEngine {
 }
 
 /// The TLS server's certificate and key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Tls {
     /// PEM file: the server certificate, then what leads to the root, root left out.
     pub chain: PathBuf,
@@ -287,7 +299,8 @@ pub struct Tls {
 }
 
 /// Versions of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TlsVersion {
     /// RFC 5246
     Tls12,

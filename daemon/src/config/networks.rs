@@ -53,6 +53,12 @@ impl FromStr for Network {
     }
 }
 
+impl serde::Serialize for Network {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
@@ -61,7 +67,8 @@ impl fmt::Display for Network {
 
 /// Addresses that validation may connect to. An IPv6 address that leads to an IPv4 address is judged
 /// by that address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AllowedNetworks {
     /// All but those that can only mean this host, this link, nobody or many: loopback, link-local,
     /// unspecified, multicast and broadcast; and the metadata services of clouds.

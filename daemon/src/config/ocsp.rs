@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::parse::{DAY, MINUTE, Wrong, YEAR, duration, number};
 
 /// How certificate status is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ocsp {
     /// For how long after a certificate's end its status is answered and dated (RFC 6960 section
     /// 4.4.4); without it an expired certificate is answered for as long as it is known, undated.
+    #[serde(serialize_with = "super::shown::time_or_none")]
     pub archive_cutoff: Option<Duration>,
     /// How long after the last request an answer is signed again ahead of time.
+    #[serde(serialize_with = "super::shown::time")]
     pub asked: Duration,
     /// Answers kept in memory.
     pub cache: usize,
     /// From thisUpdate to nextUpdate.
+    #[serde(serialize_with = "super::shown::time")]
     pub lifetime: Duration,
     /// The part of the token's rate that signing ahead may take, in percent.
     pub load: u8,
@@ -28,7 +31,7 @@ pub struct Ocsp {
 }
 
 /// What is said of a serial number that was never issued.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NeverIssued {
     /// `revoked`, in the way of RFC 6960 section 2.2: certificateHold since 1970.
@@ -39,7 +42,7 @@ pub enum NeverIssued {
 }
 
 /// What becomes of a request with a nonce.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Nonce {
     /// It is answered with a signature of its own; without a token, as if it had no nonce.

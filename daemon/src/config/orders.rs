@@ -10,15 +10,17 @@ use super::parse::{DAY, MILLISECOND, MINUTE, Wrong, YEAR, duration, wrong};
 use super::raw;
 
 /// What the ACME surface does with orders and authorizations.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Orders {
     /// The challenges that are offered, where profile and identifier allow them.
     pub challenges: Vec<Method>,
     /// How long finalize waits for the token before it answers that the order is `processing`.
+    #[serde(serialize_with = "super::shown::time")]
     pub finalize_patience: Duration,
     /// Whether newAuthz is served (RFC 8555 section 7.4.1).
     pub pre_authorization: Switch,
     /// How long orders and authorizations are kept after they can be used no more.
+    #[serde(serialize_with = "super::shown::time")]
     pub retention: Duration,
     /// Whether a new order uses what the account has shown before.
     pub reuse_authorizations: Switch,

@@ -11,7 +11,7 @@ use super::Network;
 use super::parse::{Wrong, number, wrong};
 
 /// How much may be asked for. A rate that is absent is no limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RateLimits {
     /// New accounts, in all.
     pub accounts: Option<Rate>,
@@ -48,7 +48,8 @@ pub struct RateLimits {
 }
 
 /// Whether orders that replace a certificate are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Renewals {
     /// As any other.
     Counted,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::parse::{Wrong, wrong};
 
 /// The uPKI dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Upki {
     /// For whom `POST certify` issues.
     pub certify: Certify,
@@ -20,7 +20,7 @@ pub struct Upki {
 }
 
 /// For whom `POST certify` issues.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Certify {
     /// For everybody, from profiles that take "unproven".

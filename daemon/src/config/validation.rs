@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use policy::name::DnsName;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::parse::{HOUR, MILLISECOND, Wrong, duration, number, wrong};
 use super::{AllowedNetworks, Network};
 
 /// How control of names is validated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Validation {
     /// Addresses that validation may connect to.
     pub allowed_networks: AllowedNetworks,
@@ -32,15 +32,18 @@ pub struct Validation {
     /// DNS resolvers to ask; those of the system when empty.
     pub resolvers: Vec<SocketAddr>,
     /// Pause before the second attempt; it doubles with each.
+    #[serde(serialize_with = "super::shown::time")]
     pub retry_after: Duration,
     /// Longest time for one attempt, redirects included.
+    #[serde(serialize_with = "super::shown::time")]
     pub timeout: Duration,
     /// Port of tls-alpn-01 (RFC 8737 section 3 says 443).
     pub tls_alpn01_port: u16,
 }
 
 /// Whether DNS answers are validated with DNSSEC (RFC 4035 section 5).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dnssec {
     /// With the keys of the root zone and these, DNSKEY records in zone file form: for zones that the
     /// root does not sign.

@@ -3,10 +3,12 @@
 
 mod acme;
 mod administrators;
+mod api;
 mod authorities;
 mod ca;
 mod certificates;
 mod client;
+mod config;
 mod crl;
 mod events;
 mod export;
@@ -80,6 +82,8 @@ enum Verb {
     /// Administrators: add, renew, list, show, role, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
+    /// Write the description of the API to standard output: OpenAPI 3.1, for programs and generators
+    Api,
     /// Issuing CAs and their certificates: list, show, create, sign, import, enable, disable, retire, revoke; what
     /// certificates name, and the first CA's going active: check, activate
     #[command(subcommand)]
@@ -87,6 +91,9 @@ enum Verb {
     /// Certificates: issue, renew, search, show, export, revoke, hold, release
     #[command(subcommand)]
     Cert(Box<certificates::Verb>),
+    /// The configuration in force: show
+    #[command(subcommand)]
+    Config(config::Verb),
     /// Write a completion script for a shell to standard output
     Completion {
         /// The shell
@@ -220,8 +227,10 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
     match arguments.verb {
         Verb::Acme(verb) => acme::run(&session, &verb),
         Verb::Admin(verb) => administrators::run(&session, &verb),
+        Verb::Api => api::run(&session),
         Verb::Ca(verb) => ca::run(&session, &verb),
         Verb::Cert(verb) => certificates::run(&session, &verb),
+        Verb::Config(verb) => config::run(&session, &verb),
         Verb::Crl(verb) => crl::run(&session, &verb),
         Verb::Events(asked) => events::run(&session, &asked),
         Verb::Expiring { within, limit } => certificates::expiring(&session, within, limit),

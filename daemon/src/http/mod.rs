@@ -17,6 +17,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use listener::{BindError, Socket, bind};
+#[cfg(test)]
+pub(crate) use routes::surface_routes;
 pub use routes::{local, routes};
 
 use crate::config::Limits;

@@ -18,12 +18,12 @@ pub fn routes(services: &Arc<Services>, acme: &Arc<Acme>, surfaces: &[Surface]) 
 }
 
 /// The routes of one surface.
-fn surface_routes(services: &Arc<Services>, acme: &Arc<Acme>, surface: Surface) -> Routes<()> {
+pub(crate) fn surface_routes(services: &Arc<Services>, acme: &Arc<Acme>, surface: Surface) -> Routes<()> {
     let (services, acme) = (Arc::clone(services), Arc::clone(acme));
     let routes = Routes::new(());
     match surface {
         Surface::Acme => routes.merge(api::acme::routes(acme)),
-        Surface::Admin => routes.merge(api::admin::routes(services)).merge(api::admin::acme::routes(acme)),
+        Surface::Admin => routes.merge(api::admin::surface(services, acme)),
         Surface::Health => routes.merge(api::health::routes(services)),
         Surface::Pki => routes.merge(api::pki::routes(services)),
         Surface::Upki => routes.merge(api::upki::routes(services)),

@@ -5,9 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Services;
 use super::rights::Permitted;
-use crate::issuance::ca::CaError;
+use super::{Failure, Services};
 
 /// Some events.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +26,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 impl Services {
     /// What happened after the entry with the number `after`; if nothing did, waits for it at most for
     /// `patience` and never longer than [`LONGEST_WAIT`].
-    pub async fn events(&self, _permitted: &Permitted, after: u64, patience: Duration) -> Result<Events, CaError> {
+    /// Whoever loses the right to see it while he waits sees nothing more.
+    pub async fn events(&self, permitted: &Permitted, after: u64, patience: Duration) -> Result<Events, Failure> {
         let deadline = Instant::now() + patience.min(LONGEST_WAIT);
         loop {
             let (lines, last) = self.ca.entries(after).await?;
+            self.still(permitted)?;
             if lines.is_empty() && Instant::now() < deadline {
                 tokio::time::sleep(PAUSE).await;
                 continue;
@@ -39,7 +40,7 @@ impl Services {
             let entry = |line: &String| serde_json::from_str(line.get(65..)?.trim_end()).ok();
             let events = lines.iter().map(entry).collect::<Option<_>>();
             let events = events.ok_or_else(|| {
-                CaError::Faulted(
+                Failure::Unavailable(
                     "the journal holds an entry that cannot be read: check a copy with `signet-signer journal verify`"
                         .into(),
                 )

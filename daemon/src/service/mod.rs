@@ -54,6 +54,8 @@ pub struct Services {
     pub calls: issue::Calls,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// What the daemon was told.
+    pub config: Current<config::InForce>,
     /// What this process has given up, and what it could not.
     pub hardening: Vec<health::Measure>,
     /// The issuing certificate.

@@ -2,6 +2,7 @@
 
 use policy::authority::AuthorityProfile;
 use policy::profile::{Profile, ProfileError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Services;
@@ -9,7 +10,8 @@ use super::administrators::Permitted;
 use super::peer::hex;
 
 /// A profile in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "ListedProfile")]
 pub struct Listed {
     /// Its name.
     pub name: String,

@@ -9,12 +9,13 @@ use policy::name::Name;
 use policy::profile::Refusal;
 use policy::registration::CommonName;
 use policy::rights::{Actor, Verdict, permits};
+use policy::serial::Serial;
 
 pub use policy::rights::{Permission, Role, Scope};
 
 use super::peer::{Peer, PeerCertificate};
 use super::tokens::TokenDenied;
-use super::{RequestId, Services};
+use super::{Failure, RequestId, Services};
 use crate::store::StoreError;
 use crate::store::tables::{ADMINISTRATORS, CERTIFICATES};
 
@@ -41,6 +42,8 @@ pub struct Permitted {
     who: Actor,
     scope: Scope,
     grant: Option<Arc<TokenGrant>>,
+    /// The certificate that he acts by, if it is one.
+    shown: Option<Serial>,
     request_id: RequestId,
 }
 
@@ -50,7 +53,7 @@ impl Permitted {
     pub(crate) fn for_tests(services: &Services) -> Self {
         let request_id = RequestId::generate(&services.random).unwrap();
         let who = Actor::Administrator(Role::Administrator, "00".repeat(32));
-        Self { who, scope: Scope::Everything, grant: None, request_id }
+        Self { who, scope: Scope::Everything, grant: None, shown: None, request_id }
     }
 
     /// Another administrator, or somebody with a certificate of ours and his own things.
@@ -67,7 +70,7 @@ impl Permitted {
     /// The same request, by a node that showed a seed of its own: for its own certificates only.
     pub(super) fn as_node(&self, name: &CommonName) -> Self {
         let who = Actor::Node(name.to_string());
-        Self { who, scope: Scope::Own, grant: None, request_id: self.request_id.clone() }
+        Self { who, scope: Scope::Own, grant: None, shown: None, request_id: self.request_id.clone() }
     }
 
     /// The request.
@@ -78,6 +81,11 @@ impl Permitted {
     /// Whether he acts by the certificate with this SHA-256 fingerprint (lower-case hexadecimal).
     pub(super) fn shows(&self, fingerprint: &str) -> bool {
         matches!(&self.who, Actor::Administrator(_, own) | Actor::Client(own) if own == fingerprint)
+    }
+
+    /// Serial number of the certificate that he acts by, if it is one of ours.
+    pub(super) fn shown(&self) -> Option<Serial> {
+        self.shown
     }
 
     /// Who acts.
@@ -147,6 +155,7 @@ pub enum Denied {
 struct Identified {
     who: Actor,
     grant: Option<Arc<TokenGrant>>,
+    shown: Option<Serial>,
     short_of: Denied,
 }
 
@@ -158,13 +167,7 @@ impl Services {
         request: &RequestId,
         permission: Permission,
     ) -> Result<Permitted, Denied> {
-        let Identified { who, grant, short_of } = self.identify(caller.into(), permission)?;
-        match permits(&who, permission) {
-            Verdict::Granted(scope @ Scope::Everything) => {
-                Ok(Permitted { who, scope, grant, request_id: request.clone() })
-            }
-            Verdict::Granted(Scope::Own) | Verdict::ProveYourself | Verdict::Refused => Err(short_of),
-        }
+        self.judge(caller.into(), request, permission, Scope::Everything)
     }
 
     /// Whether the caller may do this to what is his own at least; what he gets says to what, and the
@@ -175,10 +178,35 @@ impl Services {
         request: &RequestId,
         permission: Permission,
     ) -> Result<Permitted, Denied> {
-        let Identified { who, grant, short_of } = self.identify(caller.into(), permission)?;
+        self.judge(caller.into(), request, permission, Scope::Own)
+    }
+
+    fn judge(
+        &self,
+        caller: Caller<'_>,
+        request: &RequestId,
+        permission: Permission,
+        least: Scope,
+    ) -> Result<Permitted, Denied> {
+        let Identified { who, grant, shown, short_of } = self.identify(caller, permission)?;
         match permits(&who, permission) {
-            Verdict::Granted(scope) => Ok(Permitted { who, scope, grant, request_id: request.clone() }),
-            Verdict::ProveYourself | Verdict::Refused => Err(short_of),
+            Verdict::Granted(scope) if scope == Scope::Everything || least == Scope::Own => {
+                Ok(Permitted { who, scope, grant, shown, request_id: request.clone() })
+            }
+            Verdict::Granted(_) | Verdict::ProveYourself | Verdict::Refused => Err(short_of),
+        }
+    }
+
+    /// Whether who was permitted something still counts: a token that was taken then, an administrator who
+    /// was there. For what goes on after that, such as a stream.
+    pub(super) fn still(&self, permitted: &Permitted) -> Result<(), Failure> {
+        match &permitted.who {
+            Actor::Administrator(_, fingerprint) => match self.store.get(&ADMINISTRATORS, fingerprint)? {
+                Some(record) if record.value.removed.is_none() => Ok(()),
+                _ => Err(Failure::Refused(Denied::Removed.to_string())),
+            },
+            Actor::Token(id, _) => self.token_counts(id),
+            _ => Ok(()),
         }
     }
 
@@ -202,7 +230,8 @@ impl Services {
                 other => other?,
             };
             let short_of = forbidden(format!("the token {id}"));
-            return Ok(Identified { who: Actor::Token(id, grant.rights.clone()), grant: Some(grant), short_of });
+            let who = Actor::Token(id, grant.rights.clone());
+            return Ok(Identified { who, grant: Some(grant), shown: None, short_of });
         }
         let Some(certificate) = &caller.peer.certificate else { return Ok(nobody(Denied::Anonymous)) };
         let fingerprint = certificate.fingerprint.clone();
@@ -223,11 +252,11 @@ impl Services {
                 (Actor::Administrator(role, fingerprint), forbidden(format!("the role {role}")))
             }
         };
-        Ok(Identified { who, grant: None, short_of })
+        Ok(Identified { who, grant: None, shown: certificate.serial, short_of })
     }
 }
 
 /// Somebody who may do what everybody may.
 fn nobody(short_of: Denied) -> Identified {
-    Identified { who: Actor::Anonymous, grant: None, short_of }
+    Identified { who: Actor::Anonymous, grant: None, shown: None, short_of }
 }

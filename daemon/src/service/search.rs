@@ -140,8 +140,17 @@ impl Services {
         limit: usize,
     ) -> Result<Page, SearchError> {
         let mut search = search.clone();
-        if let (Scope::Own, Actor::Token(..)) = (permitted.scope(), permitted.who()) {
-            search.grounds.insert(0, Ground::Actor(permitted.actor().who));
+        match (permitted.scope(), permitted.who(), permitted.shown()) {
+            (Scope::Everything, ..) => {}
+            // His own one, and there is no need to look at others.
+            (Scope::Own, _, Some(own)) => {
+                if search.serial.as_ref().is_some_and(|prefix| !prefix.fits(own)) {
+                    return Ok(Page { certificates: Vec::new(), next: None });
+                }
+                search.serial = Some(SerialPrefix::whole(own));
+            }
+            (Scope::Own, Actor::Token(..), None) => search.grounds.insert(0, Ground::Actor(permitted.actor().who)),
+            (Scope::Own, _, None) => {}
         }
         let search = &search;
         let plan = if self.store.certificates_are_indexed()? { Plan::of(search) } else { Plan::walk(search) };

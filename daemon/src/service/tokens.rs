@@ -194,15 +194,7 @@ impl Services {
         let hash = hash(text);
         let record = self.store.get(&TOKENS, &hash)?.ok_or(TokenDenied::Unknown)?.value;
         let now = self.clock.now();
-        match record.state {
-            TokenState::Disabled => return Err(TokenDenied::Disabled.into()),
-            TokenState::Locked => return Err(TokenDenied::Locked.into()),
-            TokenState::Revoked => return Err(TokenDenied::Revoked.into()),
-            TokenState::Enabled if record.grant.expires.is_some_and(|last| now > last) => {
-                return Err(TokenDenied::Expired.into());
-            }
-            TokenState::Enabled => {}
-        }
+        record.counts(now)?;
         let used = self.store.get(&TOKEN_USES, &hash)?;
         if used.is_none_or(|used| used.value.plus(USE) <= now) {
             let store = self.store.clone();
@@ -212,6 +204,12 @@ impl Services {
             tokio::spawn(async move { store.commit(change).await });
         }
         Ok((id(&hash).to_owned(), Arc::new(record.grant)))
+    }
+
+    /// Whether the token with this id, which was shown, is still taken.
+    pub(super) fn token_counts(&self, id: &str) -> Result<(), Failure> {
+        let (_, row) = self.token_row(id)?;
+        row.value.counts(self.clock.now()).map_err(|denied| Failure::Refused(denied.to_string()))
     }
 
     fn check_grant(&self, grant: &TokenGrant) -> Result<(), Failure> {
@@ -244,6 +242,19 @@ impl Services {
         let range = (Bound::Included(id.as_bytes()), Bound::Excluded(end.as_bytes()));
         let (key, row) = self.store.scan(&TOKENS, range, 1, false)?.pop().ok_or_else(missing)?;
         Ok((String::from_utf8_lossy(&key).into_owned(), row))
+    }
+}
+
+impl TokenRecord {
+    /// Whether it is taken.
+    fn counts(&self, now: UnixTime) -> Result<(), TokenDenied> {
+        match self.state {
+            TokenState::Disabled => Err(TokenDenied::Disabled),
+            TokenState::Locked => Err(TokenDenied::Locked),
+            TokenState::Revoked => Err(TokenDenied::Revoked),
+            TokenState::Enabled if self.grant.expires.is_some_and(|last| now > last) => Err(TokenDenied::Expired),
+            TokenState::Enabled => Ok(()),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Why a validation failed, in words for the client.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a validation failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "ValidationFailure")]
 pub struct Failure {
     /// Which kind.
     pub kind: FailureKind,
@@ -14,7 +16,7 @@ pub struct Failure {
 }
 
 /// Kinds of failures of a validation, named as RFC 8555 section 6.7 names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FailureKind {
     /// CAA records forbid it, or could not be had.
@@ -35,7 +37,7 @@ pub enum FailureKind {
 }
 
 /// Whether trying again can help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Retry {
     /// The answer was definite.

@@ -3,10 +3,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{Error as _, IgnoredAny};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::api::strict;
 use crate::service::acme::eab::{ExternalBinding, MacAlgorithm};
 use crate::service::acme::error::AcmeError;
 use crate::service::acme::key::{AccountKey, Algorithm, VerifyError};
@@ -181,9 +182,9 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     IgnoredAny::deserialize(deserializer).map(|IgnoredAny| true)
 }
 
-/// What JSON text says. It is UTF-8 throughout: serde_json does not look into what it skips.
+/// What JSON text says. It is UTF-8 throughout.
 pub(super) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
-    serde_json::from_str(std::str::from_utf8(text).map_err(serde_json::Error::custom)?)
+    strict::read(text)
 }
 
 /// Strict base64url: no padding, no other alphabet, no bits left over.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
@@ -15,7 +16,7 @@ use crate::service::Services;
 use crate::service::activation::{self, OnFailure};
 
 /// What relying parties find. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Check {
     /// That the CA is active, if it is.
     pub active: Option<Activation>,
@@ -24,7 +25,7 @@ pub struct Check {
 }
 
 /// That the CA is active.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Activation {
     /// Since when.
     pub at: u64,
@@ -37,7 +38,7 @@ pub struct Activation {
 }
 
 /// One URL, and what was found there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Checked {
     /// What it leads to.
     pub what: String,
@@ -50,7 +51,7 @@ pub struct Checked {
 }
 
 /// How the CA goes active.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Activate {
     /// Also if something fails; the journal says what.

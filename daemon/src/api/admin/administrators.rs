@@ -3,26 +3,32 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::response::NoContent;
 use http::StatusCode;
 use policy::tbs::Certificate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::New;
 use super::body::Body;
+use super::path::Path;
 use super::{csr, failure};
 use crate::api::access::{self, Permitted, PermittedOwn};
 use crate::problem::Problem;
 use crate::service::administrators::Role;
 use crate::service::{Services, administrators};
+use crate::shape;
 
 /// An administrator. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Administrator {
     /// SHA-256 of his certificate, lower-case hexadecimal.
     pub fingerprint: String,
     /// Subject common name of his certificate.
     pub name: String,
     /// What he may do.
+    #[schemars(with = "shape::Role")]
     pub role: Role,
     /// When he was enrolled.
     pub enrolled: u64,
@@ -31,19 +37,21 @@ pub struct Administrator {
 }
 
 /// Somebody to be enrolled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Enrol {
     /// His name, which becomes the subject common name.
     pub name: String,
     /// What he may do.
+    #[schemars(with = "shape::Role")]
     pub role: Role,
     /// His CSR, PEM: his key, and the proof that he holds it. Nothing else of it is used.
     pub csr: String,
 }
 
 /// One's own certificate, to be replaced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "RenewAdministrator")]
 #[serde(deny_unknown_fields)]
 pub struct Renew {
     /// A CSR with the new key, PEM.
@@ -51,7 +59,7 @@ pub struct Renew {
 }
 
 /// An administrator who was enrolled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Enrolled {
     /// Who.
     #[serde(flatten)]
@@ -61,10 +69,11 @@ pub struct Enrolled {
 }
 
 /// Another role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetRole {
     /// Which.
+    #[schemars(with = "shape::Role")]
     pub role: Role,
 }
 
@@ -72,26 +81,26 @@ pub(super) async fn enrol(
     permitted: Permitted<access::EnrolAdministrator>,
     State(services): State<Arc<Services>>,
     Body(Enrol { name, role, csr }): Body<Enrol>,
-) -> Result<(StatusCode, Json<Enrolled>), Problem> {
+) -> Result<New<Enrolled>, Problem> {
     let csr = csr::read(&csr)?;
     let enrolled = services.enrol_administrator(&permitted, &name, role, &csr).await.map_err(failure::problem)?;
-    Ok((StatusCode::CREATED, Json(render(&services, enrolled)?)))
+    Ok(New(render(&services, enrolled)?))
 }
 
 pub(super) async fn renew(
     permitted: PermittedOwn<access::RenewOwn>,
     State(services): State<Arc<Services>>,
     Body(Renew { csr }): Body<Renew>,
-) -> Result<(StatusCode, Json<Enrolled>), Problem> {
+) -> Result<New<Enrolled>, Problem> {
     let csr = csr::read(&csr)?;
     let enrolled = services.renew_administrator(&permitted, &csr).await.map_err(failure::problem)?;
-    Ok((StatusCode::CREATED, Json(render(&services, enrolled)?)))
+    Ok(New(render(&services, enrolled)?))
 }
 
 pub(super) async fn show(
     permitted: Permitted<access::ReadAdministrators>,
     State(services): State<Arc<Services>>,
-    Path(fingerprint): Path<String>,
+    Path(fingerprint): Path,
 ) -> Result<Json<Administrator>, Problem> {
     let found = services.administrator(&permitted, &fingerprint.to_ascii_lowercase()).map_err(failure::problem)?;
     let missing = || Problem::plain(StatusCode::NOT_FOUND, "no administrator has this fingerprint");
@@ -101,11 +110,11 @@ pub(super) async fn show(
 pub(super) async fn set_role(
     permitted: Permitted<access::ManageAdministrators>,
     State(services): State<Arc<Services>>,
-    Path(fingerprint): Path<String>,
+    Path(fingerprint): Path,
     Body(SetRole { role }): Body<SetRole>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     services.set_role(&permitted, &fingerprint.to_ascii_lowercase(), role).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 pub(super) async fn list(
@@ -119,10 +128,10 @@ pub(super) async fn list(
 pub(super) async fn remove(
     permitted: Permitted<access::ManageAdministrators>,
     State(services): State<Arc<Services>>,
-    Path(fingerprint): Path<String>,
-) -> Result<StatusCode, Problem> {
+    Path(fingerprint): Path,
+) -> Result<NoContent, Problem> {
     services.remove_administrator(&permitted, &fingerprint.to_ascii_lowercase()).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 impl From<administrators::Administrator> for Administrator {

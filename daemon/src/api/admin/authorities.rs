@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use http::StatusCode;
+use axum::extract::State;
 use policy::effects::UnixTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::New;
 use super::body::Body;
 use super::failure;
-use super::issue::{self, Issue};
+use super::issue::{self, Issue, Issuing};
+use super::path::Path;
 use super::revoke::Reason;
 use crate::api::access::{self, Permitted, PermittedOwn};
 use crate::problem::Problem;
@@ -20,9 +21,10 @@ use crate::service::authorities::{
     self, AuthorityNumber, CEREMONY, KeyKind, Kind, NewAuthority, Standing, SubjectFields,
 };
 use crate::service::{Failure, Services};
+use crate::shape;
 
 /// An issuing CA. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Authority {
     /// Its number; 1 is the one that the ceremony made.
     pub number: u32,
@@ -31,8 +33,10 @@ pub struct Authority {
     /// The profile that allows it; none for the ceremony's.
     pub profile: Option<String>,
     /// What it may do: `planned`, `pending`, `enabled`, `disabled`, `retired`.
+    #[schemars(with = "shape::AuthorityStanding")]
     pub standing: Standing,
     /// `self-signed` or `intermediate`.
+    #[schemars(with = "shape::AuthorityKind")]
     pub kind: Kind,
     /// Subject, RFC 4514 text.
     pub subject: String,
@@ -55,16 +59,20 @@ pub struct Authority {
 }
 
 /// An authority to be made. Its key is made in the token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "NewAuthority")]
 #[serde(deny_unknown_fields)]
 pub struct Create {
     /// The profile with a section `[authority]` that allows it.
     pub profile: String,
     /// `self-signed` or `intermediate`.
+    #[schemars(with = "shape::AuthorityKind")]
     pub kind: Kind,
     /// Kind of its key: `p256`, `p384`, `rsa2048`, `rsa3072`, `rsa4096`, `ed25519`.
+    #[schemars(with = "shape::KeyKind")]
     pub key: KeyKind,
     /// Its subject.
+    #[schemars(with = "shape::SubjectFields")]
     pub subject: SubjectFields,
     /// Subject alternative names, DNS.
     #[serde(default)]
@@ -75,7 +83,7 @@ pub struct Create {
 }
 
 /// Who signs an authority's certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sign {
     /// Number of the authority that signs.
@@ -83,7 +91,7 @@ pub struct Sign {
 }
 
 /// A certificate that another CA has signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upload {
     /// PEM: the authority's certificate, and those above it in order.
@@ -91,7 +99,8 @@ pub struct Upload {
 }
 
 /// Why an authority's certificate is revoked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "AuthorityRevocation")]
 #[serde(deny_unknown_fields, default)]
 pub struct Revoke {
     /// The reason, if one is given.
@@ -111,7 +120,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     permitted: Permitted<access::ReadAuthorities>,
     State(services): State<Arc<Services>>,
-    Path(number): Path<String>,
+    Path(number): Path,
 ) -> Answer {
     answer(services.authority(&permitted, read(&number)?))
 }
@@ -120,16 +129,16 @@ pub(super) async fn create(
     permitted: Permitted<access::ManageAuthorities>,
     State(services): State<Arc<Services>>,
     Body(asked): Body<Create>,
-) -> Result<(StatusCode, Json<Authority>), Problem> {
+) -> Result<New<Authority>, Problem> {
     let Create { profile, kind, key, subject, names, not_after } = asked;
     let new = NewAuthority { profile, kind, key, subject, names, not_after: not_after.map(UnixTime) };
-    Ok((StatusCode::CREATED, answer(services.create_authority(&permitted, new).await)?))
+    answer(services.create_authority(&permitted, new).await).map(|Json(authority)| New(authority))
 }
 
 pub(super) async fn sign(
     permitted: Permitted<access::ManageAuthorities>,
     State(services): State<Arc<Services>>,
-    Path(number): Path<String>,
+    Path(number): Path,
     Body(Sign { by }): Body<Sign>,
 ) -> Answer {
     answer(services.sign_authority(&permitted, read(&number)?, by).await)
@@ -138,7 +147,7 @@ pub(super) async fn sign(
 pub(super) async fn upload(
     permitted: Permitted<access::ManageAuthorities>,
     State(services): State<Arc<Services>>,
-    Path(number): Path<String>,
+    Path(number): Path,
     Body(Upload { chain }): Body<Upload>,
 ) -> Answer {
     answer(services.upload_authority(&permitted, read(&number)?, &chain).await)
@@ -147,7 +156,7 @@ pub(super) async fn upload(
 pub(super) async fn enable(
     permitted: Permitted<access::ManageAuthorities>,
     State(services): State<Arc<Services>>,
-    Path(number): Path<String>,
+    Path(number): Path,
 ) -> Answer {
     answer(services.enable_authority(&permitted, read(&number)?).await)
 }
@@ -155,7 +164,7 @@ pub(super) async fn enable(
 pub(super) async fn disable(
     permitted: Permitted<access::ManageAuthorities>,
     State(services): State<Arc<Services>>,
-    Path(number): Path<String>,
+    Path(number): Path,
 ) -> Answer {
     answer(services.disable_authority(&permitted, read(&number)?).await)
 }
@@ -163,7 +172,7 @@ pub(super) async fn disable(
 pub(super) async fn retire(
     permitted: Permitted<access::ManageAuthorities>,
     State(services): State<Arc<Services>>,
-    Path(number): Path<String>,
+    Path(number): Path,
 ) -> Answer {
     answer(services.retire_authority(&permitted, read(&number)?).await)
 }
@@ -171,7 +180,7 @@ pub(super) async fn retire(
 pub(super) async fn revoke(
     permitted: Permitted<access::ManageAuthorities>,
     State(services): State<Arc<Services>>,
-    Path(number): Path<String>,
+    Path(number): Path,
     Body(Revoke { reason }): Body<Revoke>,
 ) -> Answer {
     answer(services.revoke_authority(&permitted, read(&number)?, reason.map(Reason::code)).await)
@@ -180,9 +189,9 @@ pub(super) async fn revoke(
 pub(super) async fn issue(
     permitted: PermittedOwn<access::Certify>,
     State(services): State<Arc<Services>>,
-    Path(number): Path<String>,
+    Path(number): Path,
     Body(asked): Body<Issue>,
-) -> Result<Response, Problem> {
+) -> Result<Issuing, Problem> {
     let wanted = issue::wanted(asked)?;
     let issued = match read(&number)? {
         CEREMONY => services.issue(&permitted, wanted).await,

@@ -5,8 +5,11 @@ use axum::extract::{FromRequest, Request};
 use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::api::route::{Argument, Operation};
+use crate::api::strict;
 use crate::problem::Problem;
 
 /// The body of a request, of media type `application/json`.
@@ -25,15 +28,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 StatusCode::PAYLOAD_TOO_LARGE => Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
                 _ => Problem::plain(StatusCode::BAD_REQUEST, "the body cannot be read"),
             })?;
-        // A list would be taken for the fields of an object in their order.
-        if !bytes.trim_ascii_start().starts_with(b"{") {
-            return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is not a JSON object"));
-        }
-        match serde_json::from_slice(&bytes) {
+        match strict::read(&bytes) {
             Ok(value) => Ok(Self(value)),
             Err(error) => {
                 Err(Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not what this path takes: {error}")))
             }
         }
+    }
+}
+
+impl<T: JsonSchema> Argument for Body<T> {
+    fn tell(operation: &mut Operation) {
+        operation.takes_json::<T>();
     }
 }

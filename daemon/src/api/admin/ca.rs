@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::access::{self, Permitted};
@@ -12,7 +13,7 @@ use crate::service::ca;
 use crate::service::peer::hex;
 
 /// One CA certificate. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CaCertificate {
     /// What it is called: `root`, or the label of its key.
     pub name: String,

@@ -4,27 +4,32 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method};
 use policy::name::Name;
 use policy::serial::Serial;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::path::Path;
 use super::query::Query;
 use super::{encoding, failure};
 use crate::api::access::{self, PermittedOwn};
 use crate::problem::Problem;
-use crate::service::Services;
 use crate::service::certificates::Certificate;
 use crate::service::rights;
 use crate::service::search::{self, Cursor, Ground, NamePattern, Period, Search, SearchError, SerialPrefix, Status};
+use crate::service::{Failure, Services};
+use crate::shape;
 
 /// A certificate in a list. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "ListedCertificate")]
 pub struct Listed {
     /// Serial number, hexadecimal.
+    #[schemars(with = "shape::Serial")]
     pub serial: Serial,
     /// Subject, RFC 4514 text.
     pub subject: String,
@@ -45,7 +50,8 @@ pub struct Listed {
 }
 
 /// That a certificate is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "RevokedSince")]
 pub struct Revoked {
     /// Since when, in seconds since 1970.
     pub at: u64,
@@ -54,7 +60,8 @@ pub struct Revoked {
 }
 
 /// One page of a list. A page may hold fewer than `limit`, even none, and have a next one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T = Listed> {
     /// The certificates.
     pub certificates: Vec<T>,
@@ -63,21 +70,25 @@ pub struct Page<T = Listed> {
 }
 
 /// One certificate, whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Certificate")]
 pub struct Shown {
     /// What a list says of it.
     #[serde(flatten)]
     pub listed: Listed,
     /// Why it was signed.
+    #[schemars(with = "shape::AuthorizationRecord")]
     pub record: AuthorizationRecord,
     /// DER, base64.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes")]
     pub certificate: Vec<u8>,
 }
 
 /// Which certificates: those that every parameter fits. Times are seconds since 1970; `…_after` is
 /// the first second that fits, `…_before` the first that does not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "CertificateParameters")]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// Id of the ACME account that ordered them.
@@ -85,6 +96,7 @@ pub struct Parameters {
     /// Who asked for them, as the journal says it.
     pub actor: Option<String>,
     /// The address that showed control of a name.
+    #[schemars(with = "Option<shape::Address>")]
     pub address: Option<IpAddr>,
     /// `next` of the page before.
     pub cursor: Option<String>,
@@ -98,9 +110,11 @@ pub struct Parameters {
     pub issued_after: Option<u64>,
     /// Signed before.
     pub issued_before: Option<u64>,
-    /// At most so many on one page.
+    /// At most so many on one page; of whole certificates 100.
+    #[schemars(range(min = 1, max = search::MOST))]
     pub limit: Option<usize>,
     /// How a name was proved.
+    #[schemars(with = "Option<shape::Method>")]
     pub method: Option<String>,
     /// A name: exactly, `*.below.it`, or `*holding*`.
     pub name: Option<String>,
@@ -109,10 +123,13 @@ pub struct Parameters {
     /// The profile.
     pub profile: Option<String>,
     /// How the serial number begins, hexadecimal.
+    #[schemars(with = "Option<shape::SerialPrefix>")]
     pub serial: Option<String>,
     /// SHA-256 of the SubjectPublicKeyInfo, hexadecimal.
+    #[schemars(with = "Option<shape::Sha256>")]
     pub spki: Option<String>,
     /// `valid`, `expired`, `held` or `revoked`.
+    #[schemars(with = "Option<shape::CertificateStatus>")]
     pub status: Option<String>,
     /// The version of the validator that proved a name.
     pub validator: Option<String>,
@@ -137,7 +154,7 @@ pub(super) async fn export(
 pub(super) async fn show(
     permitted: PermittedOwn<access::ListCertificates>,
     State(services): State<Arc<Services>>,
-    Path(serial): Path<String>,
+    Path(serial): Path,
 ) -> Result<Json<Shown>, Problem> {
     let serial = read_serial(&serial)?;
     match services.certificate(&permitted, serial).map_err(failure::problem)? {
@@ -153,14 +170,13 @@ fn page<T>(
     most: usize,
     present: impl Fn(&Certificate, UnixTime) -> T,
 ) -> Result<Json<Page<T>>, Problem> {
-    let (mut search, cursor, limit) =
-        read(parameters, most).map_err(|why| Problem::plain(StatusCode::BAD_REQUEST, why))?;
+    let (mut search, cursor, limit) = read(parameters, most).map_err(|why| failure::problem(Failure::Invalid(why)))?;
     if let Some(seconds) = parameters.expires_within {
         let now = services.clock.now();
         search.expires = Period { from: Some(now), until: Some(now.plus(seconds)) };
     }
     let found = services.search(permitted, &search, cursor.as_ref(), limit).map_err(|error| match error {
-        SearchError::Cursor => Problem::plain(StatusCode::BAD_REQUEST, error.to_string()),
+        SearchError::Cursor => failure::problem(Failure::Invalid(error.to_string())),
         SearchError::Store(error) => failure::problem(error),
     })?;
     let now = services.clock.now();

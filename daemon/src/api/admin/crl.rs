@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::failure;
@@ -13,7 +14,7 @@ use crate::service::Services;
 use crate::service::crl::{Freshness, Seen};
 
 /// How CRLs are. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Crls {
     /// Each that is published.
     pub crls: Vec<Crl>,
@@ -22,7 +23,7 @@ pub struct Crls {
 }
 
 /// One CRL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Crl {
     /// `root`, or the label of the issuing key.
     pub issuer: String,
@@ -51,7 +52,7 @@ pub struct Crl {
 }
 
 /// What the watchdog saw of something that is served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Look {
     /// When it looked.
     pub at: u64,
@@ -62,7 +63,7 @@ pub struct Look {
 }
 
 /// A CRL that was published on request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Published {
     /// `all`, `3-of-16`.
     pub list: String,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,18 +16,19 @@ use crate::problem::Problem;
 use crate::service::Services;
 
 /// Which events.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// Those after the one with this number.
     pub after: u64,
     /// How many seconds to wait if there is none yet; at most 20 count. With it, repeated requests are a
     /// stream: each is asked anew whether its sender still may.
+    #[schemars(range(max = 20))]
     pub wait: u64,
 }
 
 /// Some events.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Events {
     /// Entries of the journal: `seq`, `at`, `actor`, `request_id`, and `event` with its `type`.
     pub events: Vec<Value>,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use policy::evidence::Method;
 use policy::name::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
@@ -16,20 +17,22 @@ use crate::problem::Problem;
 use crate::service::explain::{Explained, Verdict};
 use crate::service::issue::{Wanted, Warrant};
 use crate::service::{Failure, Services};
+use crate::shape;
 
 /// What would be asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Explain {
     /// The request, as `POST /admin/v1/certificates` takes it.
     pub request: Issue,
     /// Whose word it would be: `administrator`, `registration` or `unproven`.
     #[serde(default)]
+    #[schemars(with = "Option<shape::Method>")]
     pub method: Option<Method>,
 }
 
 /// What would come of it. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Explanation {
     /// `issue`, `ask` (somebody must approve it) or `refuse`.
     pub verdict: String,

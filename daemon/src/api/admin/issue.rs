@@ -3,26 +3,30 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use policy::effects::UnixTime;
 use policy::name::Name;
 use policy::serial::Serial;
 use policy::validity::Requested;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
 use super::certificates::read_serial;
 use super::failure;
+use super::path::Path;
 use crate::api::access::{self, PermittedOwn};
+use crate::api::route::{Answer, Content};
 use crate::api::secret::{self, Secret};
 use crate::problem::Problem;
 use crate::service::issue::{self, CallId, Completes, IssueFailure, KeyKind, Wanted, WantedKey, Warrant};
 use crate::service::{Failure, Services};
+use crate::shape;
 
 /// A certificate that is asked for: its key is that of `csr`, or made as `generate` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Issue {
     /// The profile.
@@ -30,6 +34,7 @@ pub struct Issue {
     /// A CSR, PEM. Only its key is taken, and its names if none are given.
     pub csr: Option<String>,
     /// Kind of the key to be made: `p256`, `p384`, `ed25519`, `rsa2048`, `rsa3072`, `rsa4096`.
+    #[schemars(with = "Option<shape::KeyKind>")]
     pub generate: Option<KeyKind>,
     /// The names.
     pub names: Option<Vec<String>>,
@@ -45,25 +50,28 @@ pub struct Issue {
 }
 
 /// A renewal: what is not said here is as it was.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Renew {
     /// A CSR, PEM, for the same names or for none.
     pub csr: Option<String>,
     /// Kind of the key to be made.
+    #[schemars(with = "Option<shape::KeyKind>")]
     pub generate: Option<KeyKind>,
     /// Last second, in seconds since 1970.
     pub not_after: Option<u64>,
 }
 
 /// A certificate that was issued (201), or the request that waits for somebody's approval (202).
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, JsonSchema, Serialize, Deserialize)]
 pub struct Issued {
     /// Serial number, hexadecimal.
+    #[schemars(with = "Option<shape::Serial>")]
     pub serial: Option<Serial>,
     /// PEM: the certificate and the issuing one.
     pub chain: Option<String>,
     /// The key that was made for it: PKCS#8, PEM. It is not kept.
+    #[schemars(with = "Option<String>")]
     pub private_key: Option<Secret>,
     /// Id of the request that waits, if there is no certificate yet.
     pub request: Option<String>,
@@ -73,7 +81,7 @@ pub(super) async fn issue(
     permitted: PermittedOwn<access::Certify>,
     State(services): State<Arc<Services>>,
     Body(asked): Body<Issue>,
-) -> Result<Response, Problem> {
+) -> Result<Issuing, Problem> {
     let wanted = wanted(asked)?;
     answer(services.issue(&permitted, wanted).await)
 }
@@ -81,9 +89,9 @@ pub(super) async fn issue(
 pub(super) async fn renew(
     permitted: PermittedOwn<access::RenewOwn>,
     State(services): State<Arc<Services>>,
-    Path(serial): Path<String>,
+    Path(serial): Path,
     Body(asked): Body<Renew>,
-) -> Result<Response, Problem> {
+) -> Result<Issuing, Problem> {
     let serial = read_serial(&serial)?;
     let key = key(asked.csr.as_deref(), asked.generate)?;
     let requested = Requested { not_before: None, not_after: asked.not_after.map(UnixTime) };
@@ -122,17 +130,32 @@ fn key(csr: Option<&str>, generate: Option<KeyKind>) -> Result<WantedKey, Proble
     }
 }
 
-pub(super) fn answer(issued: Result<issue::Issued, IssueFailure>) -> Result<Response, Problem> {
+pub(super) fn answer(issued: Result<issue::Issued, IssueFailure>) -> Result<Issuing, Problem> {
     match issued {
         Ok(issue::Issued { serial, chain, private_key, .. }) => {
             let private_key = private_key.map(|key| Secret(key.to_pem()));
             let issued = Issued { serial: Some(serial), chain: Some(chain), private_key, request: None };
-            Ok(secret::json(StatusCode::CREATED, &issued))
+            Ok(Issuing(StatusCode::CREATED, issued))
         }
         Err(IssueFailure::Pending(id)) => {
-            Ok(secret::json(StatusCode::ACCEPTED, &Issued { request: Some(id), ..Issued::default() }))
+            Ok(Issuing(StatusCode::ACCEPTED, Issued { request: Some(id), ..Issued::default() }))
         }
         Err(failure) => Err(failure::problem(failure)),
+    }
+}
+
+/// A certificate, or the request that waits for somebody's approval.
+pub(super) struct Issuing(StatusCode, Issued);
+
+impl IntoResponse for Issuing {
+    fn into_response(self) -> Response {
+        secret::json(self.0, &self.1)
+    }
+}
+
+impl Answer for Issuing {
+    fn answers() -> Vec<(StatusCode, Option<Content>)> {
+        [StatusCode::CREATED, StatusCode::ACCEPTED].map(|status| (status, Some(Content::json::<Issued>()))).into()
     }
 }
 

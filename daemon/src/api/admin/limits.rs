@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
-use http::StatusCode;
+use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
 use super::failure;
+use super::query::Query;
 use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
-use crate::service::Services;
 use crate::service::limits::{self, Explained, Failing, Released, Rule, Subject};
+use crate::service::{Failure, Services};
 
 /// Whom it is about: an account's URL or id, an address, or a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Whom {
     /// As an administrator writes it.
@@ -23,7 +24,7 @@ pub struct Whom {
 }
 
 /// Which failures are wanted.
-#[derive(Deserialize)]
+#[derive(JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     #[serde(default)]
@@ -63,5 +64,5 @@ pub(super) async fn release(
 }
 
 fn subject(whom: &Whom) -> Result<Subject, Problem> {
-    Subject::parse(&whom.subject).map_err(|error| Problem::plain(StatusCode::BAD_REQUEST, error.to_string()))
+    Subject::parse(&whom.subject).map_err(|error| failure::problem(Failure::Invalid(error.to_string())))
 }

@@ -3,28 +3,33 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::extract::State;
 use policy::registration::{CommonName, Registration};
 use policy::serial::Serial;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::New;
 use super::body::Body;
 use super::failure;
+use super::path::Path;
 use super::query::Query;
 use crate::api::access::{ManageNodes, Permitted, ReadNodes};
 use crate::problem::Problem;
 use crate::service::nodes::{self, DeletedOnes, MOST, NodeState, SeedStanding, USUAL_LIFETIME};
 use crate::service::{Failure, Services};
+use crate::shape;
 
 /// A node. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Node {
     /// What is registered.
+    #[schemars(with = "shape::Registration")]
     pub registration: Registration,
     /// How it stands.
     pub state: NodeState,
     /// Serial number of its youngest certificate, if it has one.
+    #[schemars(with = "Option<shape::Serial>")]
     pub certificate: Option<Serial>,
     /// When it was registered.
     pub registered: u64,
@@ -35,7 +40,7 @@ pub struct Node {
 }
 
 /// That a node is deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Deleted {
     /// When.
     pub at: u64,
@@ -43,24 +48,32 @@ pub struct Deleted {
     pub by: String,
 }
 
+/// What is to be registered.
+#[derive(JsonSchema, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Register(#[schemars(with = "shape::Registration")] Registration);
+
 /// One page of the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Nodes")]
 pub struct Page {
     /// The nodes, by common name.
     pub nodes: Vec<Node>,
     /// The `cursor` of the next page, if there is one.
+    #[schemars(with = "Option<shape::CommonName>")]
     pub next: Option<CommonName>,
 }
 
 /// What a deletion did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "RevokedWithNode")]
 pub struct Revoked {
     /// Certificates that were revoked.
     pub revoked: u64,
 }
 
 /// A seed, without its secret. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Seed {
     /// Names it in logs: the beginning of its SHA-256.
     pub id: String,
@@ -75,7 +88,7 @@ pub struct Seed {
 }
 
 /// A seed to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewSeed {
     /// For how many seconds it is good.
@@ -84,7 +97,7 @@ pub struct NewSeed {
 }
 
 /// A seed that was made. The one time that its secret is shown.
-#[derive(Serialize, Deserialize)]
+#[derive(JsonSchema, Serialize, Deserialize)]
 pub struct Made {
     /// The seed.
     #[serde(flatten)]
@@ -93,11 +106,12 @@ pub struct Made {
     pub secret: String,
 }
 
-#[derive(Deserialize)]
+#[derive(JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
     #[serde(default = "most")]
     limit: usize,
+    #[schemars(with = "Option<shape::CommonName>")]
     cursor: Option<CommonName>,
     #[serde(default)]
     deleted: bool,
@@ -124,7 +138,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     permitted: Permitted<ReadNodes>,
     State(services): State<Arc<Services>>,
-    Path(node): Path<String>,
+    Path(node): Path,
 ) -> Result<Json<Node>, Problem> {
     Ok(Json(services.node(&permitted, &read(&node)?).map_err(failure::problem)?.into()))
 }
@@ -132,21 +146,21 @@ pub(super) async fn show(
 pub(super) async fn register(
     permitted: Permitted<ManageNodes>,
     State(services): State<Arc<Services>>,
-    Body(registration): Body<Registration>,
-) -> Result<(StatusCode, Json<Node>), Problem> {
+    Body(Register(registration)): Body<Register>,
+) -> Result<New<Node>, Problem> {
     let node = services.register_node(&permitted, registration).await.map_err(failure::problem)?;
-    Ok((StatusCode::CREATED, Json(node.into())))
+    Ok(New(node.into()))
 }
 
 pub(super) async fn change(
     permitted: Permitted<ManageNodes>,
     State(services): State<Arc<Services>>,
-    Path(node): Path<String>,
-    Body(registration): Body<Registration>,
+    Path(node): Path,
+    Body(Register(registration)): Body<Register>,
 ) -> Result<Json<Node>, Problem> {
     if registration.common_name != read(&node)? {
         let why = "a node keeps its common name: register another one, and delete this";
-        return Err(Problem::plain(StatusCode::BAD_REQUEST, why));
+        return Err(failure::problem(Failure::Invalid(why.to_owned())));
     }
     Ok(Json(services.change_node(&permitted, registration).await.map_err(failure::problem)?.into()))
 }
@@ -154,7 +168,7 @@ pub(super) async fn change(
 pub(super) async fn remove(
     permitted: Permitted<ManageNodes>,
     State(services): State<Arc<Services>>,
-    Path(node): Path<String>,
+    Path(node): Path,
 ) -> Result<Json<Revoked>, Problem> {
     let revoked = services.delete_node(&permitted, &read(&node)?).await.map_err(failure::problem)?;
     Ok(Json(Revoked { revoked: revoked as u64 }))
@@ -163,7 +177,7 @@ pub(super) async fn remove(
 pub(super) async fn seeds(
     permitted: Permitted<ReadNodes>,
     State(services): State<Arc<Services>>,
-    Path(node): Path<String>,
+    Path(node): Path,
 ) -> Result<Json<Vec<Seed>>, Problem> {
     let node = read(&node)?;
     // Of a node that never was there is more to say than that it has no seeds.
@@ -175,12 +189,12 @@ pub(super) async fn seeds(
 pub(super) async fn make_seed(
     permitted: Permitted<ManageNodes>,
     State(services): State<Arc<Services>>,
-    Path(node): Path<String>,
+    Path(node): Path,
     Body(NewSeed { lifetime }): Body<NewSeed>,
-) -> Result<(StatusCode, Json<Made>), Problem> {
+) -> Result<New<Made>, Problem> {
     let made = services.issue_seed(&permitted, &read(&node)?, lifetime).await;
     let (seed, secret) = made.map_err(failure::problem)?;
-    Ok((StatusCode::CREATED, Json(Made { seed: seed.into(), secret: secret.reveal().to_owned() })))
+    Ok(New(Made { seed: seed.into(), secret: secret.reveal().to_owned() }))
 }
 
 /// The common name in a path.

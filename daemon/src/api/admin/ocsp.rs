@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use policy::effects::UnixTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
@@ -17,7 +18,7 @@ use crate::service::Services;
 use crate::service::ocsp;
 
 /// How the responder is. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Ocsp {
     /// Label of the key that signs; none before it was used.
     pub key: Option<String>,
@@ -40,7 +41,7 @@ pub struct Ocsp {
 }
 
 /// An answer that cannot be signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Aside {
     /// Serial number of the certificate, hexadecimal.
     pub serial: String,
@@ -53,7 +54,7 @@ pub struct Aside {
 }
 
 /// How far a snapshot has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Every answer is to be good until then.
     pub until: u64,
@@ -68,7 +69,7 @@ pub struct Snapshot {
 }
 
 /// What a snapshot is to be good for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Presign {
     /// Every answer is to be good until then, in seconds since 1970.

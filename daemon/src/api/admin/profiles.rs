@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
+use super::path::Path;
 use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::profiles::Listed;
 
 /// A profile file to be checked; nothing of it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// The file's name, for messages and for the profile's name.
@@ -31,7 +33,8 @@ pub(super) async fn list(
 }
 
 /// A profile, whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Profile")]
 pub struct Shown {
     /// What a list says of it.
     #[serde(flatten)]
@@ -43,7 +46,7 @@ pub struct Shown {
 pub(super) async fn show(
     permitted: Permitted<access::ReadProfiles>,
     State(services): State<Arc<Services>>,
-    Path(name): Path<String>,
+    Path(name): Path,
 ) -> Result<Json<Shown>, Problem> {
     match services.profile_text(&permitted, &name) {
         Some((listed, text)) => Ok(Json(Shown { listed, text: text.to_owned() })),

@@ -3,8 +3,10 @@
 use axum::extract::{FromRequestParts, Query as Read};
 use http::StatusCode;
 use http::request::Parts;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::api::route::{Argument, Operation};
 use crate::problem::Problem;
 
 /// The parameters of a request.
@@ -21,5 +23,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 format!("the parameters are not what this path takes: {}", error.body_text()),
             )),
         }
+    }
+}
+
+impl<T: JsonSchema> Argument for Query<T> {
+    fn tell(operation: &mut Operation) {
+        operation.takes_query::<T>();
     }
 }

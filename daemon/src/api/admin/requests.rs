@@ -3,24 +3,26 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use http::StatusCode;
+use axum::extract::State;
 use policy::name::Name;
 use policy::serial::Serial;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::New;
 use super::body::Body;
 use super::failure;
-use super::issue::{Issue, answer, wanted};
+use super::issue::{Issue, Issuing, answer, wanted};
+use super::path::Path;
 use super::query::Query;
 use crate::api::access::{self, Permitted, PermittedOwn};
 use crate::problem::Problem;
 use crate::service::requests::{self, RequestState};
 use crate::service::{Failure, Services};
+use crate::shape;
 
 /// A request for a certificate. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Request {
     /// Its id.
     pub id: String,
@@ -43,6 +45,7 @@ pub struct Request {
     /// Last second of the certificate, if it was chosen.
     pub not_after: Option<u64>,
     /// The certificate that is to be renewed, if one is.
+    #[schemars(with = "Option<shape::Serial>")]
     pub replaces: Option<Serial>,
     /// SHA-256 of the key that is to be certified (SubjectPublicKeyInfo), hexadecimal.
     pub spki: String,
@@ -53,11 +56,13 @@ pub struct Request {
     /// Why it was rejected.
     pub why: Option<String>,
     /// The certificate that was issued.
+    #[schemars(with = "Option<shape::Serial>")]
     pub certificate: Option<Serial>,
 }
 
 /// One page of requests, the latest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Requests")]
 pub struct Page {
     /// The requests.
     pub requests: Vec<Request>,
@@ -66,19 +71,21 @@ pub struct Page {
 }
 
 /// Which requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// `next` of the page before.
     pub before: Option<String>,
     /// At most so many on one page.
+    #[schemars(range(min = 1, max = requests::MOST))]
     pub limit: Option<usize>,
     /// `pending`, `approved`, `issued`, `rejected` or `expired`.
+    #[schemars(with = "Option<shape::RequestStatus>")]
     pub status: Option<String>,
 }
 
 /// An approval.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     /// The digest of what was looked at.
@@ -86,7 +93,7 @@ pub struct Approval {
 }
 
 /// A rejection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rejection {
     /// The digest of what was looked at.
@@ -100,7 +107,7 @@ pub(super) async fn list(
     State(services): State<Arc<Services>>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Page>, Problem> {
-    let bad = |why: String| Problem::plain(StatusCode::BAD_REQUEST, why);
+    let bad = |why: String| failure::problem(Failure::Invalid(why));
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=requests::MOST).contains(&limit) {
         return Err(bad(format!("`limit` is a number from 1 to {}", requests::MOST)));
@@ -120,15 +127,15 @@ pub(super) async fn create(
     permitted: PermittedOwn<access::SubmitRequest>,
     State(services): State<Arc<Services>>,
     Body(asked): Body<Issue>,
-) -> Result<(StatusCode, Json<Request>), Problem> {
+) -> Result<New<Request>, Problem> {
     let request = services.submit(&permitted, &wanted(asked)?).await.map_err(failure::problem)?;
-    Ok((StatusCode::CREATED, Json(Request::from(&request))))
+    Ok(New(Request::from(&request)))
 }
 
 pub(super) async fn show(
     permitted: PermittedOwn<access::ReadRequests>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<Json<Request>, Problem> {
     Ok(Json(Request::from(&services.request(&permitted, &id).map_err(failure::problem)?)))
 }
@@ -136,16 +143,16 @@ pub(super) async fn show(
 pub(super) async fn approve(
     permitted: Permitted<access::Approve>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Path(id): Path,
     Body(Approval { digest }): Body<Approval>,
-) -> Result<Response, Problem> {
+) -> Result<Issuing, Problem> {
     answer(services.approve(&permitted, &id, &digest).await)
 }
 
 pub(super) async fn reject(
     permitted: Permitted<access::Approve>,
     State(services): State<Arc<Services>>,
-    Path(id): Path<String>,
+    Path(id): Path,
     Body(Rejection { digest, why }): Body<Rejection>,
 ) -> Result<Json<Request>, Problem> {
     if !(1..=MAX_WHY).contains(&why.len()) || why.chars().any(char::is_control) {

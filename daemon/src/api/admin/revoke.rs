@@ -4,24 +4,29 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::response::NoContent;
 use http::StatusCode;
 use policy::effects::UnixTime;
 use policy::evidence::Method;
 use policy::serial::Serial;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
 use super::certificates::read_serial;
 use super::failure;
+use super::path::Path;
 use crate::api::access::{self, Permitted, PermittedOwn};
+use crate::api::strict;
 use crate::problem::Problem;
 use crate::service::certificates::RevokeError;
 use crate::service::revocation::{self, Deed};
 use crate::service::{Failure, Services};
+use crate::shape;
 
 /// Why a certificate is revoked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// The reason, if one is given.
@@ -33,7 +38,7 @@ pub struct Revocation {
 }
 
 /// Reasons of RFC 5280 section 5.3.1 that a subscriber's certificate can have for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "camelCase")]
 #[value(rename_all = "camelCase")]
 pub enum Reason {
@@ -63,7 +68,7 @@ impl Reason {
 }
 
 /// What is done to certificates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "lowercase")]
 pub enum Act {
     /// They are put on hold, where their profile allows it.
@@ -75,30 +80,34 @@ pub enum Act {
 }
 
 /// Some certificates, and what is done to them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acts {
     /// What.
+    #[serde(deserialize_with = "strict::object")]
     pub deed: Act,
     /// To which, at most [`MOST`].
+    #[schemars(with = "Vec<shape::Serial>", length(max = MOST))]
     pub serials: Vec<Serial>,
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Done {
     /// How many were not so already.
     pub changed: u64,
 }
 
 /// A question for certificates to which a deed would be new: every part of it must fit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The deed.
+    #[serde(deserialize_with = "strict::object")]
     pub deed: Act,
     /// Where to go on, from the answer before.
     #[serde(default)]
+    #[schemars(with = "Option<shape::Serial>")]
     pub cursor: Option<Serial>,
     /// Id of the ACME account that ordered it.
     #[serde(default)]
@@ -117,15 +126,18 @@ pub struct Question {
     pub validator: Option<String>,
     /// A name of it was proved in this way.
     #[serde(default)]
+    #[schemars(with = "Option<shape::Method>")]
     pub method: Option<Method>,
 }
 
 /// What one step of looking found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Found {
     /// The certificates.
+    #[schemars(with = "Vec<shape::Serial>")]
     pub serials: Vec<Serial>,
     /// The `cursor` of the next step, if there is more to look at.
+    #[schemars(with = "Option<shape::Serial>")]
     pub next: Option<Serial>,
 }
 
@@ -135,14 +147,14 @@ pub const MOST: usize = 1000;
 pub(super) async fn revoke(
     permitted: PermittedOwn<access::Revoke>,
     State(services): State<Arc<Services>>,
-    Path(serial): Path<String>,
+    Path(serial): Path,
     Body(revocation): Body<Revocation>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     let serial = read_serial(&serial)?;
     let deed = Deed::from(&Act::Revoke(revocation));
     match services.act(&permitted, &[serial], deed).await.map_err(failure::problem)? {
         0 => Err(Problem::from(&Failure::from(RevokeError::Already(deed.word())))),
-        _ => Ok(StatusCode::NO_CONTENT),
+        _ => Ok(NoContent),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use http::StatusCode;
+use axum::response::NoContent;
 
 use super::failure;
 use crate::api::access::{self, Permitted};
@@ -13,7 +13,7 @@ use crate::service::Services;
 pub(super) async fn seal(
     permitted: Permitted<access::Seal>,
     State(services): State<Arc<Services>>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     services.seal(&permitted).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::access::{self, Permitted};
 use crate::service::Services;
 use crate::service::health::{CA, Measure, SealStatus, Vital};
+use crate::shape;
 
 /// How everything is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Status {
     /// Version of `signetd`.
     pub version: String,
@@ -24,13 +26,14 @@ pub struct Status {
     /// Base URL for clients.
     pub public_url: String,
     /// What `signetd` has given up, and what it could not on this host.
+    #[schemars(with = "Vec<shape::Measure>")]
     pub hardening: Vec<Measure>,
     /// The signers, by name.
     pub signers: Vec<Signer>,
 }
 
 /// How one signer is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Signer {
     /// `ca` or `tls`.
     pub name: String,
@@ -41,7 +44,7 @@ pub struct Signer {
 }
 
 /// What a signer says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Detail {
     /// Program version.
     pub version: String,
@@ -58,6 +61,7 @@ pub struct Detail {
     /// Labels of its keys.
     pub keys: Vec<String>,
     /// What it has given up, and what it could not on this host.
+    #[schemars(with = "Vec<shape::Measure>")]
     pub hardening: Vec<Measure>,
 }
 

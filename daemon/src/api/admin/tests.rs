@@ -1,6 +1,7 @@
 mod acme_accounts;
 mod acme_orders;
 mod certificates;
+mod description;
 mod doors;
 mod nodes;
 mod requests;
@@ -127,6 +128,18 @@ impl Surface {
         path: &str,
         body: Option<&Value>,
     ) -> Response {
+        let request = self.request(peer, token, method, path, body);
+        self.routes().await.into_router().oneshot(request).await.unwrap()
+    }
+
+    fn request(
+        &self,
+        peer: &Peer,
+        token: Option<&str>,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Request<Body> {
         let mut request = Request::builder().method(method).uri(path).extension(Arc::new(peer.clone()));
         request = request.extension(RequestId::generate(&self.services.random).unwrap());
         if let Some(token) = token {
@@ -136,13 +149,13 @@ impl Surface {
             None => request.body(Body::empty()),
             Some(body) => request.header("content-type", "application/json").body(Body::from(body.to_string())),
         };
-        self.routes().await.into_router().oneshot(request.unwrap()).await.unwrap()
+        request.unwrap()
     }
 
     /// Every route of the surface.
     async fn routes(&self) -> Routes<Arc<Services>> {
         let acme = self.acme.get_or_init(|| async { Acme::start(Arc::clone(&self.services)).await.unwrap() }).await;
-        routes(Arc::clone(&self.services)).merge(acme::routes(Arc::clone(acme)))
+        super::surface(Arc::clone(&self.services), Arc::clone(acme))
     }
 
     /// Makes the CA's key usable, or not.
@@ -247,19 +260,19 @@ async fn wrong_parameters_and_unknown_serials_are_answered_in_a_sentence() {
     let surface = surface();
     let administrator = surface.administrator().await;
     for (path, expected) in [
-        ("/admin/v1/certificates?limit=0", StatusCode::BAD_REQUEST),
-        ("/admin/v1/certificates?limit=501", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?limit=0", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/admin/v1/certificates?limit=501", StatusCode::UNPROCESSABLE_ENTITY),
         ("/admin/v1/certificates?page=2", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?limit=1&limit=2", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates?limit=%ff", StatusCode::BAD_REQUEST),
-        ("/admin/v1/certificates?status=good", StatusCode::BAD_REQUEST),
-        ("/admin/v1/certificates?spki=00", StatusCode::BAD_REQUEST),
-        ("/admin/v1/certificates?serial=xy", StatusCode::BAD_REQUEST),
-        ("/admin/v1/certificates?method=word", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates?status=good", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/admin/v1/certificates?spki=00", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/admin/v1/certificates?serial=xy", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/admin/v1/certificates?method=word", StatusCode::UNPROCESSABLE_ENTITY),
         ("/admin/v1/certificates?issued_after=-1", StatusCode::BAD_REQUEST),
-        ("/admin/v1/certificates/export?limit=101", StatusCode::BAD_REQUEST),
-        ("/admin/v1/certificates?cursor=xyz", StatusCode::BAD_REQUEST),
-        ("/admin/v1/certificates?name=-", StatusCode::BAD_REQUEST),
+        ("/admin/v1/certificates/export?limit=101", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/admin/v1/certificates?cursor=xyz", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/admin/v1/certificates?name=-", StatusCode::UNPROCESSABLE_ENTITY),
         ("/admin/v1/certificates/xyz", StatusCode::BAD_REQUEST),
         ("/admin/v1/certificates/0100000000000000000000000000000000000000", StatusCode::NOT_FOUND),
     ] {
@@ -346,7 +359,7 @@ async fn limits_are_explained_and_released_by_account_address_and_name() {
     let (status, released) = surface.ask(&administrator, Method::POST, "/admin/v1/limits/release", body).await;
     assert_eq!((status, &released["failing"][0]["account"]), (StatusCode::OK, &json!("x")));
     let (status, _) = surface.ask(&administrator, Method::GET, "/admin/v1/limits/explain?subject=a%20b", None).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]

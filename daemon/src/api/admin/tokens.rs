@@ -3,26 +3,32 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::extract::State;
+use axum::response::NoContent;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::New;
 use super::body::Body;
 use super::failure;
+use super::path::Path;
 use super::query::Query;
 use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::tokens::{self, MOST, TokenGrant, TokenState};
+use crate::shape;
 
 /// An API token, without its secret. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Token {
     /// Its id, as it stands in the journal: `token:ID`.
     pub id: String,
     /// How it stands.
+    #[schemars(with = "shape::TokenState")]
     pub state: TokenState,
     /// What it grants.
+    #[schemars(with = "shape::TokenGrant")]
     pub grant: TokenGrant,
     /// When it was made.
     pub created: u64,
@@ -37,7 +43,8 @@ pub struct Token {
 }
 
 /// One page of the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Tokens")]
 pub struct Page {
     /// The tokens, by id.
     pub tokens: Vec<Token>,
@@ -46,17 +53,20 @@ pub struct Page {
 }
 
 /// A token to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "NewToken")]
 #[serde(deny_unknown_fields)]
 pub struct Create {
     /// What it grants.
+    #[schemars(with = "shape::TokenGrant")]
     pub grant: TokenGrant,
     /// For how many seconds it is taken, instead of the grant's `expires`.
     pub lifetime: Option<u64>,
 }
 
 /// A token that was made. The one time that it is shown.
-#[derive(Serialize, Deserialize)]
+#[derive(JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "CreatedToken")]
 pub struct Created {
     /// What it is.
     #[serde(flatten)]
@@ -66,14 +76,15 @@ pub struct Created {
 }
 
 /// How a token stands from now on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetState {
     /// Which state.
+    #[schemars(with = "shape::TokenState")]
     pub state: TokenState,
 }
 
-#[derive(Deserialize)]
+#[derive(JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
     #[serde(default = "most")]
@@ -99,7 +110,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     permitted: Permitted<access::ReadTokens>,
     State(services): State<Arc<Services>>,
-    Path(token): Path<String>,
+    Path(token): Path,
 ) -> Result<Json<Token>, Problem> {
     Ok(Json(services.token(&permitted, &token).map_err(failure::problem)?.into()))
 }
@@ -108,22 +119,22 @@ pub(super) async fn create(
     permitted: Permitted<access::ManageTokens>,
     State(services): State<Arc<Services>>,
     Body(Create { mut grant, lifetime }): Body<Create>,
-) -> Result<(StatusCode, Json<Created>), Problem> {
+) -> Result<New<Created>, Problem> {
     if let Some(lifetime) = lifetime {
         grant.expires = Some(services.clock.now().plus(lifetime));
     }
     let (token, secret) = services.create_token(&permitted, grant).await.map_err(failure::problem)?;
-    Ok((StatusCode::CREATED, Json(Created { token: token.into(), secret: secret.reveal().to_owned() })))
+    Ok(New(Created { token: token.into(), secret: secret.reveal().to_owned() }))
 }
 
 pub(super) async fn set_state(
     permitted: Permitted<access::ManageTokens>,
     State(services): State<Arc<Services>>,
-    Path(token): Path<String>,
+    Path(token): Path,
     Body(SetState { state }): Body<SetState>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     services.set_token(&permitted, &token, state).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 impl From<tokens::Token> for Token {

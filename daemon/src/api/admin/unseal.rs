@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
+use axum::response::NoContent;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
@@ -14,36 +15,44 @@ use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::Services;
 use crate::service::seal;
+use crate::shape;
 
 /// A challenge, and the key to encrypt the PIN to. Byte strings are base64.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Challenge {
     /// Single-use.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes32")]
     pub challenge: [u8; 32],
     /// Names the journal and holds the HPKE public key.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes")]
     pub statement: Vec<u8>,
     /// The appliance identity's SubjectPublicKeyInfo.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes")]
     pub identity_spki: Vec<u8>,
     /// The identity key's signature over the statement.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes")]
     pub signature: Vec<u8>,
 }
 
 /// The encrypted PIN. Byte strings are base64.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnsealBox {
     /// The challenge it answers.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes32")]
     pub challenge: [u8; 32],
     /// HPKE encapsulated key.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes")]
     pub encapsulated: Vec<u8>,
     /// Ciphertext and tag.
     #[serde(with = "encoding")]
+    #[schemars(with = "shape::Bytes")]
     pub ciphertext: Vec<u8>,
 }
 
@@ -59,9 +68,9 @@ pub(super) async fn unseal(
     permitted: Permitted<access::Unseal>,
     State(services): State<Arc<Services>>,
     Body(boxed): Body<UnsealBox>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     services.unseal(&permitted, boxed.into()).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 impl From<seal::Challenge> for Challenge {

@@ -10,6 +10,7 @@ use hsm::wire::{Actor, SealStatus};
 use policy::effects::{EntropyError, UnixTime};
 use policy::grant::{Grant, RateLimits, Reuse};
 use policy::name::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -81,7 +82,8 @@ pub enum EabKeyState {
 }
 
 /// Whether an account can be bound to a key now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "EabKeyStanding")]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// It can.

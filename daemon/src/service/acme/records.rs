@@ -4,8 +4,10 @@
 use policy::effects::UnixTime;
 use policy::evidence::{CaaCheck, Method, Observation};
 use policy::name::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::shape;
 use crate::validation::{Failure, FailureKind, Retry, Shown, Wildcard};
 
 /// An authorization (RFC 8555 section 7.1.4).
@@ -30,7 +32,7 @@ pub struct AuthorizationRecord {
 }
 
 /// How far an authorization is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthorizationStatus {
     /// Given up by its owner.
@@ -57,7 +59,7 @@ pub struct Challenge {
 }
 
 /// How far a challenge is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum ChallengeState {
     /// Control was not shown.
@@ -75,22 +77,27 @@ pub enum ChallengeState {
     /// Control was shown.
     Valid {
         /// When.
+        #[schemars(with = "u64")]
         at: UnixTime,
     },
 }
 
 /// How control was shown: what the certificates that rest on it keep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Proof {
     /// By which challenge.
+    #[schemars(with = "shape::Method")]
     pub method: Method,
     /// When.
+    #[schemars(with = "u64")]
     pub at: UnixTime,
     /// Version of the validator (I2).
     pub validator: String,
     /// What it saw.
+    #[schemars(with = "shape::Observation")]
     pub seen: Observation,
     /// The last CAA check that allowed the name, if one was made.
+    #[schemars(with = "Option<shape::CaaCheck>")]
     pub caa: Option<CaaCheck>,
 }
 

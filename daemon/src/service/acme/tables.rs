@@ -1,6 +1,7 @@
 //! What the ACME surface keeps. Orders stand with the pipeline that completes them.
 
 use policy::effects::UnixTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ pub struct AccountRecord {
 }
 
 /// Whether an account can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccountStatus {
     /// Ended by its owner, for ever.

@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use policy::effects::UnixTime;
 use policy::name::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::failures::{FAILURES, FAILURES_BY_NAME, FailureRecord, by_account, forget, split};
@@ -17,7 +18,7 @@ use crate::service::administrators::Permitted;
 use crate::store::{Change, CommitError, StoreError};
 
 /// Where an account, an address or a name stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Explained {
     /// Whose limits these are.
     pub subject: String,
@@ -30,7 +31,8 @@ pub struct Explained {
 }
 
 /// Where one limit stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "LimitStanding")]
 pub struct Standing {
     /// Which limit.
     pub limit: Limit,
@@ -47,7 +49,7 @@ pub struct Standing {
 }
 
 /// Validations of one account for one name that failed lately.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Failing {
     /// The account.
     pub account: String,
@@ -64,7 +66,7 @@ pub struct Failing {
 }
 
 /// A limit as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Rule {
     /// Which.
     pub limit: Limit,
@@ -75,7 +77,7 @@ pub struct Rule {
 }
 
 /// What was given back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Released {
     /// Whose limits these are.
     pub subject: String,

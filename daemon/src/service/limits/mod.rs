@@ -24,6 +24,7 @@ use std::time::Duration;
 use policy::effects::UnixTime;
 use policy::grant::RateLimits;
 use policy::name::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Rate, RateLimits as Rules, Renewals};
@@ -37,7 +38,7 @@ pub use tally::{Tally, Turn};
 use memory::{Memory, Wanted};
 
 /// Every limit that there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// New accounts, in all.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use policy::name::{DnsName, Name};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
@@ -19,7 +20,8 @@ pub enum Subject {
 }
 
 /// Which kind of subject something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "SubjectKind")]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// An account.

@@ -37,7 +37,7 @@ pub struct SeedListed {
 }
 
 /// Whether a seed is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SeedStanding {
     /// Its time is over.

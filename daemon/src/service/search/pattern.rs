@@ -73,6 +73,11 @@ impl SerialPrefix {
         if fits { Ok(Self(digits)) } else { Err(SerialPrefixError) }
     }
 
+    /// All of them.
+    pub(super) fn whole(serial: Serial) -> Self {
+        Self(super::super::peer::hex(serial.as_bytes()))
+    }
+
     /// Whether it fits.
     pub(super) fn fits(&self, serial: Serial) -> bool {
         super::super::peer::hex(serial.as_bytes()).starts_with(&self.0)

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::extract::State;
+use axum::response::NoContent;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::body::Body;
 use super::super::failure;
+use super::super::path::Path;
 use super::super::query::Query;
 use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
@@ -17,7 +19,8 @@ use crate::service::acme::administration::{AccountQuery, MOST};
 use crate::service::acme::{AccountStatus, Acme};
 
 /// An ACME account. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "ListedAccount")]
 pub struct Listed {
     /// Its id, the last part of its URL.
     pub id: String,
@@ -32,7 +35,8 @@ pub struct Listed {
 }
 
 /// One page of the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Accounts")]
 pub struct Page {
     /// The accounts, by id.
     pub accounts: Vec<Listed>,
@@ -41,7 +45,8 @@ pub struct Page {
 }
 
 /// One account, whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Account")]
 pub struct Shown {
     /// What a list says of it.
     #[serde(flatten)]
@@ -55,7 +60,7 @@ pub struct Shown {
 }
 
 /// That somebody agreed to the terms of service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Agreement {
     /// Their URL, if any were published.
     pub url: Option<String>,
@@ -64,7 +69,7 @@ pub struct Agreement {
 }
 
 /// That an account was ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Ended {
     /// When.
     pub at: u64,
@@ -72,7 +77,7 @@ pub struct Ended {
     pub by: String,
 }
 
-#[derive(Deserialize)]
+#[derive(JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
     #[serde(default = "most")]
@@ -82,7 +87,7 @@ pub(super) struct Ask {
 }
 
 /// Which external account key an account is bound to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bind {
     /// Id of the key.
@@ -106,7 +111,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(account): Path<String>,
+    Path(account): Path,
 ) -> Result<Json<Shown>, Problem> {
     let account = acme.show_account(&permitted, &account).map_err(failure::problem)?;
     Ok(Json(Shown::from(&account)))
@@ -115,20 +120,20 @@ pub(super) async fn show(
 pub(super) async fn deactivate(
     permitted: Permitted<access::ManageAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(account): Path<String>,
-) -> Result<StatusCode, Problem> {
+    Path(account): Path,
+) -> Result<NoContent, Problem> {
     acme.end_account(&permitted, &account).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 pub(super) async fn bind(
     permitted: Permitted<access::ManageAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(account): Path<String>,
+    Path(account): Path,
     Body(bind): Body<Bind>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     acme.bind_account(&permitted, &account, &bind.eab).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 impl From<&Account> for Listed {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::extract::State;
+use axum::response::NoContent;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::failure;
+use super::super::path::Path;
 use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
 use crate::service::acme::Acme;
@@ -16,7 +18,8 @@ use crate::service::acme::records::{AuthorizationStatus, ChallengeState, Proof};
 use crate::validation::Wildcard;
 
 /// An ACME authorization. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Authorization")]
 pub struct Shown {
     /// Its id, the last part of its URL.
     pub id: String,
@@ -37,7 +40,7 @@ pub struct Shown {
 }
 
 /// A challenge of an authorization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Challenge {
     /// Its type.
     pub kind: String,
@@ -48,7 +51,7 @@ pub struct Challenge {
 pub(in super::super) async fn show(
     permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(authorization): Path<String>,
+    Path(authorization): Path,
 ) -> Result<Json<Shown>, Problem> {
     let authorization = acme.show_authorization(&permitted, &authorization).map_err(failure::problem)?;
     Ok(Json(Shown::from(authorization)))
@@ -57,10 +60,10 @@ pub(in super::super) async fn show(
 pub(in super::super) async fn deactivate(
     permitted: Permitted<access::ManageAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(authorization): Path<String>,
-) -> Result<StatusCode, Problem> {
+    Path(authorization): Path,
+) -> Result<NoContent, Problem> {
     acme.revoke_authorization(&permitted, &authorization).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 impl From<Authorization> for Shown {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::extract::State;
 use policy::grant::Grant;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::answer::New;
 use super::super::body::Body;
 use super::super::failure;
+use super::super::path::Path;
 use super::super::query::Query;
 use super::accounts::Ended;
 use crate::api::access::{self, Permitted};
@@ -17,15 +19,17 @@ use crate::problem::Problem;
 use crate::service::acme::Acme;
 use crate::service::acme::eab::{EabKeyState, Standing};
 use crate::service::acme::eab_keys::{self, BoundAccounts, MOST};
+use crate::shape;
 
 /// An external account key. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EabKey {
     /// Its id, which clients call kid.
     pub id: String,
     /// Whether an account can be bound to it now.
     pub standing: Standing,
     /// What it grants.
+    #[schemars(with = "shape::Grant")]
     pub grant: Grant,
     /// When it was made.
     pub created: u64,
@@ -42,7 +46,8 @@ pub struct EabKey {
 }
 
 /// One page of the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "EabKeys")]
 pub struct Page {
     /// The keys, by id.
     pub keys: Vec<EabKey>,
@@ -51,17 +56,20 @@ pub struct Page {
 }
 
 /// A key to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "NewEabKey")]
 #[serde(deny_unknown_fields)]
 pub struct Create {
     /// What it grants.
+    #[schemars(with = "shape::Grant")]
     pub grant: Grant,
     /// For how many seconds accounts can be bound to it, instead of the grant's `expires`.
     pub lifetime: Option<u64>,
 }
 
 /// A key that was made. The one time that its secret is shown.
-#[derive(Serialize, Deserialize)]
+#[derive(JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "CreatedEabKey")]
 pub struct Created {
     /// The key.
     #[serde(flatten)]
@@ -71,21 +79,24 @@ pub struct Created {
 }
 
 /// How a key is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "EabKeyRevocation")]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// What becomes of the accounts that are bound to it.
+    #[schemars(with = "shape::BoundAccounts")]
     pub accounts: BoundAccounts,
 }
 
 /// What a revocation did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "EabKeyRevoked")]
 pub struct Revoked {
     /// Accounts that were ended.
     pub ended: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
     #[serde(default = "most")]
@@ -109,7 +120,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(key): Path<String>,
+    Path(key): Path,
 ) -> Result<Json<EabKey>, Problem> {
     Ok(Json(acme.show_eab_key(&permitted, &key).map_err(failure::problem)?.into()))
 }
@@ -118,18 +129,18 @@ pub(super) async fn create(
     permitted: Permitted<access::ManageAcme>,
     State(acme): State<Arc<Acme>>,
     Body(Create { mut grant, lifetime }): Body<Create>,
-) -> Result<(StatusCode, Json<Created>), Problem> {
+) -> Result<New<Created>, Problem> {
     if let Some(lifetime) = lifetime {
         grant.expires = Some(acme.now().plus(lifetime));
     }
     let (key, secret) = acme.create_eab_key(&permitted, grant).await.map_err(failure::problem)?;
-    Ok((StatusCode::CREATED, Json(Created { key: key.into(), mac_key: secret.reveal().to_string() })))
+    Ok(New(Created { key: key.into(), mac_key: secret.reveal().to_string() }))
 }
 
 pub(super) async fn revoke(
     permitted: Permitted<access::ManageAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(key): Path<String>,
+    Path(key): Path,
     Body(revocation): Body<Revocation>,
 ) -> Result<Json<Revoked>, Problem> {
     let ended = acme.revoke_eab_key(&permitted, &key, revocation.accounts).await.map_err(failure::problem)?;

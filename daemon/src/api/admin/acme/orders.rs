@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::extract::State;
+use axum::response::NoContent;
 use policy::serial::Serial;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::failure;
+use super::super::path::Path;
 use super::super::query::Query;
 use crate::api::access::{self, Permitted};
 use crate::problem::Problem;
@@ -16,9 +18,11 @@ use crate::service::acme::Acme;
 use crate::service::acme::finalize::why_invalid;
 use crate::service::acme::orders::{Order, OrderStatus};
 use crate::service::acme::oversight::{MOST_ORDERS, OrderQuery};
+use crate::shape;
 
 /// An ACME order. Times are seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "ListedOrder")]
 pub struct Listed {
     /// Its id, the last part of its URL.
     pub id: String,
@@ -37,11 +41,13 @@ pub struct Listed {
     /// Last second in which it can be finalized.
     pub expires: u64,
     /// The certificate that completed it.
+    #[schemars(with = "Option<shape::Serial>")]
     pub certificate: Option<Serial>,
 }
 
 /// One page of the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Orders")]
 pub struct Page {
     /// The orders, by id.
     pub orders: Vec<Listed>,
@@ -50,7 +56,8 @@ pub struct Page {
 }
 
 /// One order, whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Order")]
 pub struct Shown {
     /// What a list says of it.
     #[serde(flatten)]
@@ -67,7 +74,7 @@ pub struct Shown {
     pub processing: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct Ask {
     account: Option<String>,
@@ -93,7 +100,7 @@ pub(in super::super) async fn list(
 pub(in super::super) async fn show(
     permitted: Permitted<access::ReadAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(order): Path<String>,
+    Path(order): Path,
 ) -> Result<Json<Shown>, Problem> {
     let order = acme.show_order(&permitted, &order).map_err(failure::problem)?;
     Ok(Json(Shown::from(&order)))
@@ -102,10 +109,10 @@ pub(in super::super) async fn show(
 pub(in super::super) async fn cancel(
     permitted: Permitted<access::ManageAcme>,
     State(acme): State<Arc<Acme>>,
-    Path(order): Path<String>,
-) -> Result<StatusCode, Problem> {
+    Path(order): Path,
+) -> Result<NoContent, Problem> {
     acme.cancel_order(&permitted, &order).await.map_err(failure::problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 impl From<&Order> for Listed {

@@ -4,6 +4,7 @@ use policy::rights::{Actor, Permission, Role as Rank, Scope, TokenRights, Verdic
 
 use super::*;
 use crate::api::route::{Key, Route};
+use crate::config;
 
 /// Somebody at the door.
 struct Visitor {
@@ -128,6 +129,41 @@ async fn every_route_lets_in_whom_the_table_of_rights_says_and_nothing_changes_f
 }
 
 #[tokio::test]
+async fn no_route_of_any_surface_lets_in_whom_the_table_of_rights_does_not_name() {
+    let surface = surface();
+    let visitors = visitors(&surface).await;
+    let acme = Acme::start(Arc::clone(&surface.services)).await.unwrap();
+    let mut refused = 0;
+    for carried in config::Surface::ALL {
+        let routes = crate::http::surface_routes(&surface.services, &acme, carried);
+        let (table, router) = (routes.table().to_vec(), routes.into_router());
+        for route in &table {
+            for visitor in &visitors {
+                if visitor.enters(route) {
+                    continue;
+                }
+                surface.seal_is(SealStatus::Unsealed).await;
+                let acts = surface.signer.state.lock().unwrap().acts;
+                let token = visitor.token.as_deref();
+                let request = surface.request(&visitor.peer, token, &route.method, &route.path, None);
+                let status = router.clone().oneshot(request).await.unwrap().status();
+                let place = format!("{} at {} {}: {status}", visitor.what, route.method, route.path);
+                match carried {
+                    config::Surface::Admin => assert_eq!(status, visitor.refusal, "{place}"),
+                    // uPKI knows no other.
+                    config::Surface::Upki => assert_eq!(status, StatusCode::UNAUTHORIZED, "{place}"),
+                    // Who asks proves himself by what he sends, and sent nothing.
+                    _ => assert!(status.is_client_error(), "{place}"),
+                }
+                assert_eq!(surface.signer.state.lock().unwrap().acts, acts, "{place}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 600, "{refused}");
+}
+
+#[tokio::test]
 async fn what_needs_the_key_says_that_it_is_sealed_before_it_asks_who_is_there() {
     let surface = surface();
     let visitors = visitors(&surface).await;
@@ -156,6 +192,16 @@ async fn who_shows_a_certificate_sees_and_revokes_that_one_and_no_other() {
     let show =
         async |serial| surface.ask(&client, Method::GET, &format!("/admin/v1/certificates/{serial}"), None).await.0;
     assert_eq!((show(own.serial).await, show(other.serial).await), (StatusCode::OK, StatusCode::NOT_FOUND));
+    // The list holds that one, and was not looked for among the others, of which one cannot be read.
+    const NO_RECORD: Table<u8> = Table::new("certificates");
+    let mut change = Change::new();
+    change.put(&NO_RECORD, [1; 20], &1);
+    surface.services.store.commit(change).await.unwrap();
+    let (status, list) = surface.ask(&client, Method::GET, "/admin/v1/certificates", None).await;
+    assert_eq!((status, list["certificates"].as_array().unwrap().len()), (StatusCode::OK, 1), "{list}");
+    assert_eq!(list["certificates"][0]["serial"], json!(own.serial));
+    let (_, list) = surface.ask(&client, Method::GET, "/admin/v1/certificates?name=b.test", None).await;
+    assert_eq!(list["certificates"], json!([]));
     let revoke = async |serial| {
         let path = format!("/admin/v1/certificates/{serial}/revoke");
         surface.ask(&client, Method::POST, &path, Some(json!({"reason": null}))).await.0

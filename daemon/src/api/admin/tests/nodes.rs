@@ -35,7 +35,7 @@ async fn a_node_is_registered_changed_shown_and_deleted() {
     let (status, node) = surface.ask(&administrator, Method::PUT, path, Some(changed)).await;
     assert_eq!((status, &node["registration"]["names"]), (StatusCode::OK, &json!([])));
     let renamed = json!({"common_name": "web-2.example.test", "profile": "node"});
-    assert_eq!(surface.ask(&administrator, Method::PUT, path, Some(renamed)).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(surface.ask(&administrator, Method::PUT, path, Some(renamed)).await.0, StatusCode::UNPROCESSABLE_ENTITY);
 
     let (status, made) = surface.ask(&administrator, Method::POST, &format!("{path}/seeds"), Some(json!({}))).await;
     assert_eq!((status, made["secret"].as_str().unwrap().len()), (StatusCode::CREATED, 64));
