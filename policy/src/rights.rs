@@ -100,6 +100,8 @@ permissions! {
     ManageTokens = "manage-tokens",
     /// A new ACME account.
     OpenAcmeAccount = "open-acme-account",
+    /// Certificates for names of which one shows control, with an API token instead of an ACME account.
+    OrderCertificate = "order-certificate",
     /// ACME accounts, external account keys, orders and authorizations of everybody, looked at.
     ReadAcme = "read-acme",
     /// Lists of administrators.
@@ -186,8 +188,9 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 /// What a token may do at the most. Who unseals, seals, approves or administers is a person.
 pub fn tokens_may(permission: Permission) -> bool {
     use Permission::{
-        Certify, DryRun, ListCertificates, ManageAcme, ManageLimits, ManageNodes, ReadAcme, ReadConfig, ReadEvents,
-        ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests, ReadStatus, RenewOwn, Revoke, SubmitRequest,
+        Certify, DryRun, ListCertificates, ManageAcme, ManageLimits, ManageNodes, OrderCertificate, ReadAcme,
+        ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests, ReadStatus, RenewOwn,
+        Revoke, SubmitRequest,
     };
     matches!(
         permission,
@@ -197,6 +200,7 @@ pub fn tokens_may(permission: Permission) -> bool {
             | ManageAcme
             | ManageLimits
             | ManageNodes
+            | OrderCertificate
             | ReadAcme
             | ReadConfig
             | ReadEvents
@@ -229,7 +233,7 @@ impl Role {
     pub fn permits(self, permission: Permission) -> bool {
         use Permission::{
             ActInAcme, ActivateCa, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
-            ManageAdministrators, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount, ReadAcme,
+            ManageAdministrators, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount, OrderCertificate, ReadAcme,
             ReadAdministrators, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests,
             ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal,
         };
@@ -241,8 +245,8 @@ impl Role {
             ActivateCa | EnrolAdministrator | ManageAdministrators | ManageTokens => {
                 matches!(self, Self::Administrator)
             }
-            // An ACME account's own business.
-            ActInAcme | OpenAcmeAccount => false,
+            // The business of an ACME account, and of a token.
+            ActInAcme | OpenAcmeAccount | OrderCertificate => false,
         }
     }
 }
@@ -314,7 +318,7 @@ mod tests {
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, token that carries everything,
     /// auditor, operator, administrator, console.
-    const TABLE: [(Permission, &str); 29] = [
+    const TABLE: [(Permission, &str); 30] = [
         (Permission::ActInAcme, "?o------"),
         (Permission::ActivateCa, "?-----**"),
         (Permission::Approve, "?----***"),
@@ -328,6 +332,7 @@ mod tests {
         (Permission::ManageNodes, "?--*-***"),
         (Permission::ManageTokens, "?-----**"),
         (Permission::OpenAcmeAccount, "oo------"),
+        (Permission::OrderCertificate, "?--*----"),
         (Permission::ReadAcme, "?--*****"),
         (Permission::ReadAdministrators, "?---****"),
         (Permission::ReadConfig, "?--*****"),

@@ -5,7 +5,9 @@ pub mod activation;
 pub mod administrators;
 pub mod ca;
 pub mod certificates;
+pub mod certmaker;
 pub mod crl;
+pub mod deposits;
 pub mod events;
 pub mod explain;
 mod failure;
@@ -50,8 +52,12 @@ pub struct Services {
     pub ca: Ca,
     /// Calls that their callers may repeat.
     pub calls: issue::Calls,
+    /// The CertMaker dialect.
+    pub certmaker: config::CertMaker,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Private keys that wait for their owners.
+    pub deposits: deposits::Deposits,
     /// What this process has given up, and what it could not.
     pub hardening: Vec<health::Measure>,
     /// The issuing certificate.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::peer::hex;
-use super::rights::{Denied, Permitted};
+use super::rights::{Denied, Locked, Permitted};
 use super::{Failure, Services};
 use crate::store::{Change, CommitError, Table, Versioned};
 
@@ -190,18 +190,18 @@ impl Services {
     }
 
     /// The token that was shown: its id and what it grants.
-    pub(super) fn token_shown(&self, text: &str) -> Result<(String, Arc<TokenGrant>), Denied> {
+    pub(super) fn token_shown(&self, text: &str, locked: Locked) -> Result<(String, Arc<TokenGrant>), Denied> {
         let hash = hash(text);
         let record = self.store.get(&TOKENS, &hash)?.ok_or(TokenDenied::Unknown)?.value;
         let now = self.clock.now();
         match record.state {
             TokenState::Disabled => return Err(TokenDenied::Disabled.into()),
-            TokenState::Locked => return Err(TokenDenied::Locked.into()),
+            TokenState::Locked if locked == Locked::Refused => return Err(TokenDenied::Locked.into()),
             TokenState::Revoked => return Err(TokenDenied::Revoked.into()),
-            TokenState::Enabled if record.grant.expires.is_some_and(|last| now > last) => {
+            TokenState::Enabled | TokenState::Locked if record.grant.expires.is_some_and(|last| now > last) => {
                 return Err(TokenDenied::Expired.into());
             }
-            TokenState::Enabled => {}
+            TokenState::Enabled | TokenState::Locked => {}
         }
         let used = self.store.get(&TOKEN_USES, &hash)?;
         if used.is_none_or(|used| used.value.plus(USE) <= now) {
@@ -308,9 +308,12 @@ mod tests {
         let recent = NOW.minus(USE - 1);
         change.insert(&TOKEN_USES, hash("ever"), &recent);
         services.store.commit(change).await.unwrap();
-        assert!(matches!(services.token_shown("over"), Err(Denied::Token(TokenDenied::Expired))));
-        assert!(matches!(services.token_shown("none"), Err(Denied::Token(TokenDenied::Unknown))));
-        assert!(services.token_shown("last").is_ok() && services.token_shown("ever").is_ok());
+        assert!(matches!(services.token_shown("over", Locked::Refused), Err(Denied::Token(TokenDenied::Expired))));
+        assert!(matches!(services.token_shown("none", Locked::Refused), Err(Denied::Token(TokenDenied::Unknown))));
+        assert!(
+            services.token_shown("last", Locked::Refused).is_ok()
+                && services.token_shown("ever", Locked::Refused).is_ok()
+        );
         let used = |text: &str| services.store.get(&TOKEN_USES, hash(text)).unwrap().map(|row| row.value);
         while used("last").is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;

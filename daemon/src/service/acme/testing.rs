@@ -134,6 +134,8 @@ impl World {
             root: signer.issuer.certificate().to_vec(),
             store: store.clone(),
             tls_chain: crate::current::Current::new(Vec::new()),
+            certmaker: config::Config::from_toml("signetd.toml", SHIPPED).unwrap().certmaker,
+            deposits: Default::default(),
             upki: config::Config::from_toml("signetd.toml", SHIPPED).unwrap().upki,
             validation: web.validation(),
             vitals: Default::default(),

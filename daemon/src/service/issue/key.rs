@@ -12,6 +12,7 @@ use aws_lc_rs::signature::{
     RsaKeyPair,
 };
 use policy::key::{KeyAlgorithm, PublicKey};
+use policy::profile::Profile;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
@@ -71,6 +72,21 @@ impl KeyKind {
             Self::P256 => KeyAlgorithm::P256,
             Self::P384 => KeyAlgorithm::P384,
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => KeyAlgorithm::Rsa,
+        }
+    }
+}
+
+impl KeyKind {
+    /// The kind that is made when nobody chooses: the cheapest that the profile takes.
+    pub fn cheapest(profile: &Profile) -> Self {
+        let takes = |algorithm| profile.key_algorithms().contains(&algorithm);
+        match profile.rsa_bits().iter().min() {
+            _ if takes(KeyAlgorithm::P256) => Self::P256,
+            _ if takes(KeyAlgorithm::P384) => Self::P384,
+            Some(4096) => Self::Rsa4096,
+            Some(3072) => Self::Rsa3072,
+            Some(_) => Self::Rsa2048,
+            None => Self::Ed25519,
         }
     }
 }
