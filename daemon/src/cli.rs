@@ -21,7 +21,11 @@ pub fn main() -> ExitCode {
             boot::backup(&config, &signer, &out).map(|done| println!("{done}")).map_err(Into::into)
         }
         Verb::Check { config } => boot::check(&config).map(|found| println!("{found}")),
-        Verb::Import { config, index } => boot::import(&config, &index).map(|done| println!("{done}")),
+        Verb::Import { config, form, certificates, dry_run, file } => {
+            let foreign = boot::Foreign { file: &file, form, certificates: certificates.as_deref() };
+            let import = if dry_run { boot::rehearse_import } else { boot::import };
+            import(&config, &foreign).map(|done| println!("{done}"))
+        }
         Verb::Reindex { config } => boot::reindex(&config).map(|done| println!("{done}")),
         Verb::Restore { config, signer, from } => {
             boot::restore(&config, &signer, &from).map(|done| println!("{done}")).map_err(Into::into)
@@ -79,13 +83,23 @@ enum Verb {
     ///
     /// FILE is the database of `openssl ca` (index.txt): flag (V, R, E), expiry, revocation and reason, serial number,
     /// file name, subject, with tabs between them. It is read a line at a time, and can be imported again.
+    /// Example: signetd import --form certmaker --certificates data/leafcerts --dry-run data/data.db
     Import {
         /// The configuration file
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
+        /// Whose database it is
+        #[arg(long, value_enum, default_value = "openssl")]
+        form: boot::Form,
+        /// CertMaker's directory leafcerts: its files say how long certificates last
+        #[arg(long, value_name = "DIR")]
+        certificates: Option<PathBuf>,
+        /// Say what would be taken over, and change nothing
+        #[arg(long)]
+        dry_run: bool,
         /// The database
         #[arg(value_name = "FILE")]
-        index: PathBuf,
+        file: PathBuf,
     },
     /// Build the indexes of the certificates anew, if searches miss some; signetd must be stopped
     Reindex {

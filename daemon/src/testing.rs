@@ -340,6 +340,8 @@ pub(crate) fn limited_services(
         root: authority.issuer.certificate().to_vec(),
         store,
         tls_chain: crate::current::Current::new(Vec::new()),
+        certmaker: config.certmaker,
+        deposits: Default::default(),
         upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),

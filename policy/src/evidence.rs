@@ -85,6 +85,13 @@ pub enum Method {
     /// An administrator vouched for it.
     #[serde(rename = "administrator")]
     Administrator,
+    /// CertMaker's dns-01: a TXT record that holds the token itself. No ACME method, so its name begins
+    /// as RFC 8657 section 4 demands.
+    #[serde(rename = "ca-certmaker-dns-01")]
+    CertMakerDns01,
+    /// CertMaker's http-01: a file that holds the token itself.
+    #[serde(rename = "ca-certmaker-http-01")]
+    CertMakerHttp01,
     /// The operator on the console vouched for it.
     #[serde(rename = "console")]
     Console,
@@ -100,6 +107,9 @@ pub enum Method {
     /// RFC 8555 section 8.3
     #[serde(rename = "http-01")]
     Http01,
+    /// Nothing was shown, nor need be: the name means the same to every host, itself.
+    #[serde(rename = "loopback")]
+    Loopback,
     /// An administrator registered it before for somebody, who showed to be that one.
     #[serde(rename = "registration")]
     Registration,
@@ -117,13 +127,16 @@ pub enum Method {
 }
 
 /// Every method, in the order of their names.
-pub const METHODS: [Method; 10] = [
+pub const METHODS: [Method; 13] = [
     Method::Administrator,
+    Method::CertMakerDns01,
+    Method::CertMakerHttp01,
     Method::Console,
     Method::Dns01,
     Method::DnsAccount01,
     Method::DnsPersist01,
     Method::Http01,
+    Method::Loopback,
     Method::Registration,
     Method::Renewal,
     Method::TlsAlpn01,
@@ -158,11 +171,14 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Administrator => "administrator",
+            Self::CertMakerDns01 => "ca-certmaker-dns-01",
+            Self::CertMakerHttp01 => "ca-certmaker-http-01",
             Self::Console => "console",
             Self::DnsAccount01 => "dns-account-01",
             Self::Dns01 => "dns-01",
             Self::DnsPersist01 => "dns-persist-01",
             Self::Http01 => "http-01",
+            Self::Loopback => "loopback",
             Self::Registration => "registration",
             Self::Renewal => "renewal",
             Self::TlsAlpn01 => "tls-alpn-01",
@@ -180,22 +196,28 @@ impl Method {
         CHALLENGES.contains(&self)
     }
 
+    /// Whether a validator saw it on the network: an ACME challenge, or one of CertMaker's.
+    pub fn is_seen(self) -> bool {
+        self.is_challenge() || matches!(self, Self::CertMakerDns01 | Self::CertMakerHttp01)
+    }
+
     /// Whether it asks DNS for a record of the name itself: an address has none.
     pub fn is_dns(self) -> bool {
-        matches!(self, Self::DnsAccount01 | Self::Dns01 | Self::DnsPersist01)
+        matches!(self, Self::CertMakerDns01 | Self::DnsAccount01 | Self::Dns01 | Self::DnsPersist01)
     }
 
     /// Whether it can show control of every name below a base: a connection to one host cannot.
     pub fn proves_wildcards(self) -> bool {
         match self {
             Self::Administrator
+            | Self::CertMakerDns01
             | Self::Console
             | Self::DnsAccount01
             | Self::Dns01
             | Self::DnsPersist01
             | Self::Registration
             | Self::Renewal => true,
-            Self::Http01 | Self::TlsAlpn01 | Self::Unproven => false,
+            Self::CertMakerHttp01 | Self::Http01 | Self::Loopback | Self::TlsAlpn01 | Self::Unproven => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Names that a certificate may carry: DNS names (wildcards included) and IP addresses.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,16 @@ impl Name {
     /// Whether this is a DNS name whose first label is `*`.
     pub fn is_wildcard(&self) -> bool {
         matches!(self, Self::Dns(name) if name.is_wildcard())
+    }
+
+    /// Whether every host means itself by it: `localhost`, `127.0.0.1` and `::1`, and nothing else.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Dns(name) => name.as_str() == "localhost",
+            Self::Ip(address) => {
+                [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)].contains(address)
+            }
+        }
     }
 }
 

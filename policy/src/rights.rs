@@ -102,6 +102,8 @@ permissions! {
     ManageTokens = "manage-tokens",
     /// A new ACME account.
     OpenAcmeAccount = "open-acme-account",
+    /// Certificates for names of which one shows control, with an API token instead of an ACME account.
+    OrderCertificate = "order-certificate",
     /// ACME accounts, external account keys, orders and authorizations of everybody, looked at.
     ReadAcme = "read-acme",
     /// Lists of administrators.
@@ -190,9 +192,9 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
 /// What a token may do at the most. Who unseals, seals, approves or administers is a person.
 pub fn tokens_may(permission: Permission) -> bool {
     use Permission::{
-        Certify, DryRun, ListCertificates, ManageAcme, ManageLimits, ManageNodes, ReadAcme, ReadAuthorities,
-        ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests, ReadStatus, RenewOwn,
-        Revoke, SubmitRequest,
+        Certify, DryRun, ListCertificates, ManageAcme, ManageLimits, ManageNodes, OrderCertificate, ReadAcme,
+        ReadAuthorities, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests,
+        ReadStatus, RenewOwn, Revoke, SubmitRequest,
     };
     matches!(
         permission,
@@ -202,6 +204,7 @@ pub fn tokens_may(permission: Permission) -> bool {
             | ManageAcme
             | ManageLimits
             | ManageNodes
+            | OrderCertificate
             | ReadAcme
             | ReadAuthorities
             | ReadConfig
@@ -236,8 +239,9 @@ impl Role {
         use Permission::{
             ActInAcme, ActivateCa, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
             ManageAdministrators, ManageAuthorities, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount,
-            ReadAcme, ReadAdministrators, ReadAuthorities, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles,
-            ReadPublic, ReadRequests, ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal,
+            OrderCertificate, ReadAcme, ReadAdministrators, ReadAuthorities, ReadConfig, ReadEvents, ReadLimits,
+            ReadNodes, ReadProfiles, ReadPublic, ReadRequests, ReadStatus, ReadTokens, RenewOwn, Revoke, Seal,
+            SubmitRequest, Unseal,
         };
         match permission {
             DryRun | ListCertificates | ReadAcme | ReadAdministrators | ReadAuthorities | ReadConfig | ReadEvents
@@ -247,8 +251,8 @@ impl Role {
             ActivateCa | EnrolAdministrator | ManageAdministrators | ManageAuthorities | ManageTokens => {
                 matches!(self, Self::Administrator)
             }
-            // An ACME account's own business.
-            ActInAcme | OpenAcmeAccount => false,
+            // The business of an ACME account, and of a token.
+            ActInAcme | OpenAcmeAccount | OrderCertificate => false,
         }
     }
 }
@@ -335,6 +339,7 @@ mod tests {
         (Permission::ManageNodes, "?--*-***"),
         (Permission::ManageTokens, "?-----**"),
         (Permission::OpenAcmeAccount, "oo------"),
+        (Permission::OrderCertificate, "?--*----"),
         (Permission::ReadAcme, "?--*****"),
         (Permission::ReadAdministrators, "?---****"),
         (Permission::ReadAuthorities, "?--*****"),

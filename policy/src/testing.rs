@@ -177,6 +177,7 @@ impl Hierarchy {
 /// A shipped profile.
 pub(crate) fn profile(name: &str) -> Profile {
     let text = match name {
+        "certmaker" => include_str!("../../packaging/profiles/certmaker.toml"),
         "client" => include_str!("../../packaging/profiles/client.toml"),
         "node" => include_str!("../../packaging/profiles/node.toml"),
         "server" => include_str!("../../packaging/profiles/server.toml"),

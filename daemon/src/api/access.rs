@@ -12,7 +12,7 @@ use http::request::Parts;
 
 use crate::problem::Problem;
 use crate::service::acme::Acme;
-use crate::service::rights::{self, Caller, Denied, Permission};
+use crate::service::rights::{self, Caller, Denied, Locked, Permission};
 use crate::service::{RequestId, Services, peer::Peer};
 
 /// A request whose sender may do what `A` names to everything there is. A handler takes it as its
@@ -62,7 +62,7 @@ macro_rules! asks {
 }
 
 asks!(ActivateCa Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators
-    ManageAuthorities ManageLimits ManageNodes ManageTokens ReadAcme ReadAdministrators ReadAuthorities ReadConfig ReadEvents ReadLimits ReadNodes ReadProfiles
+    ManageAuthorities ManageLimits ManageNodes ManageTokens OrderCertificate ReadAcme ReadAdministrators ReadAuthorities ReadConfig ReadEvents ReadLimits ReadNodes ReadProfiles
     ReadPublic ReadRequests ReadStatus ReadTokens RenewOwn Revoke Seal SubmitRequest Unseal);
 
 /// A router's state, as far as the question who may do what needs it.
@@ -72,6 +72,11 @@ pub trait Serves: Send + Sync {
 
     /// What the daemon serves.
     fn services(&self) -> &Services;
+
+    /// Who sent a request, as far as it says.
+    fn caller<'p>(&self, peer: &'p Peer, parts: &'p Parts) -> Caller<'p> {
+        Caller { peer, bearer: bearer(parts), locked: Locked::Refused }
+    }
 }
 
 /// That a request gets no further: a status, 401, 403, 500 or 503, and a sentence.
@@ -113,7 +118,7 @@ impl<A: Asks, S: Serves> FromRequestParts<S> for Permitted<A> {
     type Rejection = S::Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, S::Refusal> {
-        let permitted = ask(parts, |caller, id| state.services().permit(caller, id, A::PERMISSION))?;
+        let permitted = ask(parts, state, |caller, id| state.services().permit(caller, id, A::PERMISSION))?;
         Ok(Self { permitted, asked: PhantomData })
     }
 }
@@ -122,13 +127,14 @@ impl<A: Asks, S: Serves> FromRequestParts<S> for PermittedOwn<A> {
     type Rejection = S::Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, S::Refusal> {
-        let permitted = ask(parts, |caller, id| state.services().permit_own(caller, id, A::PERMISSION))?;
+        let permitted = ask(parts, state, |caller, id| state.services().permit_own(caller, id, A::PERMISSION))?;
         Ok(Self { permitted, asked: PhantomData })
     }
 }
 
 fn ask(
     parts: &Parts,
+    state: &impl Serves,
     may: impl FnOnce(Caller<'_>, &RequestId) -> Result<rights::Permitted, Denied>,
 ) -> Result<rights::Permitted, Refused> {
     let internal = || Refused { status: StatusCode::INTERNAL_SERVER_ERROR, why: String::new() };
@@ -140,7 +146,7 @@ fn ask(
         let why = "web pages may not act here: use `signetctl`".to_owned();
         return Err(Refused { status: StatusCode::FORBIDDEN, why });
     }
-    may(Caller { peer, bearer: bearer(parts) }, id).map_err(|denied| refusal(&denied))
+    may(state.caller(peer, parts), id).map_err(|denied| refusal(&denied))
 }
 
 /// What follows `Bearer`, if the header Authorization is there. Credentials of another scheme are a

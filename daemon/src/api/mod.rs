@@ -4,6 +4,7 @@
 pub mod access;
 pub mod acme;
 pub mod admin;
+pub mod certmaker;
 pub mod health;
 pub mod metrics;
 pub mod pki;

@@ -139,6 +139,11 @@ impl<S: Serves + Clone + 'static> Routes<S> {
         self.guarded::<T>(Method::GET, path, on(MethodFilter::GET, handler), Key::NotNeeded)
     }
 
+    /// `GET` of something that needs the CA's key.
+    pub fn get_with_key<T: Guarded + 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
+        self.guarded::<T>(Method::GET, path, on(MethodFilter::GET, handler), Key::Needed)
+    }
+
     /// `POST`
     pub fn post<T: Guarded + 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
         self.guarded::<T>(Method::POST, path, on(MethodFilter::POST, handler), Key::NotNeeded)

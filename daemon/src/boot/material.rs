@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use policy::authority::AuthorityProfile;
+use policy::evidence::Method;
 use policy::profile::{Profile, ProfileError};
 use policy::tbs::{Certificate, Issuer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::config::{Config, Surface};
+use crate::config::{self, Config, Surface};
 use crate::current::Profiles;
 use crate::revocation::RootCrl;
 
@@ -90,11 +91,36 @@ impl Material {
             let problem = format!("[upki.profiles] has `{theirs} = \"{ours}\"`, and there is no file {ours}.toml here");
             return Err(wrong(&config.ca.profiles, problem));
         }
+        let speaks_certmaker = config.listeners.iter().any(|listener| listener.surfaces.contains(&Surface::CertMaker));
+        if speaks_certmaker {
+            certmaker(config, &profiles)?;
+        }
         let root_crl = config.ca.root_crl.clone().map(|path| Arc::new(RootCrl::new(path, root_issuer)));
         let alternate_chains = config.ca.alternate_chains.iter().map(|file| alternate_chain(file, &issuer));
         let alternate_chains = alternate_chains.collect::<Result<_, _>>()?;
         Ok(Self { alternate_chains, chain, issuer: Arc::new(issuer), profiles: Arc::new(profiles), root, root_crl })
     }
+}
+
+/// Whether the profile of CertMaker's clients can be theirs.
+fn certmaker(config: &Config, profiles: &Profiles) -> Result<(), MaterialError> {
+    let config::CertMaker { challenges, profile: name, .. } = &config.certmaker;
+    let Some(profile) = profiles.get(name) else {
+        let problem = format!("[certmaker] issues from the profile `{name}`, and there is no file {name}.toml here");
+        return Err(wrong(&config.ca.profiles, problem));
+    };
+    let unproven = [Method::Unproven];
+    let wanted = if challenges.is_empty() { &unproven[..] } else { challenges };
+    if profile.needs_approval() || !wanted.iter().all(|method| profile.takes(*method)) {
+        let wanted: Vec<_> = wanted.iter().map(|method| format!("\"{}\"", method.as_str())).collect();
+        let problem = format!(
+            "[certmaker] issues from the profile `{name}`, which must list {} in `[evidence] methods` and have no \
+             section [approval]: change it, or `[certmaker] challenges`",
+            wanted.join(", ")
+        );
+        return Err(wrong(&config.ca.profiles, problem));
+    }
+    Ok(())
 }
 
 /// A chain that begins with a certificate of the issuing key, each certificate signed by the next.

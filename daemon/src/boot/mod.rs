@@ -113,14 +113,72 @@ pub fn check(path: &Path) -> Result<String, BootError> {
     ))
 }
 
-/// Takes over the status of another system's certificates from the database of `openssl ca`, once the CA
-/// signer's journal has it. Returns a sentence that says what came of it.
-pub fn import(path: &Path, index: &Path) -> Result<String, BootError> {
+/// Another system's database.
+pub struct Foreign<'a> {
+    /// Where it is.
+    pub file: &'a Path,
+    /// Which system's.
+    pub form: Form,
+    /// Where CertMaker keeps certificates.
+    pub certificates: Option<&'a Path>,
+}
+
+/// Whose database is imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// CertMaker's, SQLite.
+    Certmaker,
+    /// That of `openssl ca`, which most systems can write.
+    Openssl,
+}
+
+/// The rows to import, in the form of `openssl ca`.
+trait Rows: std::io::Read + std::io::Seek {}
+
+impl<T: std::io::Read + std::io::Seek> Rows for T {}
+
+impl Foreign<'_> {
+    fn wrong(&self, why: impl std::fmt::Display) -> BootError {
+        BootError::Import(format!("{}: {why}", self.file.display()))
+    }
+
+    /// The rows, and a remark on them.
+    fn rows(&self) -> Result<(Box<dyn Rows>, String), BootError> {
+        if self.form == Form::Openssl {
+            let file = std::fs::File::open(self.file).map_err(|error| self.wrong(error))?;
+            return Ok((Box::new(file), String::new()));
+        }
+        let read = revocation::certmaker::read(self.file, self.certificates).map_err(|why| self.wrong(why))?;
+        let remark = match read.without_file {
+            0 => String::new(),
+            count => format!("; {count} have no file in --certificates, and count as valid for 182 days"),
+        };
+        Ok((Box::new(std::io::Cursor::new(read.text)), remark))
+    }
+}
+
+/// Says what [`import`] would do. Nothing changes.
+pub fn rehearse_import(path: &Path, foreign: &Foreign<'_>) -> Result<String, BootError> {
     let config = Config::read(path)?;
     log::start(&config.log);
     let store = own_store(&config)?;
-    let wrong = |why: String| BootError::Import(format!("{}: {why}", index.display()));
-    let file = std::fs::File::open(index).map_err(|error| wrong(error.to_string()))?;
+    let (rows, remark) = foreign.rows()?;
+    let imports = revocation::rehearse(&store, &config.ca.key, rows, SystemClock.now());
+    let Imports { certificates, new, revoked, ours } = imports.map_err(|error| foreign.wrong(error))?;
+    Ok(format!(
+        "{}: {certificates} certificates, {revoked} of them revoked: {new} would be new, {ours} were signed here{remark}; \
+         nothing was changed",
+        foreign.file.display()
+    ))
+}
+
+/// Takes over the status of another system's certificates, once the CA signer's journal has it. Returns a
+/// sentence that says what came of it.
+pub fn import(path: &Path, foreign: &Foreign<'_>) -> Result<String, BootError> {
+    let config = Config::read(path)?;
+    log::start(&config.log);
+    let store = own_store(&config)?;
+    let (rows, remark) = foreign.rows()?;
     let signer = Client::new(config.signers.ca, config.signers.deadline);
     // The daemon is stopped, and a store that is new cannot follow a journal that speaks of what is
     // imported here: the act is noted without catching up first.
@@ -133,12 +191,12 @@ pub fn import(path: &Path, index: &Path) -> Result<String, BootError> {
             Err(error) => Err(format!("the import cannot be journalled: {error}: start the CA signer, sealed or not")),
         }
     };
-    let imports = revocation::import(&store, &config.ca.key, file, SystemClock.now(), note);
-    let Imports { certificates, new, revoked, ours } = imports.map_err(|error| wrong(error.to_string()))?;
+    let imports = revocation::import(&store, &config.ca.key, rows, SystemClock.now(), note);
+    let Imports { certificates, new, revoked, ours } = imports.map_err(|error| foreign.wrong(error))?;
     tracing::info!(certificates, new, revoked, ours, "certificates of another system were imported");
     Ok(format!(
-        "{}: {certificates} certificates of `{}`, {revoked} of them revoked: {new} are new, {ours} were signed here",
-        index.display(),
+        "{}: {certificates} certificates of `{}`, {revoked} of them revoked: {new} are new, {ours} were signed here{remark}",
+        foreign.file.display(),
         config.ca.key
     ))
 }
@@ -264,6 +322,8 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
         root: material.root,
         store,
         tls_chain,
+        certmaker: config.certmaker,
+        deposits: Default::default(),
         upki: config.upki,
         validation: config.validation,
         vitals: Vitals::default(),

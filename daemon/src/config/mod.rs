@@ -1,6 +1,7 @@
 //! The configuration file of `signetd`: raw TOML in, a [`Config`] that cannot be wrong out.
 
 mod accounts;
+mod certmaker;
 mod crl;
 mod networks;
 mod ocsp;
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub use hsm::confine::Waiver;
 
 pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
+pub use certmaker::CertMaker;
 pub use crl::Crl;
 pub use networks::{AllowedNetworks, Network, NetworkError};
 pub use ocsp::{NeverIssued, Nonce, Ocsp};
@@ -43,6 +45,8 @@ pub struct Config {
     pub acme: Acme,
     /// `[ca]`
     pub ca: Ca,
+    /// `[certmaker]`
+    pub certmaker: CertMaker,
     /// `[crl]`
     pub crl: Crl,
     /// What this host need not give.
@@ -211,6 +215,8 @@ pub enum Surface {
     Acme,
     /// `/admin/v1/…` and `/metrics`.
     Admin,
+    /// `/api/v1/…`, the CertMaker dialect.
+    CertMaker,
     /// `/health…`
     Health,
     /// `/ca/…`, `/crl/…` and `/ocsp`: CA certificates and the status of certificates.
@@ -221,7 +227,7 @@ pub enum Surface {
 
 impl Surface {
     /// Every surface.
-    pub const ALL: [Self; 5] = [Self::Acme, Self::Admin, Self::Health, Self::Pki, Self::Upki];
+    pub const ALL: [Self; 6] = [Self::Acme, Self::Admin, Self::CertMaker, Self::Health, Self::Pki, Self::Upki];
 
     /// The paths it claims, each with everything below it.
     pub fn paths(self) -> &'static [&'static str] {
@@ -230,7 +236,7 @@ impl Surface {
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
             Self::Pki => &["/ca", "/crl", "/ocsp"],
-            Self::Upki => &["/api/v1"],
+            Self::CertMaker | Self::Upki => &["/api/v1"],
         }
     }
 
@@ -239,6 +245,7 @@ impl Surface {
         match self {
             Self::Acme => "acme",
             Self::Admin => "admin",
+            Self::CertMaker => "certmaker",
             Self::Health => "health",
             Self::Pki => "pki",
             Self::Upki => "upki",

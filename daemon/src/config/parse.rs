@@ -83,6 +83,7 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
     Ok(Config {
         acme: acme(raw.acme)?,
         ca: ca(raw.ca, base)?,
+        certmaker: super::certmaker::parse(raw.certmaker)?,
         crl: super::crl::parse(&raw.crl)?,
         hardening: raw.hardening.without,
         health_socket: raw.health_socket.map(|path| base.join(path)),

@@ -19,6 +19,8 @@ pub(super) struct File {
     pub(super) acme: Acme,
     pub(super) ca: Ca,
     #[serde(default)]
+    pub(super) certmaker: super::certmaker::Raw,
+    #[serde(default)]
     pub(super) crl: super::crl::Raw,
     #[serde(default)]
     pub(super) hardening: Hardening,

@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,6 +14,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::linger::Linger;
+use super::routes::Carried;
 use super::write_timeout::WriteTimeout;
 use super::{Shared, request};
 use crate::service::administrators::{Peer, PeerCertificate};
@@ -36,7 +36,7 @@ impl Accepted {
 }
 
 /// Serves one connection to its end. What goes wrong on it concerns nobody else.
-pub(super) async fn serve(accepted: Accepted, tls: Option<Arc<ServerConfig>>, router: Router, shared: Arc<Shared>) {
+pub(super) async fn serve(accepted: Accepted, tls: Option<Arc<ServerConfig>>, router: Carried, shared: Arc<Shared>) {
     let (from, served) = match accepted {
         Accepted::Tcp(stream, from) => (from.to_string(), secure(stream, from.to_string(), tls, router, shared).await),
         Accepted::Unix(stream) => ("unix".to_owned(), secure(stream, "unix".to_owned(), tls, router, shared).await),
@@ -50,7 +50,7 @@ async fn secure<S>(
     stream: S,
     from: String,
     tls: Option<Arc<ServerConfig>>,
-    router: Router,
+    router: Carried,
     shared: Arc<Shared>,
 ) -> io::Result<()>
 where
@@ -82,7 +82,7 @@ where
     rest.await
 }
 
-async fn speak<S>(stream: S, peer: Peer, router: Router, shared: Arc<Shared>) -> io::Result<()>
+async fn speak<S>(stream: S, peer: Peer, router: Carried, shared: Arc<Shared>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -137,6 +137,7 @@ mod tests {
     use std::task::{Context, Poll, ready};
     use std::time::Duration;
 
+    use axum::Router;
     use axum::body::{Body, Bytes};
     use axum::routing::get;
     use policy::rights::Role;
@@ -203,7 +204,7 @@ mod tests {
         let connect = |certificate: Option<PeerCertificate>| {
             let (ours, theirs) = tokio::io::duplex(1 << 20);
             let peer = Peer { from: "test".to_owned(), certificate };
-            tokio::spawn(speak(theirs, peer, router.clone(), Arc::clone(&shared)));
+            tokio::spawn(speak(theirs, peer, router.clone().into(), Arc::clone(&shared)));
             ours
         };
         let (mut streaming, mut idle) = (connect(Some(certificate.clone())), connect(Some(certificate)));

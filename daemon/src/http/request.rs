@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use super::routes::Carried;
 use crate::api;
 use crate::config::{Limits, Surface};
 use crate::problem::{self, Problem};
@@ -24,7 +25,7 @@ use crate::service::{RequestId, Services};
 pub(super) fn serve(
     request: Request<Incoming>,
     peer: Arc<Peer>,
-    router: Router,
+    carried: Carried,
     services: Arc<Services>,
     limits: &Limits,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
@@ -35,14 +36,18 @@ pub(super) fn serve(
             return Ok(Problem::internal().into_response());
         };
         let begun = Instant::now();
-        let surface = surface(request.uri().path());
+        let surface = surface(request.uri().path(), &carried.surfaces);
         let span =
             tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
         let mut response =
-            answer(request, Arc::clone(&peer), id.clone(), router, &limits).instrument(span.clone()).await;
+            answer(request, Arc::clone(&peer), id.clone(), carried.router, &limits).instrument(span.clone()).await;
         let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == problem::MEDIA_TYPE);
-        if surface == Some(Surface::Upki) && is_problem {
-            response = api::upki::present(response).await;
+        if is_problem {
+            response = match surface {
+                Some(Surface::CertMaker) => api::certmaker::present(response).await,
+                Some(Surface::Upki) => api::upki::present(response).await,
+                _ => response,
+            };
         }
         let header = HeaderValue::from_str(id.as_str()).expect("hexadecimal digits make a header");
         response.headers_mut().insert("x-request-id", header);
@@ -126,8 +131,8 @@ fn too_large(limits: &Limits) -> Response {
     Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response()
 }
 
-/// The surface that claims `path`.
-fn surface(path: &str) -> Option<Surface> {
+/// The surface that claims `path`, of those that the listener carries.
+fn surface(path: &str, carried: &[Surface]) -> Option<Surface> {
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    Surface::ALL.into_iter().find(|surface| surface.paths().iter().any(|root| below(root)))
+    carried.iter().copied().find(|surface| surface.paths().iter().any(|root| below(root)))
 }

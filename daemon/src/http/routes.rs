@@ -9,12 +9,28 @@ use crate::api::route::Routes;
 use crate::config::Surface;
 use crate::service::Services;
 use crate::service::acme::Acme;
+use crate::service::certmaker::CertMaker;
 
 /// What one listener serves. The ACME surface says itself, in its own words, that the CA is sealed.
-pub fn routes(services: &Arc<Services>, acme: &Arc<Acme>, surfaces: &[Surface]) -> Router {
+pub fn routes(services: &Arc<Services>, acme: &Arc<Acme>, surfaces: &[Surface]) -> Carried {
     let merged =
         |router: Router, surface: &Surface| router.merge(surface_routes(services, acme, *surface).into_router());
-    surfaces.iter().fold(Router::new(), merged)
+    Carried { router: surfaces.iter().fold(Router::new(), merged), surfaces: surfaces.into() }
+}
+
+/// What one listener serves, and of which surfaces.
+#[derive(Clone)]
+pub struct Carried {
+    pub(super) router: Router,
+    pub(super) surfaces: Arc<[Surface]>,
+}
+
+impl From<Router> for Carried {
+    /// Of every surface whose paths collide with no other's.
+    fn from(router: Router) -> Self {
+        let surfaces = [Surface::Acme, Surface::Admin, Surface::Health, Surface::Pki];
+        Self { router, surfaces: surfaces.into() }
+    }
 }
 
 /// The routes of one surface.
@@ -24,6 +40,7 @@ pub(crate) fn surface_routes(services: &Arc<Services>, acme: &Arc<Acme>, surface
     match surface {
         Surface::Acme => routes.merge(api::acme::routes(acme)),
         Surface::Admin => routes.merge(api::admin::surface(services, acme)),
+        Surface::CertMaker => routes.merge(api::certmaker::routes(CertMaker::new(services, &acme))),
         Surface::Health => routes.merge(api::health::routes(services)),
         Surface::Pki => routes.merge(api::pki::routes(services)),
         Surface::Upki => routes.merge(api::upki::routes(services)),
@@ -31,8 +48,9 @@ pub(crate) fn surface_routes(services: &Arc<Services>, acme: &Arc<Acme>, surface
 }
 
 /// What the local socket serves, to whoever may open it.
-pub fn local(services: &Arc<Services>) -> Router {
-    api::health::routes(Arc::clone(services)).into_router().merge(api::metrics::router(Arc::clone(services)))
+pub fn local(services: &Arc<Services>) -> Carried {
+    let health = api::health::routes(Arc::clone(services)).into_router();
+    health.merge(api::metrics::router(Arc::clone(services))).into()
 }
 
 #[cfg(test)]
@@ -58,7 +76,7 @@ mod tests {
                 let key = if route.key == Key::Needed { "key" } else { "-" };
                 let (name, path, method) = (surface.name(), without_identifiers(&route.path), route.method.as_str());
                 let (permission, who) = (route.permission.as_str(), who(route.permission, route.scope));
-                lines.insert(format!("{name:<7} {path:<58} {method:<7} {permission:<22} {key:<4} {who}\n"));
+                lines.insert(format!("{name:<9} {path:<58} {method:<7} {permission:<22} {key:<4} {who}\n"));
             }
         }
         let text = HEAD.to_owned() + &lines.into_iter().collect::<String>();

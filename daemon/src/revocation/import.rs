@@ -2,6 +2,8 @@
 //! `openssl ca` (`index.txt`), which most systems can write. Only their status is kept: it is listed in
 //! CRLs and answered over OCSP, and they can be revoked here.
 
+pub mod certmaker;
+
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::ops::Bound;
 
@@ -55,6 +57,15 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
+/// Whether anything is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// It is.
+    Real,
+    /// It is only said what would be.
+    Rehearsal,
+}
+
 /// What a file holds that can be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
@@ -77,11 +88,16 @@ pub fn import(
     note(&survey).map_err(ImportError::Note)?;
     index.rewind().map_err(|error| ImportError::Line { line: 1, why: error.to_string() })?;
     let mut hashed = Hashed { inner: index, context: Context::new(&SHA256) };
-    let imports = take_over(store, issuer_key, BufReader::new(&mut hashed), now)?;
+    let imports = take_over(store, issuer_key, BufReader::new(&mut hashed), now, Run::Real)?;
     match crate::issuance::hexadecimal(hashed.context.finish().as_ref()) == survey.sha256 {
         true => Ok(imports),
         false => Err(ImportError::Changed),
     }
+}
+
+/// What would come of an import. Nothing changes.
+pub fn rehearse(store: &Store, issuer_key: &str, index: impl Read, now: UnixTime) -> Result<Imports, ImportError> {
+    take_over(store, issuer_key, BufReader::new(index), now, Run::Rehearsal)
 }
 
 /// Reads everything, and changes nothing.
@@ -137,7 +153,13 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-fn take_over(store: &Store, issuer_key: &str, index: impl BufRead, now: UnixTime) -> Result<Imports, ImportError> {
+fn take_over(
+    store: &Store,
+    issuer_key: &str,
+    index: impl BufRead,
+    now: UnixTime,
+    run: Run,
+) -> Result<Imports, ImportError> {
     let mut imports = Imports::default();
     let mut change = Change::new();
     let mut waiting = 0;
@@ -155,6 +177,9 @@ fn take_over(store: &Store, issuer_key: &str, index: impl BufRead, now: UnixTime
             continue;
         }
         imports.new += 1;
+        if run == Run::Rehearsal {
+            continue;
+        }
         stage(&mut change, issuer_key, serial, &row, now);
         waiting += 1;
         if waiting == BATCH {
@@ -162,8 +187,10 @@ fn take_over(store: &Store, issuer_key: &str, index: impl BufRead, now: UnixTime
             waiting = 0;
         }
     }
-    outdate(store, issuer_key, &mut change)?;
-    store.commit_blocking(change)?;
+    if run == Run::Real {
+        outdate(store, issuer_key, &mut change)?;
+        store.commit_blocking(change)?;
+    }
     Ok(imports)
 }
 
@@ -177,7 +204,7 @@ fn stage(change: &mut Change, issuer_key: &str, serial: Serial, row: &Imported, 
     let entry = RevokedEntry { at: revoked.at, reason: revoked.reason, invalidity: None, not_after: row.not_after };
     change.put(&REVOKED, [&list_prefix(issuer_key, "all"), serial.as_bytes().as_slice()].concat(), &entry);
     let key = serial_key(issuer_key, serial.as_bytes());
-    change.put(&OCSP, &key, &OcspRow { due: Some(now), asked: now, sha1: None, sha256: None });
+    change.put(&OCSP, &key, &OcspRow { due: Some(now), asked: now, ..OcspRow::default() });
     change.put(&OCSP_DUE, due_key(now, &key), &());
 }
 
@@ -282,7 +309,10 @@ mod tests {
     #[test]
     fn the_database_of_openssl_is_read_once_however_often_it_is_imported() {
         let (_place, store) = open();
+        let rehearsed = rehearse(&store, "issuing-1", INDEX.as_bytes(), NOW).unwrap();
+        assert_eq!(rows(&store, &IMPORTED), 0);
         let first = take(&store, INDEX).unwrap();
+        assert_eq!(rehearsed, first);
         assert_eq!(first, Imports { certificates: 5, new: 5, revoked: 3, ours: 0 });
         let again = take(&store, INDEX).unwrap();
         assert_eq!(again, Imports { new: 0, ..first });

@@ -22,7 +22,7 @@ mod watch;
 pub use branches::{Branch, Branches};
 pub use desk::{Desk, Parts};
 pub use files::Files;
-pub use import::{ImportError, Imports, Survey, import};
+pub use import::{ImportError, Imports, Survey, certmaker, import, rehearse};
 pub use named::{Named, Url};
 pub use office::Office;
 pub use publish::{List, PublishError, Publisher};

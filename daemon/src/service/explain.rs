@@ -156,16 +156,16 @@ mod tests {
             completes: Completes::Nothing,
             node: None,
         };
-        let word = Warrant::Administrator { replaces: None };
+        let word = || Warrant::Administrator { replaces: None };
         let p256 = KeyKind::P256;
         let line = |text: &str, start: &str| 1 + text.lines().position(|line| line.starts_with(start)).unwrap();
         for (asked, verdict, place) in [
-            (wanted("server", "a.example.test", p256, word), Verdict::Issue, None),
-            (wanted("server", "192.0.2.1", p256, word), Verdict::Refuse, Some((server, "permitted"))),
-            (wanted("server", "a.test", KeyKind::Ed25519, word), Verdict::Refuse, Some((server, "algorithms"))),
+            (wanted("server", "a.example.test", p256, word()), Verdict::Issue, None),
+            (wanted("server", "192.0.2.1", p256, word()), Verdict::Refuse, Some((server, "permitted"))),
+            (wanted("server", "a.test", KeyKind::Ed25519, word()), Verdict::Refuse, Some((server, "algorithms"))),
             (wanted("server", "a.test", p256, Warrant::Unproven), Verdict::Refuse, Some((server, "methods"))),
-            (wanted("asking", "a.example.test", p256, word), Verdict::Ask, Some((&asking, "required"))),
-            (wanted("asking", "192.0.2.1", p256, word), Verdict::Refuse, Some((&asking, "permitted"))),
+            (wanted("asking", "a.example.test", p256, word()), Verdict::Ask, Some((&asking, "required"))),
+            (wanted("asking", "192.0.2.1", p256, word()), Verdict::Refuse, Some((&asking, "permitted"))),
         ] {
             let profile = asked.profile.clone();
             let explained = world.services.explain(&permitted, &asked).await.unwrap();

@@ -6,7 +6,9 @@ pub mod administrators;
 pub mod authorities;
 pub mod ca;
 pub mod certificates;
+pub mod certmaker;
 pub mod crl;
+pub mod deposits;
 pub mod events;
 pub mod explain;
 mod failure;
@@ -52,10 +54,14 @@ pub struct Services {
     pub ca: Ca,
     /// Calls that their callers may repeat.
     pub calls: issue::Calls,
+    /// The CertMaker dialect.
+    pub certmaker: config::CertMaker,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// What the daemon was told.
     pub config: Current<config::InForce>,
+    /// Private keys that wait for their owners.
+    pub deposits: deposits::Deposits,
     /// What this process has given up, and what it could not.
     pub hardening: Vec<health::Measure>,
     /// The issuing certificate.

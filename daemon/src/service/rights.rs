@@ -27,11 +27,23 @@ pub struct Caller<'a> {
     /// What follows `Bearer` in the header Authorization (RFC 6750), if there is one. It alone
     /// decides then, whatever certificate the connection has.
     pub bearer: Option<&'a str>,
+    /// Whether it is taken although it is locked.
+    pub locked: Locked,
+}
+
+/// What a locked token is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Locked {
+    /// Nothing.
+    #[default]
+    Refused,
+    /// As much as before. CertMaker locks its users out of its pages, not out of its API.
+    Taken,
 }
 
 impl<'a> From<&'a Peer> for Caller<'a> {
     fn from(peer: &'a Peer) -> Self {
-        Self { peer, bearer: None }
+        Self { peer, bearer: None, locked: Locked::Refused }
     }
 }
 
@@ -76,6 +88,14 @@ impl Permitted {
     /// The request.
     pub(super) fn request_id(&self) -> &RequestId {
         &self.request_id
+    }
+
+    /// The id of the API token that he acts by, if he does.
+    pub(super) fn token(&self) -> Option<&str> {
+        match &self.who {
+            Actor::Token(id, _) => Some(id),
+            _ => None,
+        }
     }
 
     /// Whether he acts by the certificate with this SHA-256 fingerprint (lower-case hexadecimal).
@@ -224,7 +244,7 @@ impl Services {
     fn identify(&self, caller: Caller<'_>, permission: Permission) -> Result<Identified, Denied> {
         let forbidden = |what: String| Denied::Forbidden { what, permission };
         if let Some(text) = caller.bearer {
-            let (id, grant) = match self.token_shown(text) {
+            let (id, grant) = match self.token_shown(text, caller.locked) {
                 // What everybody may see, a token that is not taken does not hide.
                 Err(Denied::Token(denied)) => return Ok(nobody(denied.into())),
                 other => other?,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::peer::hex;
-use super::rights::{Denied, Permitted};
+use super::rights::{Denied, Locked, Permitted};
 use super::{Failure, Services};
 use crate::store::{Change, CommitError, Table, Versioned};
 
@@ -190,11 +190,11 @@ impl Services {
     }
 
     /// The token that was shown: its id and what it grants.
-    pub(super) fn token_shown(&self, text: &str) -> Result<(String, Arc<TokenGrant>), Denied> {
+    pub(super) fn token_shown(&self, text: &str, locked: Locked) -> Result<(String, Arc<TokenGrant>), Denied> {
         let hash = hash(text);
         let record = self.store.get(&TOKENS, &hash)?.ok_or(TokenDenied::Unknown)?.value;
         let now = self.clock.now();
-        record.counts(now)?;
+        record.counts(now, locked)?;
         let used = self.store.get(&TOKEN_USES, &hash)?;
         if used.is_none_or(|used| used.value.plus(USE) <= now) {
             let store = self.store.clone();
@@ -209,7 +209,7 @@ impl Services {
     /// Whether the token with this id, which was shown, is still taken.
     pub(super) fn token_counts(&self, id: &str) -> Result<(), Failure> {
         let (_, row) = self.token_row(id)?;
-        row.value.counts(self.clock.now()).map_err(|denied| Failure::Refused(denied.to_string()))
+        row.value.counts(self.clock.now(), Locked::Refused).map_err(|denied| Failure::Refused(denied.to_string()))
     }
 
     fn check_grant(&self, grant: &TokenGrant) -> Result<(), Failure> {
@@ -247,13 +247,15 @@ impl Services {
 
 impl TokenRecord {
     /// Whether it is taken.
-    fn counts(&self, now: UnixTime) -> Result<(), TokenDenied> {
+    fn counts(&self, now: UnixTime, locked: Locked) -> Result<(), TokenDenied> {
         match self.state {
             TokenState::Disabled => Err(TokenDenied::Disabled),
-            TokenState::Locked => Err(TokenDenied::Locked),
+            TokenState::Locked if locked == Locked::Refused => Err(TokenDenied::Locked),
             TokenState::Revoked => Err(TokenDenied::Revoked),
-            TokenState::Enabled if self.grant.expires.is_some_and(|last| now > last) => Err(TokenDenied::Expired),
-            TokenState::Enabled => Ok(()),
+            TokenState::Enabled | TokenState::Locked if self.grant.expires.is_some_and(|last| now > last) => {
+                Err(TokenDenied::Expired)
+            }
+            TokenState::Enabled | TokenState::Locked => Ok(()),
         }
     }
 }
@@ -319,9 +321,12 @@ mod tests {
         let recent = NOW.minus(USE - 1);
         change.insert(&TOKEN_USES, hash("ever"), &recent);
         services.store.commit(change).await.unwrap();
-        assert!(matches!(services.token_shown("over"), Err(Denied::Token(TokenDenied::Expired))));
-        assert!(matches!(services.token_shown("none"), Err(Denied::Token(TokenDenied::Unknown))));
-        assert!(services.token_shown("last").is_ok() && services.token_shown("ever").is_ok());
+        assert!(matches!(services.token_shown("over", Locked::Refused), Err(Denied::Token(TokenDenied::Expired))));
+        assert!(matches!(services.token_shown("none", Locked::Refused), Err(Denied::Token(TokenDenied::Unknown))));
+        assert!(
+            services.token_shown("last", Locked::Refused).is_ok()
+                && services.token_shown("ever", Locked::Refused).is_ok()
+        );
         let used = |text: &str| services.store.get(&TOKEN_USES, hash(text)).unwrap().map(|row| row.value);
         while used("last").is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;

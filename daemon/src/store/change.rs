@@ -47,6 +47,11 @@ impl Change {
         Self::default()
     }
 
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.batch.0.is_empty() && self.refused.is_none()
+    }
+
     /// Adds a value that must not be there yet; its version is 1.
     pub fn insert<T: Serialize>(&mut self, table: &Table<T>, key: impl AsRef<[u8]>, value: &T) {
         self.write(table, key.as_ref(), 1, value, Some(Expect::Absent));

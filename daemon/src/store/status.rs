@@ -74,6 +74,9 @@ pub struct OcspRow {
     /// The answer to a request with a SHA-256 CertID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Kept>,
+    /// The answer to a request with a SHA-512 CertID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<Kept>,
 }
 
 /// An answer that was signed.
@@ -177,7 +180,7 @@ pub fn stage(change: &mut Change, what: &Changed<'_>, revoked: Option<&Revocatio
     }
     let key = serial_key(issuer, serial);
     // Somebody who revokes wants it to be seen: as if it had been asked for.
-    change.put(&OCSP, &key, &OcspRow { due: Some(at), asked: at, sha1: None, sha256: None });
+    change.put(&OCSP, &key, &OcspRow { due: Some(at), asked: at, ..OcspRow::default() });
     change.put(&OCSP_DUE, due_key(at, &key), &());
 }
 

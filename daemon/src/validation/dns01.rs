@@ -41,6 +41,17 @@ pub(super) async fn validate(
     whose: &str,
 ) -> Result<Shown, Failure> {
     let expected = URL_SAFE_NO_PAD.encode(digest(&SHA256, key_authorization.as_bytes()));
+    find(validator, version, record, &expected, whose).await
+}
+
+/// Whether one of the TXT values at `record` is `expected`.
+pub(super) async fn find(
+    validator: &Validator,
+    version: &'static str,
+    record: &str,
+    expected: &str,
+    whose: &str,
+) -> Result<Shown, Failure> {
     let fail = |kind, detail: String| Err(Failure::new(kind, Retry::Yes, detail));
     let wanted = format!("expected \"{expected}\"{whose}");
     match validator.resolver.txt(record).await {

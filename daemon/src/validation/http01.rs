@@ -40,8 +40,37 @@ pub(super) async fn validate(
     token: &str,
     expected: &str,
 ) -> Result<Shown, Failure> {
-    let seen = follow(validator, first(validator, name, token), expected).await?;
+    let expected = Expected { what: "key authorization", text: expected, end: End::Blank };
+    let seen = follow(validator, first(validator, name, token), &expected).await?;
     Ok(Shown { validator: VERSION, seen, until: None })
+}
+
+/// One attempt at a file of another dialect, at a port of its choice, with exactly this text.
+pub(super) async fn file(
+    validator: &Validator,
+    name: &Name,
+    port: Option<u16>,
+    path: &str,
+    text: &str,
+) -> Result<Observation, Failure> {
+    let expected = Expected { what: "token", text, end: End::Exact };
+    follow(validator, target(validator, name, port, path), &expected).await
+}
+
+/// What a file must hold.
+struct Expected<'a> {
+    what: &'static str,
+    text: &'a str,
+    end: End,
+}
+
+/// What may follow it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// White space, RFC 8555 section 8.3.
+    Blank,
+    /// Nothing.
+    Exact,
 }
 
 /// Where an attempt begins.
@@ -50,16 +79,21 @@ pub(super) fn url(validator: &Validator, name: &Name, token: &str) -> String {
 }
 
 fn first(validator: &Validator, name: &Name, token: &str) -> Target {
+    target(validator, name, None, &format!("/.well-known/acme-challenge/{token}"))
+}
+
+/// A path of a host, at the configured port unless another one is named.
+pub(super) fn target(validator: &Validator, name: &Name, port: Option<u16>, path: &str) -> Target {
     Target {
         scheme: Scheme::Http,
         host: name.clone(),
-        port: validator.config.http01_port,
-        explicit_port: false,
-        path: format!("/.well-known/acme-challenge/{token}"),
+        port: port.unwrap_or(validator.config.http01_port),
+        explicit_port: port.is_some(),
+        path: path.to_owned(),
     }
 }
 
-async fn follow(validator: &Validator, first: Target, expected: &str) -> Result<Observation, Failure> {
+async fn follow(validator: &Validator, first: Target, expected: &Expected<'_>) -> Result<Observation, Failure> {
     let mut target = first;
     for _ in 0..=validator.config.max_redirects {
         let (answer, address, seen) = get(validator, &target).await?;
@@ -71,7 +105,7 @@ async fn follow(validator: &Validator, first: Target, expected: &str) -> Result<
         let location = answer.headers().get(LOCATION).filter(|_| status.is_redirection());
         let Some(location) = location else {
             let detail =
-                format!("{from} answered with status {}, expected 200 and the key authorization", status.as_u16());
+                format!("{from} answered with status {}, expected 200 and the {}", status.as_u16(), expected.what);
             // A server that is busy or starting says so with these.
             let retry = if status.is_server_error() || status.as_u16() == 429 { Retry::Yes } else { Retry::No };
             return Err(Failure::new(FailureKind::Unauthorized, retry, detail));
@@ -85,13 +119,18 @@ async fn follow(validator: &Validator, first: Target, expected: &str) -> Result<
     Err(Failure::new(FailureKind::Unauthorized, Retry::No, detail))
 }
 
-/// The body, white space at its end left out, must be the key authorization.
-async fn compare(validator: &Validator, answer: Response<Incoming>, from: &str, expected: &str) -> Result<(), Failure> {
+/// The body must be what is expected.
+async fn compare(
+    validator: &Validator,
+    answer: Response<Incoming>,
+    from: &str,
+    expected: &Expected<'_>,
+) -> Result<(), Failure> {
     let wrong = |found: String| {
         Failure::new(
             FailureKind::IncorrectResponse,
             Retry::No,
-            format!("{from} answered {found}, expected \"{expected}\""),
+            format!("{from} answered {found}, expected \"{}\"", expected.text),
         )
     };
     let body = match Limited::new(answer.into_body(), validator.config.max_body).collect().await {
@@ -104,8 +143,8 @@ async fn compare(validator: &Validator, answer: Response<Incoming>, from: &str, 
             return Err(Failure::new(FailureKind::Connection, Retry::Yes, detail));
         }
     };
-    let found = body.trim_ascii_end();
-    if found == expected.as_bytes() { Ok(()) } else { Err(wrong(excerpt(found))) }
+    let found = if expected.end == End::Blank { body.trim_ascii_end() } else { &body };
+    if found == expected.text.as_bytes() { Ok(()) } else { Err(wrong(excerpt(found))) }
 }
 
 /// Asks one URL; says which address answered.
@@ -163,7 +202,7 @@ async fn ask(
 
 /// Where one hop goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Target {
+pub(super) struct Target {
     scheme: Scheme,
     host: Name,
     port: u16,

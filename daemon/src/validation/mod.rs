@@ -2,6 +2,7 @@
 //! addresses, redirects. No byte of an answer is interpreted.
 
 pub mod caa;
+pub mod certmaker;
 pub mod chain;
 mod connect;
 mod counts;
@@ -132,17 +133,28 @@ impl Validator {
 
     /// Shows control of a name, or why it was not shown. One attempt, within the configured time.
     pub async fn validate(&self, attempt: &Attempt<'_>) -> Result<Shown, Failure> {
-        let outcome = match timeout(self.config.timeout, self.attempt(attempt)).await {
+        self.within_time(attempt.name, attempt.method, || self.place(attempt), self.attempt(attempt)).await
+    }
+
+    /// Bounds, counts and logs an attempt, which looks at `place`.
+    async fn within_time(
+        &self,
+        name: &Name,
+        method: Method,
+        place: impl Fn() -> String,
+        attempt: impl Future<Output = Result<Shown, Failure>>,
+    ) -> Result<Shown, Failure> {
+        let outcome = match timeout(self.config.timeout, attempt).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let kind = if attempt.method.is_dns() { FailureKind::Dns } else { FailureKind::Connection };
+                let kind = if method.is_dns() { FailureKind::Dns } else { FailureKind::Connection };
                 let seconds = self.config.timeout.as_secs_f32();
-                let detail = format!("{} was not answered within {seconds} seconds", self.place(attempt));
+                let detail = format!("{} was not answered within {seconds} seconds", place());
                 Err(Failure::new(kind, Retry::Yes, detail))
             }
         };
-        self.counts.validated(attempt.method, &outcome);
-        let (name, method) = (attempt.name, attempt.method.as_str());
+        self.counts.validated(method, &outcome);
+        let method = method.as_str();
         match &outcome {
             Ok(Shown { seen: Observation { address, dns }, validator, .. }) => {
                 tracing::info!(%name, method, validator, address, dns, "control was shown");

@@ -145,7 +145,8 @@ pub(super) fn profiles(init: &Init) -> Vec<(&'static str, String)> {
     PROFILES.into_iter().map(filled).collect()
 }
 
-const PROFILES: [(&str, &str); 4] = [
+const PROFILES: [(&str, &str); 5] = [
+    ("certmaker.toml", include_str!("../../../packaging/profiles/certmaker.toml")),
     ("client.toml", include_str!("../../../packaging/profiles/client.toml")),
     ("node.toml", include_str!("../../../packaging/profiles/node.toml")),
     ("server.toml", include_str!("../../../packaging/profiles/server.toml")),

@@ -190,7 +190,9 @@ fn policy_is_asked_on_the_console_too() {
     let unknown = issue("colour", "web.example.test", &csr);
     assert!(
         unknown.code == 1
-            && unknown.err.contains("there is no profile `colour`: there are client, node, server, shortlived"),
+            && unknown
+                .err
+                .contains("there is no profile `colour`: there are certmaker, client, node, server, shortlived"),
         "{unknown:?}"
     );
     let name = issue("server", "not a name", &csr);

@@ -1,6 +1,6 @@
 //! Which certificate is meant.
 
-use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512, digest};
 use der::Encode;
 
 use super::OcspError;
@@ -26,15 +26,19 @@ pub enum HashAlgorithm {
     Sha1,
     /// 2.16.840.1.101.3.4.2.1
     Sha256,
+    /// 2.16.840.1.101.3.4.2.3
+    Sha512,
 }
 
 impl HashAlgorithm {
-    const ALL: [Self; 2] = [Self::Sha1, Self::Sha256];
+    /// Every algorithm.
+    pub const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha512];
 
     fn oid(self) -> &'static [u8] {
         match self {
             Self::Sha1 => &[0x2b, 14, 3, 2, 26],
             Self::Sha256 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1],
+            Self::Sha512 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3],
         }
     }
 
@@ -42,6 +46,7 @@ impl HashAlgorithm {
         let algorithm: &'static Algorithm = match self {
             Self::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
             Self::Sha256 => &SHA256,
+            Self::Sha512 => &SHA512,
         };
         digest(algorithm, bytes).as_ref().to_vec()
     }

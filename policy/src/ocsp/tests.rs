@@ -250,7 +250,9 @@ fn openssl_asks_and_believes_the_answer() {
     let (issuer, root) = (WORLD.cas.issuing.certificate(), WORLD.cas.root.certificate());
     let issuer = file("issuer.pem", pem(issuer).as_bytes());
     let root = file("root.pem", pem(root).as_bytes());
-    for (digest, hash) in [("-sha1", HashAlgorithm::Sha1), ("-sha256", HashAlgorithm::Sha256)] {
+    for (digest, hash) in
+        [("-sha1", HashAlgorithm::Sha1), ("-sha256", HashAlgorithm::Sha256), ("-sha512", HashAlgorithm::Sha512)]
+    {
         let asked = folder.join("request.der");
         let serial = format!("0x{}", serial(1));
         let run = |arguments: &[&str]| {

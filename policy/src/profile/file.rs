@@ -519,6 +519,7 @@ mod tests {
         for text in [
             SERVER,
             include_str!("../../../packaging/profiles/shortlived.toml"),
+            include_str!("../../../packaging/profiles/certmaker.toml"),
             include_str!("../../../packaging/profiles/client.toml"),
             include_str!("../../../packaging/profiles/node.toml"),
         ] {

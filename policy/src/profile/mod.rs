@@ -280,6 +280,15 @@ impl Profile {
         Ok(())
     }
 
+    /// Whether a certificate may have so many names.
+    pub fn allows_count(&self, names: usize) -> Result<(), Refusal> {
+        if names <= self.max_names {
+            return Ok(());
+        }
+        let why = format!("allows {} names in a certificate, not {names}", self.max_names);
+        Err(self.refusal(None, "names.maximum", why))
+    }
+
     /// Whether this profile takes `method` as a proof at all.
     pub fn takes(&self, method: Method) -> bool {
         self.methods.contains(&method)
@@ -308,6 +317,13 @@ impl Profile {
                 Some(name),
                 "evidence.methods",
                 format!("cannot take {method_name} as a proof for the address {name}"),
+            ));
+        }
+        if method == Method::Loopback && !name.is_loopback() {
+            return Err(self.refusal(
+                Some(name),
+                "evidence.methods",
+                format!("cannot take {method_name} as a proof for {name}, which is some host's own"),
             ));
         }
         Ok(())
@@ -389,10 +405,7 @@ impl Profile {
     ) -> Result<Terms, Refusal> {
         self.allows_key(key)?;
         let names = sorted(names);
-        if names.len() > self.max_names {
-            let why = format!("allows {} names in a certificate, not {}", self.max_names, names.len());
-            return Err(self.refusal(None, "names.maximum", why));
-        }
+        self.allows_count(names.len())?;
         names.iter().try_for_each(|name| self.allows_name(name))?;
         self.check_evidence(&names, evidence, now)?;
         let common_name = self.common_name(&names, requested_common_name)?;
@@ -413,7 +426,7 @@ impl Profile {
     /// Whether a proof counts only together with a CAA check: for DNS names that a machine proved. A
     /// person who vouches for a name knows better; for addresses CAA says nothing (RFC 8738).
     fn needs_caa(&self, name: &Name, method: Method) -> bool {
-        self.caa == CaaRule::Check && matches!(name, Name::Dns(_)) && method.is_challenge()
+        self.caa == CaaRule::Check && matches!(name, Name::Dns(_)) && method.is_seen()
     }
 
     /// One proof for each name and no other (I1), each by an allowed method and fresh (I2).
@@ -478,7 +491,7 @@ impl Profile {
             return Ok(());
         };
         match vouched {
-            Some(method) if self.takes(method) && !method.is_challenge() => Ok(()),
+            Some(method) if self.takes(method) && !method.is_seen() && method != Method::Loopback => Ok(()),
             Some(method) => {
                 let why = format!("does not take {} as a proof for the common name {text:?}", method.as_str());
                 Err(self.refusal(None, "evidence.methods", why))
@@ -659,7 +672,7 @@ mod tests {
 
     #[test]
     fn shipped_profiles_load_and_have_the_promised_validity() {
-        for (name, days) in [("server", 90), ("shortlived", 6), ("client", 90), ("node", 60)] {
+        for (name, days) in [("server", 90), ("shortlived", 6), ("certmaker", 183), ("client", 90), ("node", 60)] {
             let profile = testing::profile(name);
             assert_eq!((profile.name(), profile.seconds), (name, days * DAY));
             assert!(!profile.description().is_empty());
@@ -684,6 +697,30 @@ mod tests {
         }
         assert!(why(decide("client", &["*.example.test"], Method::Dns01)).contains("does not allow wildcards"));
         assert!(why(decide("server", &["10.0.0.1"], Method::Dns01)).contains("address"));
+    }
+
+    #[test]
+    fn nobody_proves_that_a_host_is_itself_and_loopback_proves_nothing_else() {
+        let loopback = ["localhost", "127.0.0.1", "::1"];
+        assert_eq!(terms(decide("certmaker", &loopback, Method::Loopback)).names.len(), 3);
+        for other in ["localhost.test", "a.test", "127.0.0.2", "10.0.0.1"] {
+            assert!(why(decide("certmaker", &[other], Method::Loopback)).contains("some host's own"), "{other}");
+        }
+        assert!(why(decide("server", &["localhost"], Method::Loopback)).contains("does not take loopback"));
+    }
+
+    #[test]
+    fn certmakers_challenges_prove_what_their_namesakes_do() {
+        terms(decide("certmaker", &["a.test", "10.0.0.1"], Method::CertMakerHttp01));
+        terms(decide("certmaker", &["a.test", "*.a.test"], Method::CertMakerDns01));
+        assert!(why(decide("certmaker", &["*.a.test"], Method::CertMakerHttp01)).contains("wildcard"));
+        assert!(why(decide("certmaker", &["10.0.0.1"], Method::CertMakerDns01)).contains("address"));
+        assert!(why(decide("certmaker", &["a.test"], Method::Http01)).contains("does not take http-01"));
+        let names = names(&["a.test"]);
+        let mut record = evidence(&names, Method::CertMakerHttp01);
+        record.names[0].caa = None;
+        let key = KeyPair::generate(KeyAlgorithm::P256).public();
+        assert!(why(testing::profile("certmaker").decide(&key, &names, None, &record, NOW)).contains("CAA"));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 
 use super::Upki;
 use super::error::Error;
-use crate::service::issue::KeyKind;
 
 /// What uPKI calls one of our profiles: of several names the one that it uses if nothing is said.
 pub(super) fn theirs(upki: &Upki, ours: &str) -> String {
@@ -135,18 +134,5 @@ pub(super) fn usual_key(profile: &Profile) -> (&'static str, u16) {
         _ if takes(KeyAlgorithm::P256) => ("ec", 256),
         _ if takes(KeyAlgorithm::P384) => ("ec", 384),
         _ => ("ed25519", 256),
-    }
-}
-
-/// The kind of key that is made for a node whose request brings none: the cheapest that is taken.
-pub(super) fn key_to_make(profile: &Profile) -> KeyKind {
-    let takes = |algorithm| profile.key_algorithms().contains(&algorithm);
-    match profile.rsa_bits().iter().min() {
-        _ if takes(KeyAlgorithm::P256) => KeyKind::P256,
-        _ if takes(KeyAlgorithm::P384) => KeyKind::P384,
-        Some(4096) => KeyKind::Rsa4096,
-        Some(3072) => KeyKind::Rsa3072,
-        Some(_) => KeyKind::Rsa2048,
-        None => KeyKind::Ed25519,
     }
 }

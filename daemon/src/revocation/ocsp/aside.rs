@@ -79,7 +79,7 @@ impl Responder {
             // Nothing in it cannot be made again.
             Err(StoreError::Damaged { .. } | StoreError::Invalid { .. }) => {
                 change.delete(&OCSP_DUE, due_key(at, key));
-                change.put(&OCSP, key, &OcspRow { due: Some(again), asked: now, sha1: None, sha256: None });
+                change.put(&OCSP, key, &OcspRow { due: Some(again), asked: now, ..OcspRow::default() });
                 change.put(&OCSP_DUE, due_key(again, key), &());
             }
             Err(error) => return Err(error.into()),

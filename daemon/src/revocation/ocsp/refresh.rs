@@ -17,7 +17,7 @@ use super::plan::{Rate, Turn};
 use super::row::{self, Row, commit};
 use super::snapshot::Snapshot;
 use super::{AnswerError, Known, Responder, queue};
-use crate::store::status::{Kept, OCSP_DUE, due_key};
+use crate::store::status::{Kept, OCSP_DUE, OcspRow, due_key};
 use crate::store::{Change, CommitError, StoreError};
 
 /// How far signing ahead has come.
@@ -193,7 +193,7 @@ impl Responder {
             // A row of a certificate that is revoked stays: without it, an answer that was signed before
             // the revocation could still be kept.
             Known::Issued { revoked: Some(_), .. } => {
-                (row.value.due, row.value.sha1, row.value.sha256) = (None, None, None);
+                row.value = OcspRow { asked: row.value.asked, ..OcspRow::default() };
                 row.stage(&mut change, key, Some(at));
             }
             _ => {
@@ -216,11 +216,10 @@ impl Responder {
         certificate: &ResponderCertificate,
         until: Option<UnixTime>,
     ) -> Result<Job, AnswerError> {
-        let hashes = match (&row.value.sha1, &row.value.sha256) {
-            (Some(_), Some(_)) => &[HashAlgorithm::Sha1, HashAlgorithm::Sha256][..],
-            (None, Some(_)) => &[HashAlgorithm::Sha256],
-            (Some(_) | None, None) => &[HashAlgorithm::Sha1],
-        };
+        let mut hashes: Vec<_> = HashAlgorithm::ALL.into_iter().filter(|hash| row.kept(*hash).is_some()).collect();
+        if hashes.is_empty() {
+            hashes.push(HashAlgorithm::Sha1);
+        }
         let drafts = hashes
             .iter()
             .map(|hash| {

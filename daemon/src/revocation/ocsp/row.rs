@@ -30,6 +30,7 @@ impl Row {
         match hash {
             HashAlgorithm::Sha1 => self.value.sha1.as_ref(),
             HashAlgorithm::Sha256 => self.value.sha256.as_ref(),
+            HashAlgorithm::Sha512 => self.value.sha512.as_ref(),
         }
     }
 
@@ -42,6 +43,7 @@ impl Row {
         match hash {
             HashAlgorithm::Sha1 => self.value.sha1 = Some(kept),
             HashAlgorithm::Sha256 => self.value.sha256 = Some(kept),
+            HashAlgorithm::Sha512 => self.value.sha512 = Some(kept),
         }
     }
 
@@ -94,7 +96,7 @@ impl Responder {
         let terms = Terms { lifetime, every: lifetime / 2 };
         let outage = self.office.longest_outage();
         let jitter = u64::from(crc32fast::hash(key));
-        let answers = [&row.value.sha1, &row.value.sha256].into_iter().flatten();
+        let answers = HashAlgorithm::ALL.into_iter().filter_map(|hash| row.kept(hash));
         answers
             .map(|kept| Last { this_update: kept.this_update, next_update: kept.next_update })
             .map(|last| terms.next(last, outage, jitter))

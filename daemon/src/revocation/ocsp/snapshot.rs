@@ -115,7 +115,7 @@ impl Responder {
         let key = self.key(serial);
         let row = row::read(&self.office.store, &key)?;
         let known = self.known(serial)?;
-        let kept = [&row.value.sha1, &row.value.sha256];
+        let kept = [&row.value.sha1, &row.value.sha256, &row.value.sha512];
         let mut answers = kept.iter().filter_map(|kept| kept.as_ref()).peekable();
         let have = answers.peek().is_some() && answers.all(|kept| kept.next_update >= until);
         match &known {

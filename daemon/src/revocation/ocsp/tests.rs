@@ -48,7 +48,7 @@ impl Scene {
         let mut change = Change::new();
         for serial in &serials {
             let key = self.responder.key(*serial);
-            let row = OcspRow { due: Some(self.clock.now()), asked: self.clock.now(), sha1: None, sha256: None };
+            let row = OcspRow { due: Some(self.clock.now()), asked: self.clock.now(), ..OcspRow::default() };
             change.put(&OCSP, &key, &row);
             change.put(&OCSP_DUE, due_key(self.clock.now(), &key), &());
         }

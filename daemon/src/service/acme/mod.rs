@@ -116,6 +116,11 @@ impl Acme {
         Ok(taken?)
     }
 
+    /// What validates names over the network, and turns to use it: every surface shares them.
+    pub fn validator(&self) -> (Arc<Validator>, Arc<Semaphore>) {
+        (self.validator.clone(), self.network.clone())
+    }
+
     /// What the daemon serves and is configured with.
     pub fn services(&self) -> &Services {
         &self.services

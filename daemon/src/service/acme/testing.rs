@@ -141,6 +141,8 @@ impl World {
             root: signer.issuer.certificate().to_vec(),
             store: store.clone(),
             tls_chain: crate::current::Current::new(Vec::new()),
+            certmaker: shipped.certmaker,
+            deposits: Default::default(),
             upki: shipped.upki,
             validation: web.validation(),
             vitals: Default::default(),

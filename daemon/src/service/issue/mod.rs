@@ -1,6 +1,6 @@
 //! Issuing on somebody's word, shared by all surfaces: an administrator's, a registration, the
-//! possession of a certificate, or nobody's. ACME, where names are validated, has its own way to the
-//! same pipeline.
+//! possession of a certificate, or nobody's; or on proofs that a dialect brings. ACME has its own way to
+//! the same pipeline.
 
 mod key;
 #[cfg(test)]
@@ -68,13 +68,15 @@ pub enum WantedKey {
 }
 
 /// Why the names may be certified: what stands as [`Method`] in the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warrant {
     /// The administrator who asks vouches for them.
     Administrator {
         /// The certificate that this one renews, if it does.
         replaces: Option<Serial>,
     },
+    /// Control of each was shown: exactly these proofs.
+    Proved(Vec<NameEvidence>),
     /// An administrator registered them before for whoever asks.
     Registration,
     /// Whoever asks holds the key of the certificate with this serial number, which has the same names.
@@ -288,8 +290,8 @@ impl Services {
         let Subject { names, common_name, node } = self.subject(permitted, wanted, &profile)?;
         permitted.grants(profile.name(), &names)?;
         let actor = permitted.actor();
-        let method = wanted.warrant.method();
-        if names.is_empty() {
+        let word = wanted.warrant.word();
+        if let Some(method) = word.filter(|_| names.is_empty()) {
             // No name brings the question up.
             allows_warrant(&profile, method)?;
         }
@@ -301,8 +303,8 @@ impl Services {
             },
             actor: actor.who,
             request_id: actor.request_id,
-            names: evidence(&names, method, self.clock.now()),
-            subject: common_name.is_some().then_some(method),
+            names: wanted.warrant.evidence(&names, self.clock.now()),
+            subject: word.filter(|_| common_name.is_some()),
             replaces: wanted.warrant.replaces(),
             node: wanted.node.clone().or(node),
             requester: None,
@@ -432,21 +434,30 @@ struct Subject {
 }
 
 impl Warrant {
-    /// How the record calls it.
-    pub fn method(self) -> Method {
+    /// How the record calls somebody's word, if it is one.
+    pub fn word(&self) -> Option<Method> {
         match self {
-            Self::Administrator { .. } => Method::Administrator,
-            Self::Registration => Method::Registration,
-            Self::Renewal(_) => Method::Renewal,
-            Self::Unproven => Method::Unproven,
+            Self::Administrator { .. } => Some(Method::Administrator),
+            Self::Proved(_) => None,
+            Self::Registration => Some(Method::Registration),
+            Self::Renewal(_) => Some(Method::Renewal),
+            Self::Unproven => Some(Method::Unproven),
         }
     }
 
-    fn replaces(self) -> Option<Serial> {
+    /// What the record says of the names.
+    fn evidence(&self, names: &[Name], now: UnixTime) -> Vec<NameEvidence> {
+        match (self, self.word()) {
+            (Self::Proved(proofs), _) => proofs.clone(),
+            (_, word) => word.map(|method| evidence(names, method, now)).unwrap_or_default(),
+        }
+    }
+
+    fn replaces(&self) -> Option<Serial> {
         match self {
-            Self::Administrator { replaces } => replaces,
-            Self::Renewal(serial) => Some(serial),
-            Self::Registration | Self::Unproven => None,
+            Self::Administrator { replaces } => *replaces,
+            Self::Renewal(serial) => Some(*serial),
+            Self::Proved(_) | Self::Registration | Self::Unproven => None,
         }
     }
 }

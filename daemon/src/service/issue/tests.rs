@@ -129,13 +129,13 @@ async fn a_word_counts_where_the_profile_takes_it_also_for_a_subject_without_nam
         issued.map(|issued| Certificate::from_der(&issued.certificate).unwrap().subject())
     };
     for warrant in [Warrant::Registration, Warrant::Unproven] {
-        let method = warrant.method().as_str();
-        let error = ask("server", "", &["a.example.test"], warrant).await.unwrap_err();
+        let method = warrant.word().unwrap().as_str();
+        let error = ask("server", "", &["a.example.test"], warrant.clone()).await.unwrap_err();
         assert!(error.to_string().contains(&format!("does not take {method} as a proof")), "{error}");
-        let error = ask("client", "Jane Doe", &[], warrant).await.unwrap_err();
+        let error = ask("client", "Jane Doe", &[], warrant.clone()).await.unwrap_err();
         assert!(error.to_string().contains(&format!("does not take {method} as a proof")), "{error}");
-        assert_eq!(ask("open", "", &["a.example.test"], warrant).await.unwrap(), "CN=a.example.test");
-        assert_eq!(ask("person", "Jane Doe", &[], warrant).await.unwrap(), "CN=Jane Doe");
+        assert_eq!(ask("open", "", &["a.example.test"], warrant.clone()).await.unwrap(), "CN=a.example.test");
+        assert_eq!(ask("person", "Jane Doe", &[], warrant.clone()).await.unwrap(), "CN=Jane Doe");
     }
     assert_eq!(ask("client", "Jane Doe", &[], WORD).await.unwrap(), "CN=Jane Doe");
     assert_eq!(ask("server", "Jane Doe", &["a.example.test"], WORD).await.unwrap(), "CN=a.example.test");

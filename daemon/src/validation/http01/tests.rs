@@ -213,7 +213,8 @@ async fn a_redirect_to_https_is_followed_without_looking_at_the_certificate() {
     redirect(&web, PATH, &format!("https://a.example.test:{}/x", secure.port()));
     let first = target(plain);
     let config = config::Validation { http01_port: secure.port(), ..web.validation() };
-    let seen = follow(&Validator::new(&config), first, EXPECTED).await.unwrap();
+    let expected = Expected { what: "key authorization", text: EXPECTED, end: End::Blank };
+    let seen = follow(&Validator::new(&config), first, &expected).await.unwrap();
     assert_eq!(seen.address, Some(secure.to_string()));
 }
 

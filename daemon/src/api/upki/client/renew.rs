@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 
+use super::super::Upki;
 use super::super::answer::Data;
 use super::super::body::{Optional, Refusal};
 use super::super::error::Error;
 use super::super::issued::View;
-use super::super::{Upki, profile};
 use crate::api::access::{PermittedOwn, RenewOwn};
 use crate::service::issue::WantedKey;
 use crate::service::peer::Peer;
@@ -31,7 +31,7 @@ pub(in super::super) async fn renew(
             let profiles = upki.profiles.now();
             let profile = profiles.get(&certificate.profile);
             let profile = profile.ok_or_else(|| Error::failed("the certificate's profile is no longer offered"))?;
-            WantedKey::Generate(profile::key_to_make(profile))
+            WantedKey::Generate(profile.cheapest_key())
         }
     };
     let issued = upki.supersede(&permitted, &certificate, key, "upki").await?;

@@ -58,7 +58,7 @@ pub(in super::super) async fn register(
     let names = names.map_err(|error| Error::validation(format!("`sans`: {error}")))?;
     let key = match csr {
         Some(csr) => WantedKey::csr(csr.as_bytes())?,
-        None => WantedKey::Generate(profile::key_to_make(&profile)),
+        None => WantedKey::Generate(profile.cheapest_key()),
     };
     let registration = Registration {
         common_name,
