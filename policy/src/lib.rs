@@ -14,6 +14,7 @@ pub mod grant;
 pub mod key;
 pub mod lint;
 pub mod name;
+pub mod notary;
 pub mod ocsp;
 pub mod profile;
 mod punycode;

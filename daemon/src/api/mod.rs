@@ -6,6 +6,7 @@ pub mod acme;
 pub mod admin;
 pub mod health;
 pub mod metrics;
+pub mod notary;
 pub mod pki;
 pub mod route;
 pub mod secret;

@@ -89,6 +89,12 @@ impl Material {
             let problem = format!("[upki.profiles] has `{theirs} = \"{ours}\"`, and there is no file {ours}.toml here");
             return Err(wrong(&config.ca.profiles, problem));
         }
+        let speaks_notary = config.listeners.iter().any(|listener| listener.surfaces.contains(&Surface::Notary));
+        if speaks_notary && !profiles.contains_key(&config.notary.profile) {
+            let name = &config.notary.profile;
+            let problem = format!("[notary] issues from the profile `{name}`, and there is no file {name}.toml here");
+            return Err(wrong(&config.ca.profiles, problem));
+        }
         let root_crl = config.ca.root_crl.clone().map(|path| Arc::new(RootCrl::new(path, root_issuer)));
         let alternate_chains = config.ca.alternate_chains.iter().map(|file| alternate_chain(file, &issuer));
         let alternate_chains = alternate_chains.collect::<Result<_, _>>()?;

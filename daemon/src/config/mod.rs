@@ -3,6 +3,7 @@
 mod accounts;
 mod crl;
 mod networks;
+mod notary;
 mod ocsp;
 mod orders;
 mod parse;
@@ -23,6 +24,7 @@ pub use hsm::confine::Waiver;
 pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use crl::Crl;
 pub use networks::{AllowedNetworks, Network, NetworkError};
+pub use notary::Notary;
 pub use ocsp::{NeverIssued, Nonce, Ocsp};
 pub use orders::Orders;
 pub use parse::ConfigError;
@@ -53,6 +55,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Filter for log events, in the syntax of `tracing`'s directives.
     pub log: String,
+    /// `[notary]`
+    pub notary: Notary,
     /// `[ocsp]`
     pub ocsp: Ocsp,
     /// Base URL under which clients reach the daemon, without a slash at the end.
@@ -202,6 +206,8 @@ pub enum Surface {
     Admin,
     /// `/health…`
     Health,
+    /// `/api/v1/…`, `/login` and `/status`, the Notary dialect.
+    Notary,
     /// `/ca/…`, `/crl/…` and `/ocsp`: CA certificates and the status of certificates.
     Pki,
     /// `/api/v1/…`, the uPKI dialect.
@@ -210,7 +216,7 @@ pub enum Surface {
 
 impl Surface {
     /// Every surface.
-    pub const ALL: [Self; 5] = [Self::Acme, Self::Admin, Self::Health, Self::Pki, Self::Upki];
+    pub const ALL: [Self; 6] = [Self::Acme, Self::Admin, Self::Health, Self::Notary, Self::Pki, Self::Upki];
 
     /// The paths it claims, each with everything below it.
     pub fn paths(self) -> &'static [&'static str] {
@@ -218,6 +224,7 @@ impl Surface {
             Self::Acme => &["/acme", "/directory", "/.well-known/acme-challenge"],
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
+            Self::Notary => &["/api/v1", "/login", "/logout", "/metrics", "/status"],
             Self::Pki => &["/ca", "/crl", "/ocsp"],
             Self::Upki => &["/api/v1"],
         }
@@ -229,6 +236,7 @@ impl Surface {
             Self::Acme => "acme",
             Self::Admin => "admin",
             Self::Health => "health",
+            Self::Notary => "notary",
             Self::Pki => "pki",
             Self::Upki => "upki",
         }

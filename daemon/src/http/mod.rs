@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use listener::{BindError, Socket, bind};
-pub use routes::{local, routes};
+pub use routes::{Site, local, routes};
 
 use crate::config::Limits;
 use crate::service::Services;
@@ -29,7 +29,7 @@ pub struct Endpoint {
     /// TLS, or none.
     pub tls: Option<Arc<ServerConfig>>,
     /// What is served.
-    pub router: axum::Router,
+    pub site: Site,
 }
 
 /// What all connections share.

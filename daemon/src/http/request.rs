@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use super::Site;
 use crate::api;
 use crate::config::{Limits, Surface};
 use crate::problem::{self, Problem};
@@ -24,7 +24,7 @@ use crate::service::{RequestId, Services};
 pub(super) fn serve(
     request: Request<Incoming>,
     peer: Arc<Peer>,
-    router: Router,
+    site: Site,
     services: Arc<Services>,
     limits: &Limits,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
@@ -35,15 +35,17 @@ pub(super) fn serve(
             return Ok(Problem::internal().into_response());
         };
         let begun = Instant::now();
-        let surface = surface(request.uri().path());
+        let surface = site.surface(request.uri().path());
         let span =
             tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
         let mut response =
-            answer(request, Arc::clone(&peer), id.clone(), router, &limits).instrument(span.clone()).await;
+            answer(request, Arc::clone(&peer), id.clone(), site.router, &limits).instrument(span.clone()).await;
         let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == problem::MEDIA_TYPE);
-        if surface == Some(Surface::Upki) && is_problem {
-            response = api::upki::present(response).await;
-        }
+        response = match surface.filter(|_| is_problem) {
+            Some(Surface::Notary) => api::notary::present(response).await,
+            Some(Surface::Upki) => api::upki::present(response).await,
+            _ => response,
+        };
         let header = HeaderValue::from_str(id.as_str()).expect("hexadecimal digits make a header");
         response.headers_mut().insert("x-request-id", header);
         let status = response.status().as_u16();
@@ -61,7 +63,7 @@ async fn answer(
     request: Request<Incoming>,
     peer: Arc<Peer>,
     id: RequestId,
-    router: Router,
+    router: axum::Router,
     limits: &Limits,
 ) -> Response {
     if declared_length(&request).is_some_and(|length| length > limits.body as u64) {
@@ -124,10 +126,4 @@ fn declared_length(request: &Request<Incoming>) -> Option<u64> {
 fn too_large(limits: &Limits) -> Response {
     let detail = format!("the body is larger than the {} bytes allowed here", limits.body);
     Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response()
-}
-
-/// The surface that claims `path`.
-fn surface(path: &str) -> Option<Surface> {
-    let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    Surface::ALL.into_iter().find(|surface| surface.paths().iter().any(|root| below(root)))
 }

@@ -418,6 +418,7 @@ impl Staged<'_> {
             | Event::Imported { .. }
             | Event::NodeDeleted { .. }
             | Event::NodeRegistered { .. }
+            | Event::NotaryChanged { .. }
             | Event::Numbers { .. }
             | Event::Ocsp { .. }
             | Event::Opened { .. }

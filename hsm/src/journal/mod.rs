@@ -197,6 +197,11 @@ pub enum Event {
         /// What is registered.
         registration: Registration,
     },
+    /// Something was done in the Notary dialect.
+    NotaryChanged {
+        /// What.
+        deed: policy::notary::Deed,
+    },
     /// The greatest CRL numbers so far: the first entries of each segment but the first, so that the
     /// last segment knows them.
     Numbers {
@@ -331,7 +336,7 @@ pub struct CrlNumber {
 impl Event {
     /// What the entry may use of the space that was reserved for a full disk.
     /// Every kind, as files name it.
-    pub const KINDS: [&'static str; 33] = [
+    pub const KINDS: [&'static str; 34] = [
         "account_bound",
         "account_ended",
         "administrator_enrolled",
@@ -348,6 +353,7 @@ impl Event {
         "imported",
         "node_deleted",
         "node_registered",
+        "notary_changed",
         "numbers",
         "ocsp",
         "opened",
@@ -386,6 +392,7 @@ impl Event {
             Self::Imported { .. } => "imported",
             Self::NodeDeleted { .. } => "node_deleted",
             Self::NodeRegistered { .. } => "node_registered",
+            Self::NotaryChanged { .. } => "notary_changed",
             Self::Numbers { .. } => "numbers",
             Self::Ocsp { .. } => "ocsp",
             Self::Opened { .. } => "opened",

@@ -27,7 +27,7 @@ pub use frame::{FrameError, decode, encode, receive, receive_with, send, send_wi
 pub use paper::{Paper, SealedPaper};
 
 /// Version of the frame format. A peer that speaks another one is refused with a sentence.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Largest frame in bytes, the version octet included. Neither side sends a larger one, and a larger
 /// one that arrives ends the connection. What does not fit (a CRL) travels as a memfd sealed against
@@ -343,6 +343,11 @@ pub enum Act {
         seed: String,
         /// Last second in which it is good.
         expires: UnixTime,
+    },
+    /// Something is done in the Notary dialect.
+    ChangeNotary {
+        /// What.
+        deed: policy::notary::Deed,
     },
     /// A node is registered, or what is registered of it changes.
     RegisterNode {

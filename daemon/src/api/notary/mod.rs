@@ -1,0 +1,79 @@
+//! The Notary dialect, `/api/v1/…` and `/login`: its paths, envelopes, texts and status codes, over the service
+//! layer. Both generations of its contract are answered at once. What differs from Notary, and why, is in
+//! `docs/divergences/notary.md`.
+
+mod access;
+mod accounts;
+mod answer;
+mod body;
+mod config;
+mod error;
+mod login;
+mod number;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Method};
+
+use super::route::Routes;
+use crate::service::Services;
+use crate::service::peer::Peer;
+use crate::service::rights::Permission::ReadPublic;
+
+pub use error::present;
+
+/// What the handlers work on.
+#[derive(Clone)]
+pub struct Notary(Arc<Services>);
+
+impl std::ops::Deref for Notary {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+/// Every route of the surface.
+pub fn routes(services: Arc<Services>) -> Routes<Notary> {
+    let notary = Notary(services);
+    Routes::new(notary.clone())
+        .unguarded(&[Method::GET], "/status", ReadPublic, get(status::show))
+        .with_key()
+        .post("/login", login::login)
+        .post("/logout", login::logout)
+        .get("/api/v1/accounts", accounts::list::list)
+        .post("/api/v1/accounts", accounts::create::create)
+        .get("/api/v1/accounts/me", accounts::show::own)
+        .post("/api/v1/accounts/me/change_password", accounts::password::own)
+        .get("/api/v1/accounts/{id}", accounts::show::show)
+        .delete("/api/v1/accounts/{id}", accounts::remove::remove)
+        .post("/api/v1/accounts/{id}/change_password", accounts::password::change)
+        .put("/api/v1/accounts/{id}/role", accounts::role::set)
+        .get("/api/v1/config", config::show)
+        .around(|router| {
+            router
+                .method_not_allowed_fallback(async || error::Error::not_allowed())
+                .route("/api/v1/{*rest}", any(async || error::Error::missing()))
+                .layer(from_fn_with_state(notary, frame))
+        })
+}
+
+/// What every request and answer has in common.
+async fn frame(State(notary): State<Notary>, request: Request, next: Next) -> Response {
+    let from = request.extensions().get::<Arc<Peer>>().and_then(|peer| peer.address());
+    let mut response = match notary.limits.request(from, notary.clock.now()) {
+        Ok(()) => next.run(request).await,
+        Err(limit) => error::Error::from(limit).into_response(),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,36 @@
+//! What the Notary dialect has of its own: accounts with passwords and sessions. Its certificates are made
+//! and revoked like all others.
+
+pub mod accounts;
+pub mod password;
+pub mod sessions;
+
+use policy::effects::EntropyError;
+use tokio::sync::{Mutex, Semaphore};
+
+use super::Random;
+use crate::config;
+use sessions::Sessions;
+
+/// What the dialect has of its own, beside the store.
+pub struct Notary {
+    /// Name of the profile that its certificates are of.
+    pub profile: String,
+    sessions: Sessions,
+    /// One permit a password that is being hashed.
+    hashing: Semaphore,
+    /// Held from the question whether accounts may change so to the answer that they have.
+    changing: Mutex<()>,
+}
+
+impl Notary {
+    /// Nobody is signed in.
+    pub fn new(config: config::Notary, random: &Random) -> Result<Self, EntropyError> {
+        Ok(Self {
+            profile: config.profile,
+            sessions: Sessions::new(random)?,
+            hashing: Semaphore::new(password::AT_A_TIME),
+            changing: Mutex::new(()),
+        })
+    }
+}
