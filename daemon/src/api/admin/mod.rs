@@ -14,6 +14,7 @@ pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod nodes;
+pub mod notary;
 pub mod ocsp;
 pub mod profiles;
 pub mod requests;
@@ -71,6 +72,10 @@ pub fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
         .delete("/admin/v1/nodes/{node}", nodes::remove)
         .get("/admin/v1/nodes/{node}/seeds", nodes::seeds)
         .post("/admin/v1/nodes/{node}/seeds", nodes::make_seed)
+        .get("/admin/v1/notary/accounts", notary::list)
+        .post("/admin/v1/notary/accounts", notary::create)
+        .delete("/admin/v1/notary/accounts/{account}", notary::remove)
+        .put("/admin/v1/notary/accounts/{account}/password", notary::reset)
         .get("/admin/v1/ocsp", ocsp::show)
         .post_with_key("/admin/v1/ocsp/presign", ocsp::presign)
         .get("/admin/v1/profiles", profiles::list)

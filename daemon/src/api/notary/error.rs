@@ -12,8 +12,11 @@ use serde_json::{Value, json};
 use crate::api::access::Refused;
 use crate::problem::RETRY;
 use crate::service::Failure;
+use crate::service::issue::IssueFailure;
 use crate::service::limits::TooMuch;
 use crate::service::notary::accounts::{AccountError, SignInError};
+use crate::service::notary::chain::ChainError;
+use crate::service::notary::requests::RequestError;
 use crate::service::seal::SEALED;
 
 /// An error for the client. Causes of our own went to the log.
@@ -64,6 +67,7 @@ impl Error {
 /// The words of the older generation.
 fn older(message: &str) -> String {
     match message {
+        "bad request" => "Bad Request".to_owned(),
         "internal error" => "Internal Error".to_owned(),
         "invalid credentials" => "The email or password is incorrect".to_owned(),
         "not found" => "Not Found".to_owned(),
@@ -103,6 +107,38 @@ impl From<AccountError> for Error {
             AccountError::Default | AccountError::Exists | AccountError::Last | AccountError::LastAdministrator => {
                 Self::bad(error.to_string())
             }
+        }
+    }
+}
+
+impl From<RequestError> for Error {
+    fn from(error: RequestError) -> Self {
+        let words = error.to_string();
+        match error {
+            RequestError::Access => Self::new(StatusCode::FORBIDDEN, words),
+            RequestError::Authority | RequestError::Missing => Self::missing(),
+            RequestError::Chain(ChainError::Bad(why)) => {
+                tracing::info!(why, "a chain was refused");
+                Self::bad(words)
+            }
+            RequestError::Chain(_) | RequestError::Csr => Self::bad(format!("invalid request: {words}")),
+            RequestError::Exists | RequestError::Live | RequestError::Unusable(_) => Self::bad(words),
+            RequestError::Failure(failure) => failure.into(),
+            RequestError::Issue(failure) => failure.into(),
+            RequestError::NotOurs => Self::new(StatusCode::UNPROCESSABLE_ENTITY, words),
+        }
+    }
+}
+
+impl From<IssueFailure> for Error {
+    fn from(failure: IssueFailure) -> Self {
+        let words = failure.to_string();
+        match failure {
+            IssueFailure::Conflict(_) | IssueFailure::Csr(_) | IssueFailure::Pending(_) | IssueFailure::Refused(_) => {
+                Self::bad(words)
+            }
+            IssueFailure::Internal(_) | IssueFailure::Missing(_) => Self::internal(&words),
+            IssueFailure::Sealed | IssueFailure::Unavailable(_) => Self::unavailable(words),
         }
     }
 }

@@ -6,9 +6,11 @@ mod access;
 mod accounts;
 mod answer;
 mod body;
+mod certificate_requests;
 mod config;
 mod error;
 mod login;
+mod metrics;
 mod number;
 mod status;
 #[cfg(test)]
@@ -22,6 +24,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method};
+
+use certificate_requests as requests;
 
 use super::route::Routes;
 use crate::service::Services;
@@ -47,6 +51,7 @@ pub fn routes(services: Arc<Services>) -> Routes<Notary> {
     let notary = Notary(services);
     Routes::new(notary.clone())
         .unguarded(&[Method::GET], "/status", ReadPublic, get(status::show))
+        .unguarded(&[Method::GET], "/metrics", ReadPublic, get(metrics::show))
         .with_key()
         .post("/login", login::login)
         .post("/logout", login::logout)
@@ -58,6 +63,15 @@ pub fn routes(services: Arc<Services>) -> Routes<Notary> {
         .delete("/api/v1/accounts/{id}", accounts::remove::remove)
         .post("/api/v1/accounts/{id}/change_password", accounts::password::change)
         .put("/api/v1/accounts/{id}/role", accounts::role::set)
+        .get("/api/v1/certificate_requests", requests::list::list)
+        .post("/api/v1/certificate_requests", requests::create::create)
+        .get("/api/v1/certificate_requests/{id}", requests::show::show)
+        .delete("/api/v1/certificate_requests/{id}", requests::remove::remove)
+        .post("/api/v1/certificate_requests/{id}/certificate", requests::certificate::upload)
+        .delete("/api/v1/certificate_requests/{id}/certificate", requests::certificate::remove)
+        .post("/api/v1/certificate_requests/{id}/certificate/revoke", requests::revoke::revoke)
+        .post("/api/v1/certificate_requests/{id}/reject", requests::reject::reject)
+        .post("/api/v1/certificate_requests/{id}/sign", requests::sign::sign)
         .get("/api/v1/config", config::show)
         .around(|router| {
             router

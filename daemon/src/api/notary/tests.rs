@@ -2,5 +2,6 @@
 //! body lead to a status and a shape.
 
 mod accounts;
+mod requests;
 mod rights;
 mod world;

@@ -325,7 +325,7 @@ fn view(id: u64, record: &AccountRecord) -> Account {
 }
 
 /// The number that a key is.
-fn number(key: &[u8]) -> Option<u64> {
+pub(super) fn number(key: &[u8]) -> Option<u64> {
     key.try_into().ok().map(u64::from_be_bytes)
 }
 

@@ -1,11 +1,14 @@
-//! What the Notary dialect has of its own: accounts with passwords and sessions. Its certificates are made
-//! and revoked like all others.
+//! What the Notary dialect has of its own: accounts with passwords and sessions, and requests that stay. Its
+//! certificates are made and revoked like all others.
 
 pub mod accounts;
+pub mod chain;
+mod metrics;
 pub mod password;
+pub mod requests;
 pub mod sessions;
 
-use policy::effects::EntropyError;
+use policy::effects::{EntropyError, UnixTime};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::Random;
@@ -21,6 +24,8 @@ pub struct Notary {
     hashing: Semaphore,
     /// Held from the question whether accounts may change so to the answer that they have.
     changing: Mutex<()>,
+    /// What was counted last, and when.
+    counts: Mutex<Option<(UnixTime, requests::Counts)>>,
 }
 
 impl Notary {
@@ -31,6 +36,7 @@ impl Notary {
             sessions: Sessions::new(random)?,
             hashing: Semaphore::new(password::AT_A_TIME),
             changing: Mutex::new(()),
+            counts: Mutex::new(None),
         })
     }
 }

@@ -215,6 +215,9 @@ async fn sealed_everything_but_the_status_says_so_before_it_asks_who_is_there() 
         (Method::GET, "/api/v1/accounts/me"),
         (Method::POST, "/api/v1/accounts"),
         (Method::GET, "/api/v1/config"),
+        (Method::GET, "/api/v1/certificate_requests"),
+        (Method::POST, "/api/v1/certificate_requests"),
+        (Method::POST, "/api/v1/certificate_requests/1/sign"),
     ] {
         for session in ["", &admin] {
             let answer = world.ask(session, method.clone(), path, None).await;

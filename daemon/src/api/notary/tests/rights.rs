@@ -8,10 +8,12 @@ use super::world::World;
 
 /// The sets of the contract.
 const ALL: [bool; 4] = [true, true, true, true];
+const REQ: [bool; 4] = [true, true, true, false];
+const MGR: [bool; 4] = [true, true, false, false];
 const ADM: [bool; 4] = [true, false, false, false];
 
 /// Method, path, who gets in: administrator, manager, requestor, reader.
-const ROUTES: [(&str, &str, [bool; 4]); 9] = [
+const ROUTES: [(&str, &str, [bool; 4]); 18] = [
     ("GET", "/api/v1/accounts", ADM),
     ("POST", "/api/v1/accounts", ADM),
     ("GET", "/api/v1/accounts/me", ALL),
@@ -20,11 +22,20 @@ const ROUTES: [(&str, &str, [bool; 4]); 9] = [
     ("DELETE", "/api/v1/accounts/{id}", ADM),
     ("POST", "/api/v1/accounts/{id}/change_password", ADM),
     ("PUT", "/api/v1/accounts/{id}/role", ADM),
+    ("GET", "/api/v1/certificate_requests", ALL),
+    ("POST", "/api/v1/certificate_requests", REQ),
+    ("GET", "/api/v1/certificate_requests/{id}", ALL),
+    ("DELETE", "/api/v1/certificate_requests/{id}", MGR),
+    ("POST", "/api/v1/certificate_requests/{id}/certificate", MGR),
+    ("DELETE", "/api/v1/certificate_requests/{id}/certificate", MGR),
+    ("POST", "/api/v1/certificate_requests/{id}/certificate/revoke", MGR),
+    ("POST", "/api/v1/certificate_requests/{id}/reject", MGR),
+    ("POST", "/api/v1/certificate_requests/{id}/sign", MGR),
     ("GET", "/api/v1/config", ALL),
 ];
 
 /// Routes that anybody may take.
-const OPEN: [(&str, &str); 3] = [("GET", "/status"), ("POST", "/login"), ("POST", "/logout")];
+const OPEN: [(&str, &str); 4] = [("GET", "/metrics"), ("GET", "/status"), ("POST", "/login"), ("POST", "/logout")];
 
 #[tokio::test]
 async fn every_route_lets_in_the_roles_of_the_contract() {

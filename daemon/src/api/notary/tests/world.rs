@@ -95,10 +95,15 @@ impl World {
     /// With an administrator, and his session.
     pub(super) async fn administered() -> (Self, String) {
         let world = Self::new().await;
-        let body = json!({"email": ADMIN, "password": PASSWORD});
-        assert_eq!(world.ask("", Method::POST, "/api/v1/accounts", Some(body)).await.created(), 1);
-        let session = world.login(ADMIN).await;
+        let session = world.first().await;
         (world, session)
+    }
+
+    /// Makes the first account; its session.
+    pub(super) async fn first(&self) -> String {
+        let body = json!({"email": ADMIN, "password": PASSWORD});
+        assert_eq!(self.ask("", Method::POST, "/api/v1/accounts", Some(body)).await.created(), 1);
+        self.login(ADMIN).await
     }
 
     pub(super) fn services(&self) -> &Services {
