@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use policy::{evidence, key, rights};
+use policy::{evidence, key, notary, rights};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 macro_rules! words {
@@ -31,6 +31,8 @@ words! {
     Method = evidence::METHODS;
     /// A kind of key.
     KeyKind = key::KeyKind::ALL;
+    /// What an account of the Notary dialect may do.
+    NotaryRole = notary::Role::ALL;
     /// What somebody may do.
     Permission = rights::Permission::ALL;
     /// What an administrator was enrolled for.
@@ -40,6 +42,10 @@ words! {
 /// Serial number (RFC 5280 section 4.1.2.2): positive, at most 20 octets, hexadecimal.
 #[derive(JsonSchema)]
 pub struct Serial(#[schemars(regex(pattern = r"^(0?[1-9a-fA-F][0-9a-fA-F]{0,38}|[1-7][0-9a-fA-F]{39})$"))] String);
+
+/// An e-mail address.
+#[derive(JsonSchema)]
+pub struct Email(String);
 
 /// What a node is called: 1 to 64 printable characters, without a space at either end.
 #[derive(JsonSchema)]

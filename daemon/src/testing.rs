@@ -37,6 +37,7 @@ use crate::revocation::Desk;
 use crate::service::health::Vitals;
 use crate::service::limits::Limits;
 use crate::service::metrics::Metrics;
+use crate::service::notary::Notary;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store};
 
@@ -333,6 +334,7 @@ pub(crate) fn limited_services(
         issuer_key: "issuing-1".to_owned(),
         limits: Arc::new(Limits::new(rate_limits, None, store.clone())),
         metrics: Metrics::default(),
+        notary: Notary::new(config.notary, &Random::new(Box::new(SystemEntropy))).unwrap(),
         profiles: crate::current::Current::new(BTreeMap::from([("server".to_owned(), Arc::new(profile))])),
         public_url: config.public_url,
         random: Random::new(Box::new(SystemEntropy)),

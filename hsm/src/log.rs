@@ -40,6 +40,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("key_made", "24e2e90d998e66679892f5cb894b3ba8"),
     ("node_deleted", "a02bff2f31bf46af28b58ab4d47a9a78"),
     ("node_registered", "25318bf27b8849751414f6b506d002db"),
+    ("notary_changed", "54717640344d401e938da2a9a6bb8f2d"),
     ("numbers", "78e8b5bcefb74578f78e1ffad9cf7a0c"),
     ("ocsp", "f03198c45f954f9cfef12c37ca6cd66c"),
     ("opened", "0fd539ac359d41d6c4b11609cef605c9"),

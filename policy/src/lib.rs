@@ -15,6 +15,7 @@ pub mod grant;
 pub mod key;
 pub mod lint;
 pub mod name;
+pub mod notary;
 pub mod ocsp;
 pub mod profile;
 mod punycode;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::notary;
+
 /// Who asks, as far as it was proved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Actor {
@@ -23,6 +25,8 @@ pub enum Actor {
     Console,
     /// The registered node of this common name, proved by a one-time seed.
     Node(String),
+    /// The account of the Notary dialect with this number, proved by its password.
+    Notary(notary::Role, u64),
     /// Who showed the API token with this id, and what the token carries.
     Token(String, TokenRights),
 }
@@ -98,10 +102,14 @@ permissions! {
     ManageLimits = "manage-limits",
     /// Nodes and their seeds, changed.
     ManageNodes = "manage-nodes",
+    /// Accounts of the Notary dialect, changed.
+    ManageNotary = "manage-notary",
     /// API tokens, made and changed.
     ManageTokens = "manage-tokens",
     /// A new ACME account.
     OpenAcmeAccount = "open-acme-account",
+    /// A new account of the Notary dialect: one's own only while there is none.
+    OpenNotaryAccount = "open-notary-account",
     /// Certificates for names of which one shows control, with an API token instead of an ACME account.
     OrderCertificate = "order-certificate",
     /// ACME accounts, external account keys, orders and authorizations of everybody, looked at.
@@ -118,6 +126,8 @@ permissions! {
     ReadLimits = "read-limits",
     /// Nodes.
     ReadNodes = "read-nodes",
+    /// Accounts of the Notary dialect.
+    ReadNotary = "read-notary",
     /// Names and contents of profiles.
     ReadProfiles = "read-profiles",
     /// CA certificates, CRLs, OCSP answers, directories, health.
@@ -138,6 +148,8 @@ permissions! {
     SubmitRequest = "submit-request",
     /// Unsealing.
     Unseal = "unseal",
+    /// One's own account of the Notary dialect.
+    UseNotaryAccount = "use-notary-account",
 }
 
 /// On which objects a permission holds.
@@ -166,12 +178,14 @@ pub enum Verdict {
 /// The table. Whatever it does not grant is refused.
 pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
     use Permission::{
-        ActInAcme, ListCertificates, OpenAcmeAccount, ReadPublic, ReadRequests, RenewOwn, Revoke, SubmitRequest,
+        ActInAcme, ListCertificates, OpenAcmeAccount, OpenNotaryAccount, ReadPublic, ReadRequests, RenewOwn, Revoke,
+        SubmitRequest,
     };
     match (actor, permission) {
         (_, ReadPublic) => Verdict::Granted(Scope::Everything),
 
         (Actor::Anonymous | Actor::AcmeAccount(_), OpenAcmeAccount) => Verdict::Granted(Scope::Own),
+        (Actor::Anonymous, OpenNotaryAccount) => Verdict::Granted(Scope::Own),
         (Actor::AcmeAccount(_), ActInAcme | Revoke) => Verdict::Granted(Scope::Own),
         (Actor::Client(_), ListCertificates | ReadRequests | RenewOwn | Revoke | SubmitRequest) => {
             Verdict::Granted(Scope::Own)
@@ -183,6 +197,8 @@ pub fn permits(actor: &Actor, permission: Permission) -> Verdict {
         (Actor::Token(_, token), _) if token.permissions.contains(&permission) && tokens_may(permission) => {
             Verdict::Granted(token.scope)
         }
+
+        (Actor::Notary(role, _), _) => role.scope(permission).map_or(Verdict::Refused, Verdict::Granted),
 
         (Actor::Anonymous, _) => Verdict::ProveYourself,
         _ => Verdict::Refused,
@@ -238,21 +254,23 @@ impl Role {
     pub fn permits(self, permission: Permission) -> bool {
         use Permission::{
             ActInAcme, ActivateCa, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
-            ManageAdministrators, ManageAuthorities, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount,
-            OrderCertificate, ReadAcme, ReadAdministrators, ReadAuthorities, ReadConfig, ReadEvents, ReadLimits,
-            ReadNodes, ReadProfiles, ReadPublic, ReadRequests, ReadStatus, ReadTokens, RenewOwn, Revoke, Seal,
-            SubmitRequest, Unseal,
+            ManageAdministrators, ManageAuthorities, ManageLimits, ManageNodes, ManageNotary, ManageTokens,
+            OpenAcmeAccount, OpenNotaryAccount, OrderCertificate, ReadAcme, ReadAdministrators, ReadAuthorities,
+            ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadNotary, ReadProfiles, ReadPublic, ReadRequests,
+            ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal, UseNotaryAccount,
         };
         match permission {
             DryRun | ListCertificates | ReadAcme | ReadAdministrators | ReadAuthorities | ReadConfig | ReadEvents
-            | ReadLimits | ReadNodes | ReadProfiles | ReadPublic | ReadRequests | ReadStatus | ReadTokens => true,
+            | ReadLimits | ReadNodes | ReadNotary | ReadProfiles | ReadPublic | ReadRequests | ReadStatus
+            | ReadTokens => true,
             Approve | Certify | ManageAcme | ManageLimits | ManageNodes | RenewOwn | Revoke | Seal | SubmitRequest
             | Unseal => matches!(self, Self::Administrator | Self::Operator),
-            ActivateCa | EnrolAdministrator | ManageAdministrators | ManageAuthorities | ManageTokens => {
+            ActivateCa | EnrolAdministrator | ManageAdministrators | ManageAuthorities | ManageNotary
+            | ManageTokens => {
                 matches!(self, Self::Administrator)
             }
-            // The business of an ACME account, and of a token.
-            ActInAcme | OpenAcmeAccount | OrderCertificate => false,
+            // The business of an account, and of a token.
+            ActInAcme | OpenAcmeAccount | OpenNotaryAccount | OrderCertificate | UseNotaryAccount => false,
         }
     }
 }
@@ -267,6 +285,7 @@ impl fmt::Display for Actor {
             Self::Client(fingerprint) => write!(f, "client:{fingerprint}"),
             Self::Console => f.write_str("console"),
             Self::Node(name) => write!(f, "node:{name}"),
+            Self::Notary(_, account) => write!(f, "notary:{account}"),
             Self::Token(id, _) => write!(f, "token:{id}"),
         }
     }
@@ -323,47 +342,52 @@ mod tests {
 
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, token that carries everything,
-    /// auditor, operator, administrator, console.
-    const TABLE: [(Permission, &str); 31] = [
-        (Permission::ActInAcme, "?o------"),
-        (Permission::ActivateCa, "?-----**"),
-        (Permission::Approve, "?----***"),
-        (Permission::Certify, "?--*-***"),
-        (Permission::DryRun, "?--*****"),
-        (Permission::EnrolAdministrator, "?-----**"),
-        (Permission::ListCertificates, "?-o*****"),
-        (Permission::ManageAcme, "?--*-***"),
-        (Permission::ManageAdministrators, "?-----**"),
-        (Permission::ManageAuthorities, "?-----**"),
-        (Permission::ManageLimits, "?--*-***"),
-        (Permission::ManageNodes, "?--*-***"),
-        (Permission::ManageTokens, "?-----**"),
-        (Permission::OpenAcmeAccount, "oo------"),
-        (Permission::OrderCertificate, "?--*----"),
-        (Permission::ReadAcme, "?--*****"),
-        (Permission::ReadAdministrators, "?---****"),
-        (Permission::ReadAuthorities, "?--*****"),
-        (Permission::ReadConfig, "?--*****"),
-        (Permission::ReadEvents, "?--*****"),
-        (Permission::ReadLimits, "?--*****"),
-        (Permission::ReadNodes, "?--*****"),
-        (Permission::ReadProfiles, "?--*****"),
-        (Permission::ReadPublic, "********"),
-        (Permission::ReadRequests, "?-o*****"),
-        (Permission::ReadStatus, "?--*****"),
-        (Permission::ReadTokens, "?---****"),
-        (Permission::RenewOwn, "?-o*o***"),
-        (Permission::Revoke, "?oo*-***"),
-        (Permission::Seal, "?----***"),
-        (Permission::SubmitRequest, "?-o*-***"),
-        (Permission::Unseal, "?----***"),
+    /// auditor, operator, administrator, console; and of the Notary dialect administrator, manager,
+    /// requestor, reader.
+    const TABLE: [(Permission, &str); 36] = [
+        (Permission::ActInAcme, "?o----------"),
+        (Permission::ActivateCa, "?-----**----"),
+        (Permission::Approve, "?----*****--"),
+        (Permission::Certify, "?--*-***----"),
+        (Permission::DryRun, "?--*****----"),
+        (Permission::EnrolAdministrator, "?-----**----"),
+        (Permission::ListCertificates, "?-o*****----"),
+        (Permission::ManageAcme, "?--*-***----"),
+        (Permission::ManageAdministrators, "?-----**----"),
+        (Permission::ManageAuthorities, "?-----****--"),
+        (Permission::ManageLimits, "?--*-***----"),
+        (Permission::ManageNodes, "?--*-***----"),
+        (Permission::ManageNotary, "?-----***---"),
+        (Permission::ManageTokens, "?-----**----"),
+        (Permission::OpenAcmeAccount, "oo----------"),
+        (Permission::OpenNotaryAccount, "o-------*---"),
+        (Permission::OrderCertificate, "?--*--------"),
+        (Permission::ReadAcme, "?--*****----"),
+        (Permission::ReadAdministrators, "?---****----"),
+        (Permission::ReadAuthorities, "?--*****----"),
+        (Permission::ReadConfig, "?--*********"),
+        (Permission::ReadEvents, "?--*****----"),
+        (Permission::ReadLimits, "?--*****----"),
+        (Permission::ReadNodes, "?--*****----"),
+        (Permission::ReadNotary, "?---*****---"),
+        (Permission::ReadProfiles, "?--*****----"),
+        (Permission::ReadPublic, "************"),
+        (Permission::ReadRequests, "?-o*******o*"),
+        (Permission::ReadStatus, "?--*******-*"),
+        (Permission::ReadTokens, "?---****----"),
+        (Permission::RenewOwn, "?-o*o***----"),
+        (Permission::Revoke, "?oo*-*****--"),
+        (Permission::Seal, "?----***----"),
+        (Permission::SubmitRequest, "?-o*-*****o-"),
+        (Permission::Unseal, "?----***----"),
+        (Permission::UseNotaryAccount, "?-------oooo"),
     ];
 
     fn token(permissions: &[Permission], scope: Scope) -> Actor {
         Actor::Token("9".to_owned(), TokenRights { permissions: permissions.iter().copied().collect(), scope })
     }
 
-    fn actors() -> [Actor; 8] {
+    fn actors() -> [Actor; 12] {
         [
             Actor::Anonymous,
             Actor::AcmeAccount("7".to_owned()),
@@ -373,6 +397,10 @@ mod tests {
             Actor::Administrator(Role::Operator, "cc".to_owned()),
             Actor::Administrator(Role::Administrator, "dd".to_owned()),
             Actor::Console,
+            Actor::Notary(notary::Role::Administrator, 1),
+            Actor::Notary(notary::Role::Manager, 2),
+            Actor::Notary(notary::Role::Requestor, 3),
+            Actor::Notary(notary::Role::Reader, 4),
         ]
     }
 
@@ -410,7 +438,8 @@ mod tests {
     fn actors_are_written_as_in_the_journal() {
         let texts: Vec<String> = actors().iter().map(Actor::to_string).collect();
         let expected = ["anonymous", "acme:7", "client:aa", "token:9", "admin:bb", "admin:cc", "admin:dd", "console"];
-        assert_eq!(texts, expected);
+        assert_eq!(texts[..8], expected);
+        assert_eq!(texts[8], "notary:1");
         assert_eq!(Actor::Node("web-1.test".to_owned()).to_string(), "node:web-1.test");
     }
 

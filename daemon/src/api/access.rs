@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::response::IntoResponse;
-use http::StatusCode;
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 
 use crate::problem::Problem;
 use crate::service::acme::Acme;
-use crate::service::rights::{self, Caller, Denied, Locked, Permission};
+use crate::service::rights::{self, Caller, Denied, Locked, Permission, Shows};
 use crate::service::{RequestId, Services, peer::Peer};
 
 /// A request whose sender may do what `A` names to everything there is. A handler takes it as its
@@ -61,9 +61,10 @@ macro_rules! asks {
     )*};
 }
 
-asks!(ActivateCa Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators
-    ManageAuthorities ManageLimits ManageNodes ManageTokens OrderCertificate ReadAcme ReadAdministrators ReadAuthorities ReadConfig ReadEvents ReadLimits ReadNodes ReadProfiles
-    ReadPublic ReadRequests ReadStatus ReadTokens RenewOwn Revoke Seal SubmitRequest Unseal);
+asks!(ActivateCa Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators ManageAuthorities
+    ManageLimits ManageNodes ManageNotary ManageTokens OpenNotaryAccount OrderCertificate ReadAcme ReadAdministrators
+    ReadAuthorities ReadConfig ReadEvents ReadLimits ReadNodes ReadNotary ReadProfiles ReadPublic ReadRequests ReadStatus
+    ReadTokens RenewOwn Revoke Seal SubmitRequest Unseal UseNotaryAccount);
 
 /// A router's state, as far as the question who may do what needs it.
 pub trait Serves: Send + Sync {
@@ -73,9 +74,15 @@ pub trait Serves: Send + Sync {
     /// What the daemon serves.
     fn services(&self) -> &Services;
 
-    /// Who sent a request, as far as it says.
-    fn caller<'p>(&self, peer: &'p Peer, parts: &'p Parts) -> Caller<'p> {
-        Caller { peer, bearer: bearer(parts), locked: Locked::Refused }
+    /// What a request shows of its sender.
+    fn shown(parts: &Parts) -> Shows<'_> {
+        bearer(parts).map_or(Shows::Certificate, |text| Shows::Token(text, Locked::Refused))
+    }
+
+    /// Whether pages of this origin may act here. A browser shows an administrator's certificate to whatever
+    /// page sends a form, and says from where it came.
+    fn trusts(&self, _origin: &HeaderValue) -> bool {
+        false
     }
 }
 
@@ -118,7 +125,7 @@ impl<A: Asks, S: Serves> FromRequestParts<S> for Permitted<A> {
     type Rejection = S::Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, S::Refusal> {
-        let permitted = ask(parts, state, |caller, id| state.services().permit(caller, id, A::PERMISSION))?;
+        let permitted = ask(state, parts, |caller, id| state.services().permit(caller, id, A::PERMISSION))?;
         Ok(Self { permitted, asked: PhantomData })
     }
 }
@@ -127,31 +134,29 @@ impl<A: Asks, S: Serves> FromRequestParts<S> for PermittedOwn<A> {
     type Rejection = S::Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, S::Refusal> {
-        let permitted = ask(parts, state, |caller, id| state.services().permit_own(caller, id, A::PERMISSION))?;
+        let permitted = ask(state, parts, |caller, id| state.services().permit_own(caller, id, A::PERMISSION))?;
         Ok(Self { permitted, asked: PhantomData })
     }
 }
 
-fn ask(
+fn ask<S: Serves>(
+    state: &S,
     parts: &Parts,
-    state: &impl Serves,
     may: impl FnOnce(Caller<'_>, &RequestId) -> Result<rights::Permitted, Denied>,
 ) -> Result<rights::Permitted, Refused> {
     let internal = || Refused { status: StatusCode::INTERNAL_SERVER_ERROR, why: String::new() };
     let peer = parts.extensions.get::<Arc<Peer>>().ok_or_else(internal)?;
     let id = parts.extensions.get::<RequestId>().ok_or_else(internal)?;
-    // A browser shows an administrator's certificate to whatever page sends a form here, and says from
-    // where it came. No page of ours does.
-    if !parts.method.is_safe() && parts.headers.contains_key(ORIGIN) {
+    if !parts.method.is_safe() && parts.headers.get(ORIGIN).is_some_and(|origin| !state.trusts(origin)) {
         let why = "web pages may not act here: use `signetctl`".to_owned();
         return Err(Refused { status: StatusCode::FORBIDDEN, why });
     }
-    may(state.caller(peer, parts), id).map_err(|denied| refusal(&denied))
+    may(Caller { peer, shows: S::shown(parts) }, id).map_err(|denied| refusal(&denied))
 }
 
 /// What follows `Bearer`, if the header Authorization is there. Credentials of another scheme are a
 /// token that nobody has.
-fn bearer(parts: &Parts) -> Option<&str> {
+pub(super) fn bearer(parts: &Parts) -> Option<&str> {
     let value = parts.headers.get(AUTHORIZATION)?.to_str().unwrap_or_default();
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
@@ -161,7 +166,7 @@ fn bearer(parts: &Parts) -> Option<&str> {
 
 fn refusal(denied: &Denied) -> Refused {
     let status = match denied {
-        Denied::Anonymous | Denied::Token(_) => StatusCode::UNAUTHORIZED,
+        Denied::Anonymous | Denied::NoSession | Denied::Token(_) => StatusCode::UNAUTHORIZED,
         Denied::Expired | Denied::Forbidden { .. } | Denied::Removed | Denied::Revoked | Denied::Unknown => {
             StatusCode::FORBIDDEN
         }

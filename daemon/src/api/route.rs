@@ -54,6 +54,8 @@ pub struct Routes<S> {
     router: Router<S>,
     table: Vec<Route>,
     state: S,
+    /// Whether guarded routes need the CA's key unless they say otherwise.
+    key: Key,
 }
 
 /// The arguments of a handler that asks a permission first.
@@ -88,7 +90,7 @@ guarded!(T2 T3 T4 T5 T6);
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// No routes yet.
     pub fn new(state: S) -> Self {
-        Self { router: Router::new(), table: Vec::new(), state }
+        Self { router: Router::new(), table: Vec::new(), state, key: Key::NotNeeded }
     }
 
     /// A route whose handler is told nothing of who asks: whoever proves himself otherwise (a JWS), or
@@ -116,6 +118,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// From here on every guarded route needs the CA's key.
+    pub fn with_key(mut self) -> Self {
+        self.key = Key::Needed;
+        self
+    }
+
     /// Changes the router as a whole: what stands around every handler.
     pub fn around(mut self, change: impl FnOnce(Router<S>) -> Router<S>) -> Self {
         self.router = change(self.router);
@@ -136,7 +144,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 impl<S: Serves + Clone + 'static> Routes<S> {
     /// `GET`
     pub fn get<T: Guarded + 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
-        self.guarded::<T>(Method::GET, path, on(MethodFilter::GET, handler), Key::NotNeeded)
+        let key = self.key;
+        self.guarded::<T>(Method::GET, path, on(MethodFilter::GET, handler), key)
     }
 
     /// `GET` of something that needs the CA's key.
@@ -146,7 +155,8 @@ impl<S: Serves + Clone + 'static> Routes<S> {
 
     /// `POST`
     pub fn post<T: Guarded + 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
-        self.guarded::<T>(Method::POST, path, on(MethodFilter::POST, handler), Key::NotNeeded)
+        let key = self.key;
+        self.guarded::<T>(Method::POST, path, on(MethodFilter::POST, handler), key)
     }
 
     /// `POST` of something that needs the CA's key.
@@ -156,12 +166,14 @@ impl<S: Serves + Clone + 'static> Routes<S> {
 
     /// `PUT`
     pub fn put<T: Guarded + 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
-        self.guarded::<T>(Method::PUT, path, on(MethodFilter::PUT, handler), Key::NotNeeded)
+        let key = self.key;
+        self.guarded::<T>(Method::PUT, path, on(MethodFilter::PUT, handler), key)
     }
 
     /// `DELETE`
     pub fn delete<T: Guarded + 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
-        self.guarded::<T>(Method::DELETE, path, on(MethodFilter::DELETE, handler), Key::NotNeeded)
+        let key = self.key;
+        self.guarded::<T>(Method::DELETE, path, on(MethodFilter::DELETE, handler), key)
     }
 
     fn guarded<T: Guarded>(mut self, method: Method, path: &str, handlers: MethodRouter<S>, key: Key) -> Self {

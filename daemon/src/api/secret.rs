@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::problem::Problem;
 
 /// A secret text on its way to its owner, the one time that it is written.
+#[derive(Default)]
 pub struct Secret(pub Zeroizing<String>);
 
 impl Serialize for Secret {

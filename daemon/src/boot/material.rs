@@ -91,9 +91,14 @@ impl Material {
             let problem = format!("[upki.profiles] has `{theirs} = \"{ours}\"`, and there is no file {ours}.toml here");
             return Err(wrong(&config.ca.profiles, problem));
         }
-        let speaks_certmaker = config.listeners.iter().any(|listener| listener.surfaces.contains(&Surface::CertMaker));
-        if speaks_certmaker {
+        let speaks = |surface| config.listeners.iter().any(|listener| listener.surfaces.contains(&surface));
+        if speaks(Surface::CertMaker) {
             certmaker(config, &profiles)?;
+        }
+        if speaks(Surface::Notary) && !profiles.contains_key(&config.notary.profile) {
+            let name = &config.notary.profile;
+            let problem = format!("[notary] issues from the profile `{name}`, and there is no file {name}.toml here");
+            return Err(wrong(&config.ca.profiles, problem));
         }
         let root_crl = config.ca.root_crl.clone().map(|path| Arc::new(RootCrl::new(path, root_issuer)));
         let alternate_chains = config.ca.alternate_chains.iter().map(|file| alternate_chain(file, &issuer));

@@ -19,7 +19,7 @@ use hsm::client::Client;
 use hsm::confine::{self, Calls, ConfineError, Measure, Network, Program, Rules, Secrets};
 use hsm::wire::{Act, Actor, Request};
 use nix::unistd::{User, chown, geteuid};
-use policy::effects::Clock;
+use policy::effects::{Clock, EntropyError};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Address, Certify, Config, ConfigError, InForce, Listener, StoreEngine, Surface, Transport};
@@ -33,6 +33,7 @@ use crate::service::acme::error::AcmeError;
 use crate::service::health::Vitals;
 use crate::service::limits::{Limits, Save};
 use crate::service::metrics::Metrics;
+use crate::service::notary::Notary;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store, StoreError};
 use crate::tls::{self, Terms, TlsError, TlsSigner};
@@ -66,6 +67,9 @@ pub enum BootError {
     /// The process cannot give up what it should.
     #[error(transparent)]
     Confine(#[from] ConfineError),
+    /// There are no random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
     /// A file cannot be imported.
     #[error("{0}")]
     Import(String),
@@ -291,6 +295,7 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
     let issuer = Current::new(material.issuer);
     let limits = Arc::new(Limits::new(config.rate_limits, config.acme.website.clone(), store.clone()));
     let in_force = InForce { config: at_start.clone(), file: path.clone(), read: clock.now() };
+    let random = Random::new(Box::new(SystemEntropy));
     let services = Arc::new(Services {
         acme: config.acme,
         alternate_chains: Current::new(material.alternate_chains),
@@ -315,9 +320,10 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
         issuer_key: config.ca.key,
         limits: Arc::clone(&limits),
         metrics: Metrics::default(),
+        notary: Notary::new(config.notary, &random)?,
         profiles: Current::new(material.profiles),
         public_url: config.public_url,
-        random: Random::new(Box::new(SystemEntropy)),
+        random,
         retiring: config.ca.retiring,
         root: material.root,
         store,
@@ -356,7 +362,7 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
             Transport::Tls => Some(Arc::new(tls::server_config(key.clone(), Arc::clone(&clock), &terms)?)),
         };
         tracing::info!(address = %listener.address, "listening");
-        Ok(Endpoint { socket, tls, router: http::routes(&services, &acme, &listener.surfaces) })
+        Ok(Endpoint { socket, tls, site: http::routes(&services, &acme, &listener.surfaces) })
     };
     let mut endpoints = config
         .listeners
@@ -364,7 +370,7 @@ async fn serve(opened: Opened, manager: &Manager) -> Result<(), BootError> {
         .zip(sockets)
         .map(|(listener, socket)| endpoint(listener, socket))
         .collect::<Result<Vec<_>, TlsError>>()?;
-    endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, router: http::local(&services) }));
+    endpoints.extend(health_socket.map(|socket| Endpoint { socket, tls: None, site: http::local(&services) }));
 
     tokio::spawn(ca.follow());
     tokio::spawn(index(services.store.clone()));

@@ -4,6 +4,7 @@ mod accounts;
 mod certmaker;
 mod crl;
 mod networks;
+mod notary;
 mod ocsp;
 mod orders;
 mod parse;
@@ -26,6 +27,7 @@ pub use accounts::{Accounts, ExternalAccounts, NonceKeeper, TermsChanged};
 pub use certmaker::CertMaker;
 pub use crl::Crl;
 pub use networks::{AllowedNetworks, Network, NetworkError};
+pub use notary::Notary;
 pub use ocsp::{NeverIssued, Nonce, Ocsp};
 pub use orders::Orders;
 pub use parse::ConfigError;
@@ -60,6 +62,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Filter for log events, in the syntax of `tracing`'s directives.
     pub log: String,
+    /// `[notary]`
+    pub notary: Notary,
     /// `[ocsp]`
     pub ocsp: Ocsp,
     /// Base URL under which clients reach the daemon, without a slash at the end.
@@ -219,6 +223,8 @@ pub enum Surface {
     CertMaker,
     /// `/health…`
     Health,
+    /// `/api/v1/…`, `/login` and `/status`, the Notary dialect.
+    Notary,
     /// `/ca/…`, `/crl/…` and `/ocsp`: CA certificates and the status of certificates.
     Pki,
     /// `/api/v1/…`, the uPKI dialect.
@@ -227,7 +233,8 @@ pub enum Surface {
 
 impl Surface {
     /// Every surface.
-    pub const ALL: [Self; 6] = [Self::Acme, Self::Admin, Self::CertMaker, Self::Health, Self::Pki, Self::Upki];
+    pub const ALL: [Self; 7] =
+        [Self::Acme, Self::Admin, Self::CertMaker, Self::Health, Self::Notary, Self::Pki, Self::Upki];
 
     /// The paths it claims, each with everything below it.
     pub fn paths(self) -> &'static [&'static str] {
@@ -235,6 +242,7 @@ impl Surface {
             Self::Acme => &["/acme", "/directory", "/.well-known/acme-challenge"],
             Self::Admin => &["/admin/v1", "/metrics"],
             Self::Health => &["/health"],
+            Self::Notary => &["/api/v1", "/login", "/logout", "/metrics", "/status"],
             Self::Pki => &["/ca", "/crl", "/ocsp"],
             Self::CertMaker | Self::Upki => &["/api/v1"],
         }
@@ -247,6 +255,7 @@ impl Surface {
             Self::Admin => "admin",
             Self::CertMaker => "certmaker",
             Self::Health => "health",
+            Self::Notary => "notary",
             Self::Pki => "pki",
             Self::Upki => "upki",
         }

@@ -90,6 +90,7 @@ fn check(raw: raw::File, base: &Path) -> Result<Config, Wrong> {
         limits: limits(&raw.limits)?,
         listeners: listeners(raw.listeners, base)?,
         log: log(raw.log)?,
+        notary: super::notary::parse(raw.notary),
         ocsp: super::ocsp::parse(&raw.ocsp)?,
         validation: validation::check(raw.validation, &public_url)?,
         public_url,

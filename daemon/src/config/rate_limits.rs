@@ -43,6 +43,10 @@ pub struct RateLimits {
     pub pause_after: Option<u32>,
     /// ACME requests from one address.
     pub requests_per_address: Option<Rate>,
+    /// Attempts to sign in to one account of the Notary dialect.
+    pub sign_ins_per_account: Option<Rate>,
+    /// Attempts to sign in from one address.
+    pub sign_ins_per_address: Option<Rate>,
     /// Validations of one account that are under way at a time.
     pub validations_per_account: Option<u32>,
 }
@@ -136,6 +140,8 @@ pub(super) struct Raw {
     orders_per_name: Option<Spanned<String>>,
     pause_after: Option<Spanned<u64>>,
     requests_per_address: Option<Spanned<String>>,
+    sign_ins_per_account: Option<Spanned<String>>,
+    sign_ins_per_address: Option<Spanned<String>>,
     validations_per_account: Option<Spanned<u64>>,
 }
 
@@ -160,6 +166,8 @@ pub(super) fn parse(raw: Raw) -> Result<RateLimits, Wrong> {
         orders_per_name: rate(raw.orders_per_name.as_ref(), "500 per 1h")?,
         pause_after: count(raw.pause_after.as_ref(), 100)?,
         requests_per_address: rate(raw.requests_per_address.as_ref(), "12000 per 1m")?,
+        sign_ins_per_account: rate(raw.sign_ins_per_account.as_ref(), "120 per 1h")?,
+        sign_ins_per_address: rate(raw.sign_ins_per_address.as_ref(), "600 per 1h")?,
         validations_per_account: count(raw.validations_per_account.as_ref(), 200)?,
     })
 }

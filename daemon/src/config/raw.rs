@@ -31,6 +31,8 @@ pub(super) struct File {
     pub(super) listeners: Vec<Spanned<Listener>>,
     pub(super) log: Option<Spanned<String>>,
     #[serde(default)]
+    pub(super) notary: super::notary::Raw,
+    #[serde(default)]
     pub(super) ocsp: super::ocsp::Raw,
     pub(super) public_url: Spanned<String>,
     #[serde(default)]

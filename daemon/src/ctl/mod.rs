@@ -17,6 +17,7 @@ mod identity;
 mod issue;
 mod limits;
 mod nodes;
+mod notary;
 mod ocsp;
 mod pin;
 mod profiles;
@@ -122,6 +123,9 @@ enum Verb {
     /// Registered nodes and their one-time seeds: add, set, list, show, seed, delete
     #[command(subcommand)]
     Node(nodes::Verb),
+    /// The Notary dialect: its accounts
+    #[command(subcommand)]
+    Notary(notary::Verb),
     /// Answers about the status of certificates: status, presign
     #[command(subcommand)]
     Ocsp(ocsp::Verb),
@@ -237,6 +241,7 @@ fn perform(arguments: Arguments) -> Result<(), CtlError> {
         Verb::Completion { .. } | Verb::Hsm(_) => Ok(()),
         Verb::Limits(verb) => limits::run(&session, &verb),
         Verb::Node(verb) => nodes::run(&session, &verb),
+        Verb::Notary(verb) => notary::run(&session, &verb),
         Verb::Ocsp(verb) => ocsp::run(&session, &verb),
         Verb::Profile(verb) => profiles::run(&session, &verb),
         Verb::Request(verb) => requests::run(&session, &verb),

@@ -14,9 +14,8 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::linger::Linger;
-use super::routes::Carried;
 use super::write_timeout::WriteTimeout;
-use super::{Shared, request};
+use super::{Shared, Site, request};
 use crate::service::administrators::{Peer, PeerCertificate};
 
 /// A connection, and where it comes from.
@@ -36,10 +35,10 @@ impl Accepted {
 }
 
 /// Serves one connection to its end. What goes wrong on it concerns nobody else.
-pub(super) async fn serve(accepted: Accepted, tls: Option<Arc<ServerConfig>>, router: Carried, shared: Arc<Shared>) {
+pub(super) async fn serve(accepted: Accepted, tls: Option<Arc<ServerConfig>>, site: Site, shared: Arc<Shared>) {
     let (from, served) = match accepted {
-        Accepted::Tcp(stream, from) => (from.to_string(), secure(stream, from.to_string(), tls, router, shared).await),
-        Accepted::Unix(stream) => ("unix".to_owned(), secure(stream, "unix".to_owned(), tls, router, shared).await),
+        Accepted::Tcp(stream, from) => (from.to_string(), secure(stream, from.to_string(), tls, site, shared).await),
+        Accepted::Unix(stream) => ("unix".to_owned(), secure(stream, "unix".to_owned(), tls, site, shared).await),
     };
     if let Err(error) = served {
         tracing::debug!(from, %error, "a connection ended early");
@@ -50,7 +49,7 @@ async fn secure<S>(
     stream: S,
     from: String,
     tls: Option<Arc<ServerConfig>>,
-    router: Carried,
+    site: Site,
     shared: Arc<Shared>,
 ) -> io::Result<()>
 where
@@ -58,13 +57,13 @@ where
 {
     let stream = Linger::new(WriteTimeout::new(stream, shared.limits.write_timeout));
     let Some(config) = tls else {
-        return speak(stream, Peer { from, certificate: None }, router, shared).await;
+        return speak(stream, Peer { from, certificate: None }, site, shared).await;
     };
     let handshake = tokio::time::timeout(shared.limits.header_timeout, handshake(stream, config, &shared));
     let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let certificate = shown.map(|shown| PeerCertificate::read(shown)).transpose().map_err(io::Error::other)?;
-    speak(stream, Peer { from, certificate }, router, shared).await
+    speak(stream, Peer { from, certificate }, site, shared).await
 }
 
 /// The client is awaited without a permit, before the token's signature and after it, so that
@@ -82,7 +81,7 @@ where
     rest.await
 }
 
-async fn speak<S>(stream: S, peer: Peer, router: Carried, shared: Arc<Shared>) -> io::Result<()>
+async fn speak<S>(stream: S, peer: Peer, site: Site, shared: Arc<Shared>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -93,7 +92,7 @@ where
     let cut_off = async move { cut_off(&watched, &watching).await };
     let limits = shared.limits.clone();
     let service = service_fn(move |request| {
-        request::serve(request, Arc::clone(&peer), router.clone(), Arc::clone(&shared.services), &shared.limits)
+        request::serve(request, Arc::clone(&peer), site.clone(), Arc::clone(&shared.services), &shared.limits)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -200,11 +199,12 @@ mod tests {
         let shared = Arc::new(Shared { services, limits, handshakes: Semaphore::new(1), stop, recheck });
         let validity = Validity::new(NOW.minus(DAY), NOW.plus(DAY)).unwrap();
         let certificate = PeerCertificate { fingerprint: fingerprint.clone(), serial: None, validity };
-        let router = Router::new().route("/endless", get(endless)).route("/short", get(async || "short"));
+        let router = axum::Router::new().route("/endless", get(endless)).route("/short", get(async || "short"));
+        let site = Site::new(router, &[]);
         let connect = |certificate: Option<PeerCertificate>| {
             let (ours, theirs) = tokio::io::duplex(1 << 20);
             let peer = Peer { from: "test".to_owned(), certificate };
-            tokio::spawn(speak(theirs, peer, router.clone().into(), Arc::clone(&shared)));
+            tokio::spawn(speak(theirs, peer, site.clone(), Arc::clone(&shared)));
             ours
         };
         let (mut streaming, mut idle) = (connect(Some(certificate.clone())), connect(Some(certificate)));

@@ -102,7 +102,7 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
 /// Accepts until the order to stop. Over the limit of connections it stops accepting, so that the
 /// kernel's backlog, not our memory, holds what is too much.
 pub(super) async fn accept(endpoint: Endpoint, permits: Arc<Semaphore>, shared: Arc<Shared>) {
-    let Endpoint { socket, tls, router } = endpoint;
+    let Endpoint { socket, tls, site } = endpoint;
     let listener = match socket {
         Socket::Tcp(listener) => TcpListener::from_std(listener).map(Listener::Tcp),
         Socket::Unix(listener) => UnixListener::from_std(listener).map(Listener::Unix),
@@ -128,7 +128,7 @@ pub(super) async fn accept(endpoint: Endpoint, permits: Arc<Semaphore>, shared: 
                 // Closed without a word: whoever has that many open can wait for one of them.
                 let turn = shared.services.limits.connection(&addresses, accepted.address());
                 let Ok(turn) = turn else { continue };
-                let connection = connection::serve(accepted, tls.clone(), router.clone(), Arc::clone(&shared));
+                let connection = connection::serve(accepted, tls.clone(), site.clone(), Arc::clone(&shared));
                 tokio::spawn(async move {
                     connection.await;
                     drop((permit, turn));

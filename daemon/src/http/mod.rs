@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 pub use listener::{BindError, Socket, bind};
 #[cfg(test)]
 pub(crate) use routes::surface_routes;
-pub use routes::{Carried, local, routes};
+pub use routes::{Site, local, routes};
 
 use crate::config::Limits;
 use crate::service::Services;
@@ -31,7 +31,7 @@ pub struct Endpoint {
     /// TLS, or none.
     pub tls: Option<Arc<ServerConfig>>,
     /// What is served.
-    pub router: Carried,
+    pub site: Site,
 }
 
 /// What all connections share.

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -14,7 +13,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::routes::Carried;
+use super::Site;
 use crate::api;
 use crate::config::{Limits, Surface};
 use crate::problem::{self, Problem};
@@ -25,7 +24,7 @@ use crate::service::{RequestId, Services};
 pub(super) fn serve(
     request: Request<Incoming>,
     peer: Arc<Peer>,
-    carried: Carried,
+    site: Site,
     services: Arc<Services>,
     limits: &Limits,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
@@ -36,19 +35,18 @@ pub(super) fn serve(
             return Ok(Problem::internal().into_response());
         };
         let begun = Instant::now();
-        let surface = surface(request.uri().path(), &carried.surfaces);
+        let surface = site.surface(request.uri().path());
         let span =
             tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
         let mut response =
-            answer(request, Arc::clone(&peer), id.clone(), carried.router, &limits).instrument(span.clone()).await;
+            answer(request, Arc::clone(&peer), id.clone(), site.router, &limits).instrument(span.clone()).await;
         let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == problem::MEDIA_TYPE);
-        if is_problem {
-            response = match surface {
-                Some(Surface::CertMaker) => api::certmaker::present(response).await,
-                Some(Surface::Upki) => api::upki::present(response).await,
-                _ => response,
-            };
-        }
+        response = match surface.filter(|_| is_problem) {
+            Some(Surface::CertMaker) => api::certmaker::present(response).await,
+            Some(Surface::Notary) => api::notary::present(response).await,
+            Some(Surface::Upki) => api::upki::present(response).await,
+            _ => response,
+        };
         let header = HeaderValue::from_str(id.as_str()).expect("hexadecimal digits make a header");
         response.headers_mut().insert("x-request-id", header);
         let status = response.status().as_u16();
@@ -66,7 +64,7 @@ async fn answer(
     request: Request<Incoming>,
     peer: Arc<Peer>,
     id: RequestId,
-    router: Router,
+    router: axum::Router,
     limits: &Limits,
 ) -> Response {
     if declared_length(&request).is_some_and(|length| length > limits.body as u64) {
@@ -129,10 +127,4 @@ fn declared_length(request: &Request<Incoming>) -> Option<u64> {
 fn too_large(limits: &Limits) -> Response {
     let detail = format!("the body is larger than the {} bytes allowed here", limits.body);
     Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response()
-}
-
-/// The surface that claims `path`, of those that the listener carries.
-fn surface(path: &str, carried: &[Surface]) -> Option<Surface> {
-    let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    carried.iter().copied().find(|surface| surface.paths().iter().any(|root| below(root)))
 }

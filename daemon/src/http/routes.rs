@@ -11,26 +11,32 @@ use crate::service::Services;
 use crate::service::acme::Acme;
 use crate::service::certmaker::CertMaker;
 
-/// What one listener serves. The ACME surface says itself, in its own words, that the CA is sealed.
-pub fn routes(services: &Arc<Services>, acme: &Arc<Acme>, surfaces: &[Surface]) -> Carried {
-    let merged =
-        |router: Router, surface: &Surface| router.merge(surface_routes(services, acme, *surface).into_router());
-    Carried { router: surfaces.iter().fold(Router::new(), merged), surfaces: surfaces.into() }
-}
-
-/// What one listener serves, and of which surfaces.
+/// What one listener serves.
 #[derive(Clone)]
-pub struct Carried {
+pub struct Site {
+    /// Every path.
     pub(super) router: Router,
-    pub(super) surfaces: Arc<[Surface]>,
+    surfaces: Arc<[Surface]>,
 }
 
-impl From<Router> for Carried {
-    /// Of every surface whose paths collide with no other's.
-    fn from(router: Router) -> Self {
-        let surfaces = [Surface::Acme, Surface::Admin, Surface::Health, Surface::Pki];
+impl Site {
+    /// A router, and the surfaces that it carries.
+    pub fn new(router: Router, surfaces: &[Surface]) -> Self {
         Self { router, surfaces: surfaces.into() }
     }
+
+    /// The surface that claims `path`.
+    pub(super) fn surface(&self, path: &str) -> Option<Surface> {
+        let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.surfaces.iter().copied().find(|surface| surface.paths().iter().any(|root| below(root)))
+    }
+}
+
+/// What one listener serves. The ACME surface says itself, in its own words, that the CA is sealed.
+pub fn routes(services: &Arc<Services>, acme: &Arc<Acme>, surfaces: &[Surface]) -> Site {
+    let merged =
+        |router: Router, surface: &Surface| router.merge(surface_routes(services, acme, *surface).into_router());
+    Site::new(surfaces.iter().fold(Router::new(), merged), surfaces)
 }
 
 /// The routes of one surface.
@@ -42,21 +48,23 @@ pub(crate) fn surface_routes(services: &Arc<Services>, acme: &Arc<Acme>, surface
         Surface::Admin => routes.merge(api::admin::surface(services, acme)),
         Surface::CertMaker => routes.merge(api::certmaker::routes(CertMaker::new(services, &acme))),
         Surface::Health => routes.merge(api::health::routes(services)),
+        Surface::Notary => routes.merge(api::notary::routes(services)),
         Surface::Pki => routes.merge(api::pki::routes(services)),
         Surface::Upki => routes.merge(api::upki::routes(services)),
     }
 }
 
 /// What the local socket serves, to whoever may open it.
-pub fn local(services: &Arc<Services>) -> Carried {
-    let health = api::health::routes(Arc::clone(services)).into_router();
-    health.merge(api::metrics::router(Arc::clone(services))).into()
+pub fn local(services: &Arc<Services>) -> Site {
+    let router = api::health::routes(Arc::clone(services)).into_router();
+    Site::new(router.merge(api::metrics::router(Arc::clone(services))), &[Surface::Admin, Surface::Health])
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use policy::notary;
     use policy::rights::{Actor, Permission, Role, Scope, TokenRights, Verdict, permits};
 
     use super::*;
@@ -75,7 +83,7 @@ mod tests {
             for route in surface_routes(&services, &acme, surface).table() {
                 let key = if route.key == Key::Needed { "key" } else { "-" };
                 let (name, path, method) = (surface.name(), without_identifiers(&route.path), route.method.as_str());
-                let (permission, who) = (route.permission.as_str(), who(route.permission, route.scope));
+                let (permission, who) = (route.permission.as_str(), who(surface, route.permission, route.scope));
                 lines.insert(format!("{name:<9} {path:<58} {method:<7} {permission:<22} {key:<4} {who}\n"));
             }
         }
@@ -90,17 +98,18 @@ mod tests {
     const HEAD: &str = "\
 # Every route, what it takes, and who has it. A test writes this file from the routers themselves.
 # `key`: 503 while the CA's key cannot be used, whoever asks. `(own)`: to what is his own alone. `jws`: the owner of an
-# ACME account, or nobody yet, by the JWS in the body. A token does what it was granted of the rows that name `token`.
+# ACME account, or nobody yet, by the JWS in the body. Of `notary`, the roles are those of its own accounts; nobody
+# makes the first of them. A token does what it was granted of the rows that name `token`.
 # surface, path, method, permission, key, who
 ";
 
-    fn who(permission: Permission, least: Scope) -> String {
+    fn who(surface: Surface, permission: Permission, least: Scope) -> String {
         if permits(&Actor::Anonymous, permission) == Verdict::Granted(Scope::Everything) {
             return "anybody".to_owned();
         }
         let rights = TokenRights { permissions: Permission::ALL.iter().copied().collect(), scope: Scope::Everything };
         let administrator = |role| Actor::Administrator(role, String::new());
-        let actors = [
+        let others = [
             ("jws", Actor::AcmeAccount(String::new())),
             ("client", Actor::Client(String::new())),
             ("token", Actor::Token(String::new(), rights)),
@@ -108,6 +117,10 @@ mod tests {
             ("operator", administrator(Role::Operator)),
             ("administrator", administrator(Role::Administrator)),
         ];
+        let account = |role: notary::Role| (role.as_str(), Actor::Notary(role, 0));
+        let accounts: Vec<_> =
+            [("nobody", Actor::Anonymous)].into_iter().chain(notary::Role::ALL.iter().copied().map(account)).collect();
+        let actors = if surface == Surface::Notary { &accounts[..] } else { &others[..] };
         let entry = |(name, actor): &(&str, Actor)| match permits(actor, permission) {
             Verdict::Granted(Scope::Everything) => Some((*name).to_owned()),
             Verdict::Granted(Scope::Own) if least == Scope::Own => Some(format!("{name}(own)")),

@@ -52,7 +52,7 @@ fn server(limits: Limits) -> Server {
     let endpoint = || {
         let socket = bind(&Address::Ip("127.0.0.1:0".parse().unwrap())).unwrap();
         let Socket::Tcp(listener) = &socket else { panic!("a TCP socket was bound") };
-        (listener.local_addr().unwrap(), Endpoint { socket, tls: None, router: router.clone().into() })
+        (listener.local_addr().unwrap(), Endpoint { socket, tls: None, site: Site::new(router.clone(), &[]) })
     };
     let ((address, first), (other, second)) = (endpoint(), endpoint());
     let (stop, stopped) = watch::channel(false);

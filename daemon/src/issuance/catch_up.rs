@@ -18,6 +18,7 @@ use policy::tbs::Certificate;
 use super::authorities::{self, AuthorityRecord};
 use super::ca::{Ca, CaError, Ready};
 use super::hexadecimal;
+use super::notary::{self, NOTARY_REQUESTS, NotaryRequest};
 use super::orders::{ORDERS, OrderRecord};
 use super::requests::{self, REQUESTS, RequestRecord};
 use crate::store::status::{self, Changed, IMPORTED, Imported};
@@ -223,6 +224,7 @@ async fn take_over(
             statuses: BTreeMap::new(),
             orders: BTreeMap::new(),
             requests: BTreeMap::new(),
+            notary: BTreeMap::new(),
             administrators: BTreeMap::new(),
             activations: BTreeMap::new(),
             authorities: BTreeMap::new(),
@@ -269,6 +271,7 @@ struct Staged<'a> {
     statuses: BTreeMap<Serial, (u64, UnixTime)>,
     orders: BTreeMap<String, Row<OrderRecord>>,
     requests: BTreeMap<String, Row<RequestRecord>>,
+    notary: BTreeMap<u64, Row<NotaryRequest>>,
     administrators: BTreeMap<String, Row<AdministratorRecord>>,
     /// The last one of each issuer: no row of it is anybody else's.
     activations: BTreeMap<String, Activation>,
@@ -340,10 +343,12 @@ impl Staged<'_> {
                         self.certificates.insert(serial, Row { version: None, value: new, touch: Touch::Changed });
                     }
                 }
-                match record.order.as_deref().map(|order| (order, requests::id_in(order))) {
-                    Some((_, Some(id))) => self.complete_request(id, serial, &record.actor, entry.at)?,
-                    Some((order, None)) => self.complete(order, serial)?,
-                    None => {}
+                if let Some(order) = record.order.as_deref() {
+                    match (notary::named_in(order), requests::id_in(order)) {
+                        (Some((id, attempt)), _) => self.complete_notary(id, attempt, serial)?,
+                        (None, Some(id)) => self.complete_request(id, serial, &record.actor, entry.at)?,
+                        (None, None) => self.complete(order, serial)?,
+                    }
                 }
             }
             Event::Revoked { serials, reason, at, invalidity_date } => {
@@ -419,6 +424,7 @@ impl Staged<'_> {
             | Event::KeyMade { .. }
             | Event::NodeDeleted { .. }
             | Event::NodeRegistered { .. }
+            | Event::NotaryChanged { .. }
             | Event::Numbers { .. }
             | Event::Ocsp { .. }
             | Event::Opened { .. }
@@ -459,6 +465,17 @@ impl Staged<'_> {
         }
         let row = self.requests.get_mut(id).expect("it was just inserted");
         row.change(|request| request.complete(serial, by, at));
+        Ok(())
+    }
+
+    /// The attempt to sign a request of the Notary dialect has its certificate.
+    fn complete_notary(&mut self, id: u64, attempt: u32, serial: Serial) -> Result<(), CaError> {
+        if !self.notary.contains_key(&id) {
+            let Some(row) = self.store.get(&NOTARY_REQUESTS, id.to_be_bytes())? else { return Ok(()) };
+            self.notary.insert(id, Row::read(row));
+        }
+        let row = self.notary.get_mut(&id).expect("it was just inserted");
+        row.change(|request| request.complete(attempt, serial));
         Ok(())
     }
 
@@ -569,6 +586,11 @@ impl Staged<'_> {
         for (id, row) in &self.requests {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
                 change.update(&REQUESTS, id, version, &row.value);
+            }
+        }
+        for (id, row) in &self.notary {
+            if let (Some(version), Touch::Changed) = (row.version, &row.touch) {
+                change.update(&NOTARY_REQUESTS, id.to_be_bytes(), version, &row.value);
             }
         }
         for (fingerprint, row) in &self.administrators {

@@ -14,6 +14,7 @@ pub mod authorities;
 pub mod ca;
 mod catch_up;
 mod enrolment;
+pub mod notary;
 pub mod orders;
 pub mod requests;
 mod secrets;
@@ -43,6 +44,7 @@ use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI, CertificateRecord
 use crate::store::{Change, CommitError, Store, StoreError};
 use ca::{Ca, CaError, Ready};
 pub use catch_up::{AcceptError, accept_journal};
+use notary::NOTARY_REQUESTS;
 use orders::ORDERS;
 use requests::{REQUESTS, RequestState};
 
@@ -194,6 +196,10 @@ impl Pipeline {
     /// Whether the order, or the request, has its certificate.
     fn is_completed(&self, order: &str) -> Result<bool, StoreError> {
         let store = self.ca.store();
+        if let Some((id, attempt)) = notary::named_in(order) {
+            let row = store.get(&NOTARY_REQUESTS, id.to_be_bytes())?;
+            return Ok(row.is_some_and(|row| row.value.is_completed(attempt)));
+        }
         Ok(match requests::id_in(order) {
             Some(id) => {
                 store.get(&REQUESTS, id)?.is_some_and(|row| matches!(row.value.state, RequestState::Issued { .. }))
@@ -415,7 +421,13 @@ impl Signed {
 impl CertificateRecord {
     /// Writes that it completes the order or the request.
     fn complete(&self, order: &str, store: &Store, change: &mut Change) -> Result<(), StoreError> {
-        if let Some(id) = requests::id_in(order) {
+        if let Some((id, attempt)) = notary::named_in(order) {
+            if let Some(mut row) = store.get(&NOTARY_REQUESTS, id.to_be_bytes())?
+                && row.value.complete(attempt, self.serial)
+            {
+                change.update(&NOTARY_REQUESTS, id.to_be_bytes(), row.version, &row.value);
+            }
+        } else if let Some(id) = requests::id_in(order) {
             if let Some(mut row) = store.get(&REQUESTS, id)?
                 && row.value.complete(self.serial, &self.record.actor, self.at)
             {

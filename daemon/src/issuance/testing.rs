@@ -287,6 +287,7 @@ impl TestSigner {
                         Event::RequestRejected { request, digest, requester, why }
                     }
                     Act::BindAccount { account, key } => Event::AccountBound { account, key },
+                    Act::ChangeNotary { deed } => Event::NotaryChanged { deed },
                     Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
                     Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
                     Act::DeleteNode { node } => Event::NodeDeleted { node },

@@ -7,6 +7,7 @@ use super::administrators::AdministratorError;
 use super::certificates::RevokeError;
 use super::issue::IssueFailure;
 use super::limits::ReleaseError;
+use super::notary::accounts::AccountError;
 use crate::issuance::ca::{CaError, ClientError};
 use crate::store::{CommitError, StoreError};
 
@@ -115,6 +116,20 @@ impl From<AdministratorError> for Failure {
             AdministratorError::Last | AdministratorError::Removed => Self::Conflict(words),
             AdministratorError::NobodysOwn => Self::Refused(words),
             AdministratorError::Unknown => Self::Missing(words),
+        }
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        let words = error.to_string();
+        match error {
+            AccountError::Failure(failure) => failure,
+            AccountError::Missing => Self::Missing(words),
+            AccountError::NotFirst => Self::Refused(words),
+            AccountError::Default | AccountError::Exists | AccountError::Last | AccountError::LastAdministrator => {
+                Self::Conflict(words)
+            }
         }
     }
 }

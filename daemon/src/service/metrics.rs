@@ -33,6 +33,20 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// What one surface answered, under the names of the system whose dialect it speaks.
+    pub(super) fn render_surface(&self, surface: &str, text: &mut String) -> std::fmt::Result {
+        head(text, "http_requests_total", "counter", "Requests answered.")?;
+        for ((_, status), count) in lock(&self.requests).iter().filter(|((of, _), _)| *of == surface) {
+            writeln!(text, "http_requests_total{{code=\"{status}\"}} {count}")?;
+        }
+        let name = "http_request_duration_seconds";
+        head(text, name, "histogram", "From a request's headers to its answer.")?;
+        match lock(&self.answering).get(surface) {
+            Some(times) => times.render(text, name, &format!("surface=\"{surface}\""), MICRO),
+            None => Ok(()),
+        }
+    }
+
     /// An issuance came to an end after so long.
     pub fn issuance(&self, surface: &'static str, profile: &str, outcome: Outcome, took: Duration) {
         *lock(&self.issuances).entry((surface, profile.to_owned(), outcome)).or_default() += 1;
@@ -62,6 +76,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What a failure is.
+    pub(super) fn of(failure: &IssueFailure) -> Self {
+        match failure {
+            IssueFailure::Internal(_) => Self::Failed,
+            IssueFailure::Sealed | IssueFailure::Unavailable(_) => Self::Unavailable,
+            _ => Self::Refused,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -76,9 +99,7 @@ impl<T> From<&Result<T, IssueFailure>> for Outcome {
     fn from(result: &Result<T, IssueFailure>) -> Self {
         match result {
             Ok(_) => Self::Issued,
-            Err(IssueFailure::Internal(_)) => Self::Failed,
-            Err(IssueFailure::Sealed | IssueFailure::Unavailable(_)) => Self::Unavailable,
-            Err(_) => Self::Refused,
+            Err(failure) => Self::of(failure),
         }
     }
 }

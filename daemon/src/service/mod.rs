@@ -18,6 +18,7 @@ pub mod limits;
 pub mod metrics;
 pub mod named;
 pub mod nodes;
+pub mod notary;
 pub mod ocsp;
 pub mod peer;
 pub mod profiles;
@@ -72,6 +73,8 @@ pub struct Services {
     pub limits: Arc<limits::Limits>,
     /// What the daemon counts.
     pub metrics: metrics::Metrics,
+    /// What the Notary dialect has of its own.
+    pub notary: notary::Notary,
     /// Every profile of the profile directory, by name.
     pub profiles: Current<Profiles>,
     /// Base URL under which clients reach the daemon, without a slash at the end.

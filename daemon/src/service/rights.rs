@@ -24,18 +24,25 @@ use crate::store::tables::{ADMINISTRATORS, CERTIFICATES};
 pub struct Caller<'a> {
     /// The other end of the connection.
     pub peer: &'a Peer,
-    /// What follows `Bearer` in the header Authorization (RFC 6750), if there is one. It alone
-    /// decides then, whatever certificate the connection has.
-    pub bearer: Option<&'a str>,
-    /// Whether it is taken although it is locked.
-    pub locked: Locked,
+    /// What he shows of himself.
+    pub shows: Shows<'a>,
+}
+
+/// What somebody shows of himself. It alone decides who he is.
+#[derive(Clone, Copy, Debug)]
+pub enum Shows<'a> {
+    /// The certificate of the connection, if it has one.
+    Certificate,
+    /// A session of the Notary dialect, if he has one.
+    Session(Option<&'a str>),
+    /// An API token: what follows `Bearer` in the header Authorization (RFC 6750), or a dialect's own header.
+    Token(&'a str, Locked),
 }
 
 /// What a locked token is good for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locked {
     /// Nothing.
-    #[default]
     Refused,
     /// As much as before. CertMaker locks its users out of its pages, not out of its API.
     Taken,
@@ -43,7 +50,7 @@ pub enum Locked {
 
 impl<'a> From<&'a Peer> for Caller<'a> {
     fn from(peer: &'a Peer) -> Self {
-        Self { peer, bearer: None, locked: Locked::Refused }
+        Self { peer, shows: Shows::Certificate }
     }
 }
 
@@ -154,6 +161,9 @@ pub enum Denied {
         /// What it would take.
         permission: Permission,
     },
+    /// No session was shown, or one that is over.
+    #[error("there is no such session: log in")]
+    NoSession,
     /// The certificate is revoked.
     #[error("your certificate is revoked: have yourself enrolled again")]
     Revoked,
@@ -243,8 +253,15 @@ impl Services {
     /// of a sealed host.
     fn identify(&self, caller: Caller<'_>, permission: Permission) -> Result<Identified, Denied> {
         let forbidden = |what: String| Denied::Forbidden { what, permission };
-        if let Some(text) = caller.bearer {
-            let (id, grant) = match self.token_shown(text, caller.locked) {
+        if let Shows::Session(text) = caller.shows {
+            let Some((account, role)) = text.map(|text| self.notary_session(text)).transpose()?.flatten() else {
+                return Ok(nobody(Denied::NoSession));
+            };
+            let short_of = forbidden(format!("the role {role}"));
+            return Ok(Identified { who: Actor::Notary(role, account), grant: None, shown: None, short_of });
+        }
+        if let Shows::Token(text, locked) = caller.shows {
+            let (id, grant) = match self.token_shown(text, locked) {
                 // What everybody may see, a token that is not taken does not hide.
                 Err(Denied::Token(denied)) => return Ok(nobody(denied.into())),
                 other => other?,

@@ -49,9 +49,9 @@ fn server(algorithm: KeyAlgorithm, client_certificates: ClientCertificates, olde
     };
     let router = axum::Router::new().route("/", get(|| async { "here" }));
     let (address, socket) = listen();
-    let secure = Endpoint { socket, tls: Some(Arc::new(config)), router: router.clone().into() };
+    let secure = Endpoint { socket, tls: Some(Arc::new(config)), site: crate::http::Site::new(router.clone(), &[]) };
     let (plain, socket) = listen();
-    let endpoints = vec![secure, Endpoint { socket, tls: None, router: router.into() }];
+    let endpoints = vec![secure, Endpoint { socket, tls: None, site: crate::http::Site::new(router, &[]) }];
     let limits = Limits {
         body: 1024,
         connections: 600,

@@ -219,6 +219,11 @@ pub enum Event {
         /// What is registered.
         registration: Registration,
     },
+    /// Something was done in the Notary dialect.
+    NotaryChanged {
+        /// What.
+        deed: policy::notary::Deed,
+    },
     /// The greatest CRL numbers so far: the first entries of each segment but the first, so that the
     /// last segment knows them.
     Numbers {
@@ -352,7 +357,7 @@ pub struct CrlNumber {
 
 impl Event {
     /// Every kind, as files name it.
-    pub const KINDS: [&'static str; 35] = [
+    pub const KINDS: [&'static str; 36] = [
         "account_bound",
         "account_ended",
         "administrator_enrolled",
@@ -371,6 +376,7 @@ impl Event {
         "key_made",
         "node_deleted",
         "node_registered",
+        "notary_changed",
         "numbers",
         "ocsp",
         "opened",
@@ -411,6 +417,7 @@ impl Event {
             Self::KeyMade { .. } => "key_made",
             Self::NodeDeleted { .. } => "node_deleted",
             Self::NodeRegistered { .. } => "node_registered",
+            Self::NotaryChanged { .. } => "notary_changed",
             Self::Numbers { .. } => "numbers",
             Self::Ocsp { .. } => "ocsp",
             Self::Opened { .. } => "opened",

@@ -26,6 +26,7 @@ pub(super) fn event(act: Act, who: &str) -> Result<Event, Refusal> {
         }
         Act::ApproveRequest { request, digest, requester } => Event::RequestApproved { request, digest, requester },
         Act::BindAccount { account, key } => Event::AccountBound { account, key },
+        Act::ChangeNotary { deed } => Event::NotaryChanged { deed },
         Act::CreateEabKey { key, grant } => Event::EabKeyCreated { key, grant },
         Act::CreateToken { token, grant } => Event::TokenCreated { token, grant },
         Act::DeleteNode { node } => Event::NodeDeleted { node },

@@ -371,6 +371,11 @@ pub enum Act {
         /// Last second in which it is good.
         expires: UnixTime,
     },
+    /// Something is done in the Notary dialect.
+    ChangeNotary {
+        /// What.
+        deed: policy::notary::Deed,
+    },
     /// A node is registered, or what is registered of it changes.
     RegisterNode {
         /// What is registered.

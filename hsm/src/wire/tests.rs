@@ -1,6 +1,7 @@
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use policy::evidence::{Method, NameEvidence};
 use policy::grant::{Pattern, RateLimits, Reuse};
+use policy::notary::Deed;
 use policy::registration::Thumbprint;
 use proptest::prelude::*;
 
@@ -57,6 +58,7 @@ fn act() -> impl Strategy<Value = Act> {
             Act::RegisterNode { registration: Registration { common_name, names, profile: "node".to_owned(), account } }
         }),
         node().prop_map(|node| Act::DeleteNode { node }),
+        any::<[u8; 32]>().prop_map(|sha256| Act::ChangeNotary { deed: Deed::ChainUploaded { request: 7, sha256 } }),
         (node(), text(), any::<u64>()).prop_map(|(node, seed, at)| Act::IssueSeed {
             node,
             seed,

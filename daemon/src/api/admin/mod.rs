@@ -16,6 +16,7 @@ pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod nodes;
+pub mod notary;
 pub mod ocsp;
 pub mod profiles;
 pub mod requests;
@@ -199,6 +200,20 @@ fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
             "Makes a seed for a node",
             &[Conflict, Invalid, Missing],
             nodes::make_seed,
+        )
+        .get("/admin/v1/notary/accounts", "Accounts of the Notary dialect", &[], notary::list)
+        .post(
+            "/admin/v1/notary/accounts",
+            "Makes an account of the Notary dialect",
+            &[Conflict, Invalid],
+            notary::create,
+        )
+        .delete("/admin/v1/notary/accounts/{account}", "Removes an account", &[Conflict, Missing], notary::remove)
+        .put(
+            "/admin/v1/notary/accounts/{account}/password",
+            "Gives an account another password",
+            &[Conflict, Invalid, Missing],
+            notary::reset,
         )
         .get("/admin/v1/ocsp", "How the OCSP responder is", &[], ocsp::show)
         .post_with_key(

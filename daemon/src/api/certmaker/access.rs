@@ -6,8 +6,7 @@ use super::error::Error;
 use crate::api::access::Serves;
 use crate::service::Services;
 use crate::service::certmaker::CertMaker;
-use crate::service::peer::Peer;
-use crate::service::rights::{Caller, Locked};
+use crate::service::rights::{Locked, Shows};
 
 /// CertMaker's header.
 const TOKEN: &str = "x-auth-token";
@@ -20,8 +19,8 @@ impl Serves for CertMaker {
     }
 
     /// By the token alone, whatever certificate the connection has. Nothing is a token that nobody has.
-    fn caller<'p>(&self, peer: &'p Peer, parts: &'p Parts) -> Caller<'p> {
+    fn shown(parts: &Parts) -> Shows<'_> {
         let text = parts.headers.get(TOKEN).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Caller { peer, bearer: Some(text.trim()), locked: Locked::Taken }
+        Shows::Token(text.trim(), Locked::Taken)
     }
 }

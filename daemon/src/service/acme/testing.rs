@@ -20,6 +20,7 @@ use crate::issuance::ca::Ca;
 use crate::issuance::testing::{KEY, TestClock, TestEntropy, TestSigner, p256_spki};
 use crate::revocation::Desk;
 use crate::service::limits::Limits;
+use crate::service::notary::Notary;
 use crate::service::{Random, Services};
 use crate::store::{self, EngineKind, Store};
 
@@ -134,6 +135,11 @@ impl World {
             issuer_key: KEY.into(),
             limits: Arc::new(Limits::new(rate_limits.clone(), Some("https://example.test".into()), store.clone())),
             metrics: Default::default(),
+            notary: Notary::new(
+                config::Config::from_toml("signetd.toml", SHIPPED).unwrap().notary,
+                &Random::new(Box::new(TestEntropy)),
+            )
+            .unwrap(),
             profiles: crate::current::Current::new(BTreeMap::from(profiles)),
             public_url: BASE.into(),
             random: Random::new(Box::new(TestEntropy)),

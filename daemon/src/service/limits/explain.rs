@@ -187,13 +187,17 @@ impl Limits {
     fn buckets_of(&self, subject: &Subject) -> Vec<(Limit, String)> {
         let all = |limit| (limit, ALL.to_owned());
         match subject {
+            Subject::Account(id) if id.contains('@') => vec![(Limit::SignInsPerAccount, id.clone())],
             Subject::Account(id) => vec![(Limit::OrdersPerAccount, id.clone()), all(Limit::Orders)],
             Subject::Address(address) => {
                 let network = self.network(*address);
-                let mut buckets: Vec<_> =
-                    [Limit::RequestsPerAddress, Limit::AccountsPerAddress, Limit::OrdersPerAddress]
-                        .map(|limit| (limit, network.clone()))
-                        .into();
+                let by_address = [
+                    Limit::RequestsPerAddress,
+                    Limit::AccountsPerAddress,
+                    Limit::OrdersPerAddress,
+                    Limit::SignInsPerAddress,
+                ];
+                let mut buckets: Vec<_> = by_address.map(|limit| (limit, network.clone())).into();
                 buckets.push((Limit::OrdersPerName, self.registered(&Name::Ip(*address))));
                 buckets.extend([all(Limit::Accounts), all(Limit::Orders)]);
                 buckets
@@ -230,8 +234,10 @@ impl Limits {
     }
 
     fn is_exempt(&self, limit: Limit, counted: &str) -> bool {
-        let by_address =
-            matches!(limit, Limit::AccountsPerAddress | Limit::OrdersPerAddress | Limit::RequestsPerAddress);
+        let by_address = matches!(
+            limit,
+            Limit::AccountsPerAddress | Limit::OrdersPerAddress | Limit::RequestsPerAddress | Limit::SignInsPerAddress
+        );
         let address = counted.split('/').next().and_then(|address| address.parse::<IpAddr>().ok());
         by_address && address.is_some_and(|address| self.counted(Some(address)).is_none())
     }
@@ -246,6 +252,8 @@ impl Limits {
             Limit::OrdersPerAddress => self.rules.orders_per_address,
             Limit::OrdersPerName => self.rules.orders_per_name,
             Limit::RequestsPerAddress => self.rules.requests_per_address,
+            Limit::SignInsPerAccount => self.rules.sign_ins_per_account,
+            Limit::SignInsPerAddress => self.rules.sign_ins_per_address,
             Limit::ConnectionsPerAddress | Limit::PauseAfter | Limit::Validations | Limit::ValidationsPerAccount => {
                 None
             }

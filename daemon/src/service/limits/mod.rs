@@ -61,6 +61,10 @@ pub enum Limit {
     PauseAfter,
     /// ACME requests from one address.
     RequestsPerAddress,
+    /// Attempts to sign in to one account of the Notary dialect.
+    SignInsPerAccount,
+    /// Attempts to sign in from one address.
+    SignInsPerAddress,
     /// Validations under way, in all.
     Validations,
     /// Validations under way of one account.
@@ -69,7 +73,7 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Accounts,
         Self::AccountsPerAddress,
         Self::ConnectionsPerAddress,
@@ -80,6 +84,8 @@ impl Limit {
         Self::OrdersPerName,
         Self::PauseAfter,
         Self::RequestsPerAddress,
+        Self::SignInsPerAccount,
+        Self::SignInsPerAddress,
         Self::Validations,
         Self::ValidationsPerAccount,
     ];
@@ -97,6 +103,8 @@ impl Limit {
             Self::OrdersPerName => "orders_per_name",
             Self::PauseAfter => "pause_after",
             Self::RequestsPerAddress => "requests_per_address",
+            Self::SignInsPerAccount => "sign_ins_per_account",
+            Self::SignInsPerAddress => "sign_ins_per_address",
             Self::Validations => "validations",
             Self::ValidationsPerAccount => "validations_per_account",
         }
@@ -115,6 +123,8 @@ impl Limit {
             Self::OrdersPerName => "new orders",
             Self::PauseAfter => "failed validations in a row",
             Self::RequestsPerAddress => "requests from your address",
+            Self::SignInsPerAccount => "attempts to sign in to this account",
+            Self::SignInsPerAddress => "attempts to sign in from your address",
             Self::Validations => "validations are under way",
             Self::ValidationsPerAccount => "validations of this account are under way",
         }
@@ -250,6 +260,15 @@ impl Limits {
             registered.dedup();
             wanted.extend(registered.into_iter().map(|name| (Limit::OrdersPerName, rate, name)));
         }
+        self.take(wanted, now)
+    }
+
+    /// Counts an attempt to sign in to this account, whether there is one or not.
+    pub fn sign_in(&self, from: Option<IpAddr>, account: &str, now: UnixTime) -> Result<(), LimitError> {
+        let mut wanted = Vec::with_capacity(2);
+        wanted.extend(self.rules.sign_ins_per_account.map(|rate| (Limit::SignInsPerAccount, rate, account.to_owned())));
+        let address = self.rules.sign_ins_per_address.zip(self.counted(from));
+        wanted.extend(address.map(|(rate, address)| (Limit::SignInsPerAddress, rate, address)));
         self.take(wanted, now)
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use policy::name::{DnsName, Name};
+use policy::notary::Email;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use super::Limits;
 /// What an administrator asks about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// An account, by its id.
+    /// An account, by its id: of ACME, or of the Notary dialect by its e-mail address.
     Account(String),
     /// A client's address.
     Address(IpAddr),
@@ -38,11 +39,14 @@ pub enum Kind {
 pub struct SubjectError(String);
 
 impl Subject {
-    /// Reads what an administrator typed: an IP address, an account's URL or the last part of one,
-    /// or a DNS name. Names have a dot, or are the few that need none.
+    /// Reads what an administrator typed: an IP address, an account's e-mail address, its URL or the
+    /// last part of one, or a DNS name. Names have a dot, or are the few that need none.
     pub fn parse(text: &str) -> Result<Self, SubjectError> {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::Address(address));
+        }
+        if let Ok(email) = Email::parse(text) {
+            return Ok(Self::Account(email.folded()));
         }
         if let Ok(name) = DnsName::parse(text)
             && (text.contains('.') || text == "localhost")
@@ -140,6 +144,7 @@ mod tests {
             ("2001:db8::1", Subject::Address("2001:db8::1".parse().unwrap())),
             ("a.example.test", Subject::Name(DnsName::parse("a.example.test").unwrap())),
             ("*.example.test", Subject::Name(DnsName::parse("*.example.test").unwrap())),
+            ("Ops@example.com", Subject::Account("ops@example.com".into())),
             ("MDEyMzQ1Njc4OWFiY2RlZg", Subject::Account("MDEyMzQ1Njc4OWFiY2RlZg".into())),
             ("https://ca.test/acme/account/x_-1", Subject::Account("x_-1".into())),
         ] {
