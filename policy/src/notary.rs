@@ -52,8 +52,8 @@ impl Role {
     /// To which objects a permission holds for the role, if it has it.
     pub(crate) fn scope(self, permission: Permission) -> Option<Scope> {
         use Permission::{
-            Approve, ManageAuthorities, ManageNotary, OpenNotaryAccount, ReadConfig, ReadNotary, ReadRequests,
-            ReadStatus, Revoke, SubmitRequest, UseNotaryAccount,
+            Approve, ManageAuthorities, ManageNotary, OpenNotaryAccount, ReadAuthorities, ReadConfig, ReadNotary,
+            ReadRequests, ReadStatus, Revoke, SubmitRequest, UseNotaryAccount,
         };
         let everything = |roles: &[Self]| roles.contains(&self).then_some(Scope::Everything);
         match permission {
@@ -61,7 +61,7 @@ impl Role {
             ReadRequests | SubmitRequest if self == Self::Requestor => Some(Scope::Own),
             ReadConfig | ReadRequests => Some(Scope::Everything),
             Approve | ManageAuthorities | Revoke | SubmitRequest => everything(&[Self::Administrator, Self::Manager]),
-            ReadStatus => everything(&[Self::Administrator, Self::Manager, Self::Reader]),
+            ReadAuthorities | ReadStatus => everything(&[Self::Administrator, Self::Manager, Self::Reader]),
             ManageNotary | OpenNotaryAccount | ReadNotary => everything(&[Self::Administrator]),
             _ => None,
         }

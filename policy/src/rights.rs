@@ -364,7 +364,7 @@ mod tests {
         (Permission::OrderCertificate, "?--*--------"),
         (Permission::ReadAcme, "?--*****----"),
         (Permission::ReadAdministrators, "?---****----"),
-        (Permission::ReadAuthorities, "?--*****----"),
+        (Permission::ReadAuthorities, "?--*******-*"),
         (Permission::ReadConfig, "?--*********"),
         (Permission::ReadEvents, "?--*****----"),
         (Permission::ReadLimits, "?--*****----"),

@@ -4,13 +4,13 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 
 use super::{View, is_shown};
-use crate::api::access::{Permitted, ReadStatus};
+use crate::api::access::{Permitted, ReadAuthorities};
 use crate::api::notary::Notary;
 use crate::api::notary::answer::Data;
 use crate::api::notary::error::Error;
 
 pub(in crate::api::notary) async fn list(
-    permitted: Permitted<ReadStatus>,
+    permitted: Permitted<ReadAuthorities>,
     State(notary): State<Notary>,
 ) -> Result<impl IntoResponse, Error> {
     let mut views = Vec::new();

@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 
 use super::{View, shown};
-use crate::api::access::{Permitted, ReadStatus};
+use crate::api::access::{Permitted, ReadAuthorities};
 use crate::api::notary::Notary;
 use crate::api::notary::answer::Data;
 use crate::api::notary::error::Error;
 use crate::api::notary::number::Number;
 
 pub(in crate::api::notary) async fn show(
-    permitted: Permitted<ReadStatus>,
+    permitted: Permitted<ReadAuthorities>,
     State(notary): State<Notary>,
     Number(id): Number,
 ) -> Result<impl IntoResponse, Error> {
