@@ -96,6 +96,8 @@ permissions! {
     ManageAcme = "manage-acme",
     /// Removal of administrators, and their roles.
     ManageAdministrators = "manage-administrators",
+    /// Issuing CAs, made, signed, switched and retired.
+    ManageAuthorities = "manage-authorities",
     /// Releasing whoever a limit holds back.
     ManageLimits = "manage-limits",
     /// Nodes and their seeds, changed.
@@ -245,17 +247,18 @@ impl Role {
     pub fn permits(self, permission: Permission) -> bool {
         use Permission::{
             ActInAcme, ActivateCa, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
-            ManageAdministrators, ManageLimits, ManageNodes, ManageNotary, ManageTokens, OpenAcmeAccount,
-            OpenNotaryAccount, ReadAcme, ReadAdministrators, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadNotary,
-            ReadProfiles, ReadPublic, ReadRequests, ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest,
-            Unseal, UseNotaryAccount,
+            ManageAdministrators, ManageAuthorities, ManageLimits, ManageNodes, ManageNotary, ManageTokens,
+            OpenAcmeAccount, OpenNotaryAccount, ReadAcme, ReadAdministrators, ReadConfig, ReadEvents, ReadLimits,
+            ReadNodes, ReadNotary, ReadProfiles, ReadPublic, ReadRequests, ReadStatus, ReadTokens, RenewOwn, Revoke,
+            Seal, SubmitRequest, Unseal, UseNotaryAccount,
         };
         match permission {
             DryRun | ListCertificates | ReadAcme | ReadAdministrators | ReadConfig | ReadEvents | ReadLimits
             | ReadNodes | ReadNotary | ReadProfiles | ReadPublic | ReadRequests | ReadStatus | ReadTokens => true,
             Approve | Certify | ManageAcme | ManageLimits | ManageNodes | RenewOwn | Revoke | Seal | SubmitRequest
             | Unseal => matches!(self, Self::Administrator | Self::Operator),
-            ActivateCa | EnrolAdministrator | ManageAdministrators | ManageNotary | ManageTokens => {
+            ActivateCa | EnrolAdministrator | ManageAdministrators | ManageAuthorities | ManageNotary
+            | ManageTokens => {
                 matches!(self, Self::Administrator)
             }
             // An account's own business.
@@ -333,7 +336,7 @@ mod tests {
     /// `*` everything. Columns: anonymous, ACME account, client, token that carries everything,
     /// auditor, operator, administrator, console; and of the Notary dialect administrator, manager,
     /// requestor, reader.
-    const TABLE: [(Permission, &str); 33] = [
+    const TABLE: [(Permission, &str); 34] = [
         (Permission::ActInAcme, "?o----------"),
         (Permission::ActivateCa, "?-----**----"),
         (Permission::Approve, "?----*****--"),
@@ -343,6 +346,7 @@ mod tests {
         (Permission::ListCertificates, "?-o*****----"),
         (Permission::ManageAcme, "?--*-***----"),
         (Permission::ManageAdministrators, "?-----**----"),
+        (Permission::ManageAuthorities, "?-----**----"),
         (Permission::ManageLimits, "?--*-***----"),
         (Permission::ManageNodes, "?--*-***----"),
         (Permission::ManageNotary, "?-----***---"),

@@ -61,7 +61,8 @@ macro_rules! asks {
     )*};
 }
 
-asks!(ActivateCa Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators ManageLimits
+asks!(ActivateCa Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators ManageAuthorities
+    ManageLimits
     ManageNodes ManageNotary ManageTokens OpenNotaryAccount ReadAcme ReadAdministrators ReadConfig ReadEvents ReadLimits
     ReadNodes ReadNotary ReadProfiles ReadPublic ReadRequests ReadStatus ReadTokens RenewOwn Revoke Seal SubmitRequest
     Unseal UseNotaryAccount);
