@@ -52,15 +52,16 @@ impl Role {
     /// To which objects a permission holds for the role, if it has it.
     pub(crate) fn scope(self, permission: Permission) -> Option<Scope> {
         use Permission::{
-            Approve, ManageNotary, OpenNotaryAccount, ReadConfig, ReadNotary, ReadRequests, Revoke, SubmitRequest,
-            UseNotaryAccount,
+            Approve, ManageAuthorities, ManageNotary, OpenNotaryAccount, ReadConfig, ReadNotary, ReadRequests,
+            ReadStatus, Revoke, SubmitRequest, UseNotaryAccount,
         };
         let everything = |roles: &[Self]| roles.contains(&self).then_some(Scope::Everything);
         match permission {
             UseNotaryAccount => Some(Scope::Own),
             ReadRequests | SubmitRequest if self == Self::Requestor => Some(Scope::Own),
             ReadConfig | ReadRequests => Some(Scope::Everything),
-            Approve | Revoke | SubmitRequest => everything(&[Self::Administrator, Self::Manager]),
+            Approve | ManageAuthorities | Revoke | SubmitRequest => everything(&[Self::Administrator, Self::Manager]),
+            ReadStatus => everything(&[Self::Administrator, Self::Manager, Self::Reader]),
             ManageNotary | OpenNotaryAccount | ReadNotary => everything(&[Self::Administrator]),
             _ => None,
         }
@@ -201,6 +202,16 @@ pub enum Deed {
         account: u64,
         /// Which.
         role: Role,
+    },
+    /// An ACME server of another CA is deleted.
+    ServerRemoved {
+        /// Its number.
+        server: u64,
+    },
+    /// An ACME server of another CA is added, changed or made the active one.
+    ServerSet {
+        /// Its number.
+        server: u64,
     },
 }
 

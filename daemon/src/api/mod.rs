@@ -10,4 +10,5 @@ pub mod notary;
 pub mod pki;
 pub mod route;
 pub mod secret;
+pub mod time;
 pub mod upki;

@@ -1,5 +1,6 @@
 //! `[notary]`: what the Notary dialect issues from.
 
+use policy::key::KeyKind;
 use serde::Deserialize;
 
 /// The Notary dialect.
@@ -7,15 +8,23 @@ use serde::Deserialize;
 pub struct Notary {
     /// Name of the profile that its certificates are of.
     pub profile: String,
+    /// Name of the profile that allows the authorities which it makes, and what their keys are, if it makes any.
+    pub authorities: Option<(String, KeyKind)>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
+    authorities: Option<String>,
+    authority_key: Option<KeyKind>,
     profile: Option<String>,
 }
 
 pub(super) fn parse(raw: Raw) -> Notary {
     // Notary's certificates are for servers and clients alike.
-    Notary { profile: raw.profile.unwrap_or_else(|| "node".to_owned()) }
+    let key = raw.authority_key.unwrap_or(KeyKind::P256);
+    Notary {
+        profile: raw.profile.unwrap_or_else(|| "node".to_owned()),
+        authorities: raw.authorities.map(|profile| (profile, key)),
+    }
 }

@@ -18,6 +18,8 @@ use crate::issuance::ca::{CaError, ClientError};
 pub enum Label<'a> {
     /// The MAC key of the external account key of that id.
     EabKey(&'a str),
+    /// How the ACME server with that number, of the Notary dialect, answers dns-01.
+    NotaryServer(u64),
 }
 
 /// A secret in memory: wiped when dropped.
@@ -68,6 +70,7 @@ impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EabKey(id) => write!(f, "eab-key/{id}"),
+            Self::NotaryServer(id) => write!(f, "notary-acme-server/{id}"),
         }
     }
 }

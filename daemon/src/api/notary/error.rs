@@ -181,6 +181,14 @@ impl IntoResponse for Error {
     }
 }
 
+/// What is wrong with a body, in the dialect's words.
+pub(super) fn invalid(failure: Failure) -> Error {
+    match failure {
+        Failure::Invalid(why) => Error::bad(format!("invalid request: {why}")),
+        other => other.into(),
+    }
+}
+
 /// A problem document of the HTTP layer (too large, too late, a defect) in the dialect's form.
 pub async fn present(problem: Response) -> Response {
     let (mut head, body) = problem.into_parts();

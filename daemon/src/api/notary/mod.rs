@@ -4,7 +4,9 @@
 
 mod access;
 mod accounts;
+mod acme_servers;
 mod answer;
+mod authorities;
 mod body;
 mod certificate_requests;
 mod config;
@@ -52,6 +54,7 @@ pub fn routes(services: Arc<Services>) -> Routes<Notary> {
     Routes::new(notary.clone())
         .unguarded(&[Method::GET], "/status", ReadPublic, get(status::show))
         .unguarded(&[Method::GET], "/metrics", ReadPublic, get(metrics::show))
+        .unguarded(&[Method::GET], "/api/v1/certificate_authorities/{id}/crl", ReadPublic, get(authorities::crl::show))
         .with_key()
         .post("/login", login::login)
         .post("/logout", login::logout)
@@ -63,6 +66,20 @@ pub fn routes(services: Arc<Services>) -> Routes<Notary> {
         .delete("/api/v1/accounts/{id}", accounts::remove::remove)
         .post("/api/v1/accounts/{id}/change_password", accounts::password::change)
         .put("/api/v1/accounts/{id}/role", accounts::role::set)
+        .get("/api/v1/acme_servers", acme_servers::list::list)
+        .post("/api/v1/acme_servers", acme_servers::create::create)
+        .get("/api/v1/acme_servers/{id}", acme_servers::show::show)
+        .put("/api/v1/acme_servers/{id}", acme_servers::change::change)
+        .delete("/api/v1/acme_servers/{id}", acme_servers::remove::remove)
+        .put("/api/v1/acme_servers/{id}/active", acme_servers::activate::activate)
+        .get("/api/v1/certificate_authorities", authorities::list::list)
+        .post("/api/v1/certificate_authorities", authorities::create::create)
+        .get("/api/v1/certificate_authorities/{id}", authorities::show::show)
+        .put("/api/v1/certificate_authorities/{id}", authorities::set::set)
+        .delete("/api/v1/certificate_authorities/{id}", authorities::remove::remove)
+        .post("/api/v1/certificate_authorities/{id}/certificate", authorities::certificate::upload)
+        .post("/api/v1/certificate_authorities/{id}/sign", authorities::sign::sign)
+        .post("/api/v1/certificate_authorities/{id}/revoke", authorities::revoke::revoke)
         .get("/api/v1/certificate_requests", requests::list::list)
         .post("/api/v1/certificate_requests", requests::create::create)
         .get("/api/v1/certificate_requests/{id}", requests::show::show)

@@ -2,6 +2,8 @@
 //! body lead to a status and a shape.
 
 mod accounts;
+mod acme_servers;
+mod authorities;
 mod requests;
 mod rights;
 mod world;

@@ -6,9 +6,11 @@ pub mod chain;
 mod metrics;
 pub mod password;
 pub mod requests;
+pub mod servers;
 pub mod sessions;
 
 use policy::effects::{EntropyError, UnixTime};
+use policy::key::KeyKind;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::Random;
@@ -19,6 +21,8 @@ use sessions::Sessions;
 pub struct Notary {
     /// Name of the profile that its certificates are of.
     pub profile: String,
+    /// Name of the profile that allows the authorities which it makes, and what their keys are, if it makes any.
+    pub authorities: Option<(String, KeyKind)>,
     sessions: Sessions,
     /// One permit a password that is being hashed.
     hashing: Semaphore,
@@ -33,6 +37,7 @@ impl Notary {
     pub fn new(config: config::Notary, random: &Random) -> Result<Self, EntropyError> {
         Ok(Self {
             profile: config.profile,
+            authorities: config.authorities,
             sessions: Sessions::new(random)?,
             hashing: Semaphore::new(password::AT_A_TIME),
             changing: Mutex::new(()),

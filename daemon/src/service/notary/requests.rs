@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::chain::{self, Chain, ChainError};
 use crate::issuance::ca::CaError;
 use crate::issuance::notary::{NOTARY_REQUESTS, NotaryRequest, NotaryState, order_of};
-use crate::issuance::{Released, Submission};
+use crate::issuance::{Pipeline, Released, Submission};
+use crate::service::authorities::{Authority, AuthorityNumber, CEREMONY};
 use crate::service::certificates::RevokeError;
 use crate::service::issue::{IssueFailure, evidence};
 use crate::service::metrics::Outcome;
@@ -28,7 +29,7 @@ use crate::service::peer::hex;
 use crate::service::revocation::Deed as Fate;
 use crate::service::rights::Permitted;
 use crate::service::{Failure, Services};
-use crate::store::tables::CERTIFICATES;
+use crate::store::tables::{CERTIFICATES, CertificateRecord};
 use crate::store::{Change, CommitError, StoreError, Table, Versioned};
 
 /// Numbers of requests. Key: SHA-256 of the CSR, DER.
@@ -120,8 +121,11 @@ impl Services {
             CsrError::Malformed(_) => RequestError::Csr,
             other => RequestError::Unusable(other),
         })?;
-        // What asks in a CA's name is not a subscriber's business.
-        if parsed.key().spki() == self.issuer.now().key().spki() {
+        // What asks in a CA's name is no subscriber's business.
+        let of_authority = |authority: Authority| authority.csr.is_some_and(|csr| is_of(&csr, &der));
+        if parsed.key().spki() == self.issuer.now().key().spki()
+            || self.authorities(permitted)?.into_iter().any(of_authority)
+        {
             return Err(RequestError::Exists);
         }
         let request = NotaryRequest {
@@ -171,14 +175,14 @@ impl Services {
         let rows: Vec<(u64, NotaryRequest)> = rows.collect();
         let next = rows.last().map(|(id, _)| *id).filter(|_| full);
         let own = rows.into_iter().filter(|(_, request)| is_within(permitted, request));
-        let requests = own.map(|(id, request)| self.show(id, request)).collect::<Result<_, _>>()?;
+        let requests = own.map(|(id, request)| self.show(permitted, id, request)).collect::<Result<_, _>>()?;
         Ok((requests, next))
     }
 
     /// The request with this number.
     pub fn notary_request(&self, permitted: &Permitted, id: u64) -> Result<Request, RequestError> {
         let request = self.notary_row(id)?.value;
-        if is_within(permitted, &request) { self.show(id, request) } else { Err(RequestError::Access) }
+        if is_within(permitted, &request) { self.show(permitted, id, request) } else { Err(RequestError::Access) }
     }
 
     /// Signs a request by a CA of ours. One that has a good certificate of it keeps that.
@@ -186,14 +190,11 @@ impl Services {
         &self,
         permitted: &Permitted,
         id: u64,
-        authority: &str,
+        authority: u64,
     ) -> Result<(), RequestError> {
         let _alone = self.calls.alone(&order_of(id, 0)).await;
-        if authority != OWN_AUTHORITY {
-            return Err(RequestError::Authority);
-        }
         let begun = Instant::now();
-        let signed = self.sign_alone(permitted, id).await;
+        let signed = self.sign_alone(permitted, id, authority).await;
         let outcome = match &signed {
             Ok(()) => Some(Outcome::Issued),
             Err(RequestError::Issue(failure)) => Some(Outcome::of(failure)),
@@ -205,13 +206,16 @@ impl Services {
         signed
     }
 
-    async fn sign_alone(&self, permitted: &Permitted, id: u64) -> Result<(), RequestError> {
+    async fn sign_alone(&self, permitted: &Permitted, id: u64, authority: u64) -> Result<(), RequestError> {
         let Versioned { value: request, version } = self.notary_row(id)?;
-        if self.live(&request)?.is_some() {
+        let pipeline = self.signing(authority)?;
+        if self.live(&request)?.is_some_and(|record| *record.issuer == *pipeline.issuer_key) {
             return Ok(());
         }
         // Sealed, it stays as it is.
-        self.can_sign()?;
+        if let Some(obstacle) = pipeline.obstacle() {
+            return Err(IssueFailure::from(obstacle).into());
+        }
         let csr = parsed(id, &request)?;
         let profile = self.profile(&self.notary.profile)?;
         let common_name = csr.common_name().filter(|_| profile.gives_requested_common_name()).map(str::to_owned);
@@ -252,7 +256,7 @@ impl Services {
             requested: Requested::default(),
             record,
         };
-        let Released { serial, .. } = self.pipeline().issue(submission).await.map_err(IssueFailure::from)?;
+        let Released { serial, .. } = pipeline.issue(submission).await.map_err(IssueFailure::from)?;
         tracing::info!(who = actor.who, request = id, %serial, "a request was signed");
         Ok(())
     }
@@ -350,17 +354,31 @@ impl Services {
         Ok(())
     }
 
-    /// The certificate of ours that a request has, DER, unless it is revoked or over.
-    fn live(&self, request: &NotaryRequest) -> Result<Option<Vec<u8>>, RequestError> {
+    /// The pipeline that issues by the authority of this number.
+    fn signing(&self, authority: u64) -> Result<Pipeline, RequestError> {
+        if authority == u64::from(CEREMONY) {
+            return Ok(self.pipeline());
+        }
+        let number = u32::try_from(authority).ok().and_then(|number| AuthorityNumber::try_from(number).ok());
+        match self.pipeline_of(number.ok_or(RequestError::Authority)?) {
+            Err(IssueFailure::Missing(_)) => Err(RequestError::Authority),
+            other => Ok(other?),
+        }
+    }
+
+    /// The certificate of ours that a request has, unless it is revoked or over.
+    fn live(&self, request: &NotaryRequest) -> Result<Option<CertificateRecord>, RequestError> {
         let NotaryState::Issued { certificate, .. } = request.state else { return Ok(None) };
         let row = self.store.get(&CERTIFICATES, certificate.as_bytes())?;
         let record = row.map(|row| row.value).filter(|record| record.revoked.is_none());
         let now = self.clock.now();
-        let good = |der: &Vec<u8>| Certificate::from_der(der).is_ok_and(|read| now <= read.validity().not_after());
-        Ok(record.map(|record| record.certificate).filter(good))
+        let good = |record: &CertificateRecord| {
+            Certificate::from_der(&record.certificate).is_ok_and(|read| now <= read.validity().not_after())
+        };
+        Ok(record.filter(good))
     }
 
-    fn show(&self, id: u64, request: NotaryRequest) -> Result<Request, RequestError> {
+    fn show(&self, permitted: &Permitted, id: u64, request: NotaryRequest) -> Result<Request, RequestError> {
         let (status, chain) = match &request.state {
             NotaryState::Issued { certificate, .. } => {
                 let row = self.store.get(&CERTIFICATES, certificate.as_bytes())?;
@@ -369,7 +387,7 @@ impl Services {
                 let record = row.ok_or_else(lost)?.value;
                 match record.revoked {
                     Some(_) => (Status::Revoked, String::new()),
-                    None => (Status::Active, self.whole_chain(&record.certificate)?),
+                    None => (Status::Active, self.whole_chain(permitted, &record)?),
                 }
             }
             NotaryState::Outstanding => (Status::Outstanding, String::new()),
@@ -385,13 +403,10 @@ impl Services {
     }
 
     /// PEM of a certificate of ours, of those above it, and of the root.
-    fn whole_chain(&self, certificate: &[u8]) -> Result<String, RequestError> {
-        let mut chain = self.chain(certificate)?;
-        if self.root != self.issuer.now().certificate() {
-            let root = Certificate::from_der(&self.root).map_err(|error| Failure::Internal(error.to_string()))?;
-            chain.push_str(&root.to_pem());
-        }
-        Ok(chain)
+    fn whole_chain(&self, permitted: &Permitted, record: &CertificateRecord) -> Result<String, RequestError> {
+        let leaf = Certificate::from_der(&record.certificate).map_err(|error| Failure::Internal(error.to_string()))?;
+        let number = AuthorityNumber::of_label(&record.issuer).map_or(CEREMONY, u32::from);
+        Ok(leaf.to_pem() + &self.authority(permitted, number)?.chain.concat())
     }
 
     fn notary_row(&self, id: u64) -> Result<Versioned<NotaryRequest>, RequestError> {
@@ -484,14 +499,16 @@ fn parsed(id: u64, request: &NotaryRequest) -> Result<Csr, RequestError> {
     read.ok_or_else(|| Failure::Internal(format!("the CSR of request {id} cannot be read")).into())
 }
 
+/// Whether a PEM block of ours holds this.
+fn is_of(pem: &str, der: &[u8]) -> bool {
+    chain::first_block(pem, "CERTIFICATE REQUEST").is_ok_and(|own| own == der)
+}
+
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out
 }
-
-/// The number of the one CA that there is.
-pub const OWN_AUTHORITY: &str = "1";
 
 /// Requests that are read at a time.
 const PAGE: usize = 100;

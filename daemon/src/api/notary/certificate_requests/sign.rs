@@ -30,9 +30,7 @@ pub(in crate::api::notary) async fn sign(
         "acme" => return Err(Error::unavailable("ACME is not configured")),
         _ => return Err(Error::bad("invalid signing_method: must be 'ca' or 'acme'")),
     }
-    if certificate_authority_id.parse::<u64>().is_err() {
-        return Err(Error::bad("invalid certificate authority ID"));
-    }
-    notary.sign_notary_request(&permitted, id, &certificate_authority_id).await?;
+    let authority = certificate_authority_id.parse().map_err(|_| Error::bad("invalid certificate authority ID"))?;
+    notary.sign_notary_request(&permitted, id, authority).await?;
     Ok(Done(StatusCode::ACCEPTED))
 }

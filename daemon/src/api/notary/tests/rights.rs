@@ -8,12 +8,13 @@ use super::world::World;
 
 /// The sets of the contract.
 const ALL: [bool; 4] = [true, true, true, true];
+const RD: [bool; 4] = [true, true, false, true];
 const REQ: [bool; 4] = [true, true, true, false];
 const MGR: [bool; 4] = [true, true, false, false];
 const ADM: [bool; 4] = [true, false, false, false];
 
 /// Method, path, who gets in: administrator, manager, requestor, reader.
-const ROUTES: [(&str, &str, [bool; 4]); 18] = [
+const ROUTES: [(&str, &str, [bool; 4]); 32] = [
     ("GET", "/api/v1/accounts", ADM),
     ("POST", "/api/v1/accounts", ADM),
     ("GET", "/api/v1/accounts/me", ALL),
@@ -22,6 +23,20 @@ const ROUTES: [(&str, &str, [bool; 4]); 18] = [
     ("DELETE", "/api/v1/accounts/{id}", ADM),
     ("POST", "/api/v1/accounts/{id}/change_password", ADM),
     ("PUT", "/api/v1/accounts/{id}/role", ADM),
+    ("GET", "/api/v1/acme_servers", RD),
+    ("POST", "/api/v1/acme_servers", MGR),
+    ("GET", "/api/v1/acme_servers/{id}", RD),
+    ("PUT", "/api/v1/acme_servers/{id}", MGR),
+    ("DELETE", "/api/v1/acme_servers/{id}", MGR),
+    ("PUT", "/api/v1/acme_servers/{id}/active", MGR),
+    ("GET", "/api/v1/certificate_authorities", RD),
+    ("POST", "/api/v1/certificate_authorities", MGR),
+    ("GET", "/api/v1/certificate_authorities/{id}", RD),
+    ("PUT", "/api/v1/certificate_authorities/{id}", MGR),
+    ("DELETE", "/api/v1/certificate_authorities/{id}", MGR),
+    ("POST", "/api/v1/certificate_authorities/{id}/certificate", MGR),
+    ("POST", "/api/v1/certificate_authorities/{id}/sign", MGR),
+    ("POST", "/api/v1/certificate_authorities/{id}/revoke", MGR),
     ("GET", "/api/v1/certificate_requests", ALL),
     ("POST", "/api/v1/certificate_requests", REQ),
     ("GET", "/api/v1/certificate_requests/{id}", ALL),
@@ -35,7 +50,13 @@ const ROUTES: [(&str, &str, [bool; 4]); 18] = [
 ];
 
 /// Routes that anybody may take.
-const OPEN: [(&str, &str); 4] = [("GET", "/metrics"), ("GET", "/status"), ("POST", "/login"), ("POST", "/logout")];
+const OPEN: [(&str, &str); 5] = [
+    ("GET", "/api/v1/certificate_authorities/{id}/crl"),
+    ("GET", "/metrics"),
+    ("GET", "/status"),
+    ("POST", "/login"),
+    ("POST", "/logout"),
+];
 
 #[tokio::test]
 async fn every_route_lets_in_the_roles_of_the_contract() {

@@ -1,0 +1,19 @@
+//! `GET /api/v1/acme_servers/{id}`
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+
+use super::View;
+use crate::api::access::{Permitted, ReadStatus};
+use crate::api::notary::Notary;
+use crate::api::notary::answer::Data;
+use crate::api::notary::error::Error;
+use crate::api::notary::number::Number;
+
+pub(in crate::api::notary) async fn show(
+    permitted: Permitted<ReadStatus>,
+    State(notary): State<Notary>,
+    Number(id): Number,
+) -> Result<impl IntoResponse, Error> {
+    Ok(Data(View::from(notary.notary_server(&permitted, id)?)))
+}
