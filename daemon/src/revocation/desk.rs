@@ -200,12 +200,7 @@ pub(super) fn publish_instead(publisher: &Publisher, office: &Office, profiles: 
 
 /// The lists of an issuer: of everything, those that the profiles' certificates name, and those that
 /// certificates from before do.
-pub(super) fn lists(
-    profiles: &Profiles,
-    issuer: &Issuer,
-    named: BTreeSet<(Scope, String)>,
-    deltas: bool,
-) -> Vec<List> {
+pub(super) fn lists(profiles: &Profiles, issuer: &Issuer, named: BTreeSet<(Scope, String)>, deltas: bool) -> Vec<List> {
     let places = profiles.values().filter_map(|profile| profile.crl_place());
     let places = places.flat_map(|place| place.scopes().map(move |scope| (scope, place.url(issuer, scope))));
     let mut lists = BTreeMap::from([(Scope::All, List::of(Scope::All))]);
