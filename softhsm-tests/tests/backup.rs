@@ -44,7 +44,7 @@ fn judge(engine: Engine) {
     let journal = rig.record().ca_state(&rig.layout).join("journal");
     let refused = signetd(&rig, "restore", &copy).failure();
     assert!(refused.contains("this host has a store"), "{refused}");
-    for place in [&rig.layout.store(), &journal] {
+    for place in [rig.record().store(&rig.layout), journal] {
         std::fs::remove_dir_all(place).expect("what is lost");
     }
     let said = signetd(&rig, "restore", &copy).success();

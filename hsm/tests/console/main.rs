@@ -1,6 +1,6 @@
 //! The console of `signet-signer`, end to end, with SoftHSM in temporary folders.
 
-#![expect(clippy::unwrap_used, reason = "a test says what broke by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what broke by panicking")]
 
 mod first_run;
 mod rig;
