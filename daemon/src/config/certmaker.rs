@@ -3,20 +3,21 @@
 use std::ops::RangeInclusive;
 
 use policy::evidence::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::Switch;
 use super::parse::{Wrong, wrong};
+use super::{Switch, shown};
 
 /// The CertMaker dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CertMaker {
     /// The ways in which control of names can be shown; none: it need not be.
     pub challenges: Vec<Method>,
     /// Whether CSRs are certified.
     pub csr_requests: Switch,
     /// Ports that a client may have http-01 look at; 80 stands for `[validation] http01_port`.
+    #[serde(serialize_with = "shown::ports")]
     pub http01_ports: Vec<RangeInclusive<u16>>,
     /// The profile of all its certificates.
     pub profile: String,

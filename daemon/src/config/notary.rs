@@ -1,10 +1,10 @@
 //! `[notary]`: what the Notary dialect issues from.
 
 use policy::key::KeyKind;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The Notary dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notary {
     /// Name of the profile that its certificates are of.
     pub profile: String,

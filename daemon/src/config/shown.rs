@@ -1,6 +1,7 @@
 //! The configuration as administrators are shown it: values as they stand in the file. It holds no secret.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,4 +35,18 @@ pub(super) fn names<S: Serializer>(waivers: &[Waiver], serializer: S) -> Result<
 
 pub(super) fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+/// `80`, or `"8000-8099"`.
+pub(super) fn ports<S: Serializer>(ranges: &[RangeInclusive<u16>], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Ports {
+        One(u16),
+        Range(String),
+    }
+    serializer.collect_seq(ranges.iter().map(|range| match range.start() == range.end() {
+        true => Ports::One(*range.start()),
+        false => Ports::Range(format!("{}-{}", range.start(), range.end())),
+    }))
 }

@@ -136,7 +136,6 @@ mod tests {
     use std::task::{Context, Poll, ready};
     use std::time::Duration;
 
-    use axum::Router;
     use axum::body::{Body, Bytes};
     use axum::routing::get;
     use policy::rights::Role;

@@ -56,6 +56,7 @@ pub struct Create {
     #[schemars(with = "shape::Email")]
     pub email: Email,
     /// Its password.
+    #[schemars(with = "String")]
     pub password: Secret,
     /// What it may do; the first one is an administrator's.
     #[schemars(with = "shape::NotaryRole")]
@@ -68,6 +69,7 @@ pub struct Create {
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// Which.
+    #[schemars(with = "String")]
     pub password: Secret,
 }
 
