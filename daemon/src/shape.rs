@@ -132,7 +132,7 @@ pub enum RequestStatus {
 
 /// 32 bytes: base64 with padding.
 #[derive(JsonSchema)]
-pub struct Bytes32(#[schemars(regex(pattern = r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"))] String);
+pub struct ChallengeBytes(#[schemars(regex(pattern = r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"))] String);
 
 /// Thumbprint of an account's key (RFC 7638): SHA-256, base64url.
 #[derive(JsonSchema)]

@@ -130,6 +130,7 @@ fn the_documented_file_is_good_and_shows_the_defaults() {
         "terms_of_service",
         "website",
         "allowed_networks",
+        "authorities",
         "resolvers",
         "dnssec_anchors",
         "client_certificates",

@@ -246,7 +246,7 @@ fn a_wrong_pin_in_a_file_is_shown_to_the_token_once() {
     let mut tls = appliance.start("tls", None);
     let client = appliance.client("tls");
     let SealStatus::Faulted { why } = status(&client).seal else { panic!("not faulted") };
-    assert!(why.contains("correct the PIN file and restart"), "{why}");
+    assert!(why.contains("correct the file and restart the signer"), "{why}");
     let refused = client.call(None, Request::Reserve { count: 1 });
     assert!(matches!(refused, Err(ClientError::Refused(Refusal::Token(_)))), "{refused:?}");
     assert_eq!(status(&client).wrong_pins, 1);
