@@ -3,6 +3,7 @@
 
 mod acme;
 mod administrators;
+mod authorities;
 mod ca;
 mod certificates;
 mod client;
@@ -79,7 +80,8 @@ enum Verb {
     /// Administrators: add, renew, list, show, role, remove
     #[command(subcommand)]
     Admin(administrators::Verb),
-    /// The CA's own certificates, what they name, and its going active: show, check, activate
+    /// Issuing CAs and their certificates: list, show, create, sign, import, enable, disable, retire, revoke; what
+    /// certificates name, and the first CA's going active: check, activate
     #[command(subcommand)]
     Ca(ca::Verb),
     /// Certificates: issue, renew, search, show, export, revoke, hold, release

@@ -31,7 +31,7 @@ pub(super) enum Verb {
     Enable(One),
     /// Take a token no longer, until it is enabled
     Disable(One),
-    /// Take a token no longer, until it is enabled, because it was misused
+    /// Take a token no longer, until it is enabled, except in CertMaker's dialect, where a locked account goes on
     Lock(One),
     /// Take a token no longer, for ever
     Revoke(One),
@@ -74,7 +74,9 @@ const CREATE_HELP: &str = "\
 A program shows the token in the header `Authorization: Bearer TOKEN` to the paths below /admin/v1.
 No token unseals, seals, approves requests, or manages administrators and tokens.
 Example:
-  signetctl token create --owner 'build farm' --permit certify --permit revoke --name .build.example.com --lifetime 90d";
+  signetctl token create --owner 'build farm' --permit certify --permit revoke --name .build.example.com --lifetime 90d
+An account of CertMaker's dialect is a token, too, shown as `X-Auth-Token: TOKEN`:
+  signetctl token create --owner 'web team' --permit order-certificate --permit revoke --name .web.example.com";
 
 pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
     match verb {

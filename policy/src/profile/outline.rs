@@ -1,7 +1,7 @@
 //! What a profile says of its certificates, for those who show it in words of their own.
 
 use super::{ExtendedUsage, KeyUsage, Pattern, Profile};
-use crate::key::KeyAlgorithm;
+use crate::key::{KeyAlgorithm, KeyKind};
 
 impl Profile {
     /// Keys that it takes.
@@ -12,6 +12,19 @@ impl Profile {
     /// Sizes of RSA keys that it takes; none without RSA.
     pub fn rsa_bits(&self) -> &[u16] {
         &self.rsa_bits
+    }
+
+    /// The kind of key that is made when nobody chooses: the cheapest that it takes.
+    pub fn cheapest_key(&self) -> KeyKind {
+        let takes = |algorithm| self.algorithms.contains(&algorithm);
+        match self.rsa_bits.iter().min() {
+            _ if takes(KeyAlgorithm::P256) => KeyKind::P256,
+            _ if takes(KeyAlgorithm::P384) => KeyKind::P384,
+            Some(4096) => KeyKind::Rsa4096,
+            Some(3072) => KeyKind::Rsa3072,
+            Some(_) => KeyKind::Rsa2048,
+            None => KeyKind::Ed25519,
+        }
     }
 
     /// How long its certificates last, in seconds.

@@ -14,6 +14,7 @@ mod start;
 use crate::rig::{Failure, Options, Rig};
 
 pub use process::{ALL, Peaks, cpu, resident};
+pub use revocation::settle;
 pub use sign::{Each, own_rate};
 
 /// One line of the report.

@@ -5,6 +5,7 @@
 pub mod acme;
 pub mod activation;
 pub mod administrators;
+pub mod authorities;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
@@ -46,6 +47,16 @@ pub fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
         .get("/admin/v1/administrators/{fingerprint}", administrators::show)
         .delete("/admin/v1/administrators/{fingerprint}", administrators::remove)
         .put("/admin/v1/administrators/{fingerprint}/role", administrators::set_role)
+        .get("/admin/v1/authorities", authorities::list)
+        .post_with_key("/admin/v1/authorities", authorities::create)
+        .get("/admin/v1/authorities/{number}", authorities::show)
+        .post_with_key("/admin/v1/authorities/{number}/certificate", authorities::upload)
+        .post_with_key("/admin/v1/authorities/{number}/certificates", authorities::issue)
+        .post_with_key("/admin/v1/authorities/{number}/disable", authorities::disable)
+        .post_with_key("/admin/v1/authorities/{number}/enable", authorities::enable)
+        .post_with_key("/admin/v1/authorities/{number}/retire", authorities::retire)
+        .post_with_key("/admin/v1/authorities/{number}/revoke", authorities::revoke)
+        .post_with_key("/admin/v1/authorities/{number}/sign", authorities::sign)
         .get("/admin/v1/ca", ca::show)
         .post_with_key("/admin/v1/ca/activate", activation::activate)
         .get("/admin/v1/ca/check", activation::check)

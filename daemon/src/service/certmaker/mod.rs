@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use super::acme::Acme;
 use super::certificates;
-use super::issue::{CallId, Completes, IssueFailure, Issued, KeyKind, PrivateKey, Wanted, WantedKey, Warrant};
+use super::issue::{CallId, Completes, IssueFailure, Issued, PrivateKey, Wanted, WantedKey, Warrant};
 use super::limits::{LimitError, Ordered, Replaces, TooMuch};
 use super::revocation::Deed;
 use super::rights::{Permitted, Scope};
@@ -289,7 +289,7 @@ impl CertMaker {
             profile: profile.name().to_owned(),
             key: match &asked.key {
                 Key::Csr(der) => WantedKey::Csr(Box::new(csr(der)?)),
-                Key::Made => WantedKey::Generate(KeyKind::cheapest(profile)),
+                Key::Made => WantedKey::Generate(profile.cheapest_key()),
             },
             names: Some(asked.names.clone()),
             common_name: asked

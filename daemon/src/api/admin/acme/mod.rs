@@ -20,7 +20,7 @@ pub fn routes(acme: Arc<Acme>) -> Routes<Arc<Acme>> {
         .get("/admin/v1/acme/authorizations/{authorization}", authorizations::show)
         .post("/admin/v1/acme/authorizations/{authorization}/deactivate", authorizations::deactivate)
         .get("/admin/v1/acme/eab", eab::list)
-        .post("/admin/v1/acme/eab", eab::create)
+        .post_with_key("/admin/v1/acme/eab", eab::create)
         .get("/admin/v1/acme/eab/{key}", eab::show)
         .post("/admin/v1/acme/eab/{key}/revoke", eab::revoke)
         .get("/admin/v1/acme/orders", orders::list)

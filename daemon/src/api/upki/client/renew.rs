@@ -11,7 +11,7 @@ use super::super::body::{Optional, Refusal};
 use super::super::error::Error;
 use super::super::issued::View;
 use crate::api::access::{PermittedOwn, RenewOwn};
-use crate::service::issue::{KeyKind, WantedKey};
+use crate::service::issue::WantedKey;
 use crate::service::peer::Peer;
 
 pub(in super::super) async fn renew(
@@ -31,7 +31,7 @@ pub(in super::super) async fn renew(
             let profiles = upki.profiles.now();
             let profile = profiles.get(&certificate.profile);
             let profile = profile.ok_or_else(|| Error::failed("the certificate's profile is no longer offered"))?;
-            WantedKey::Generate(KeyKind::cheapest(profile))
+            WantedKey::Generate(profile.cheapest_key())
         }
     };
     let issued = upki.supersede(&permitted, &certificate, key, "upki").await?;

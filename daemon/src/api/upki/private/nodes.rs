@@ -14,7 +14,7 @@ use super::super::listed::{Listed, Next};
 use super::super::query::Page;
 use super::super::{Upki, name, profile};
 use crate::api::access::{ManageNodes, Permitted, ReadNodes};
-use crate::service::issue::{KeyKind, WantedKey};
+use crate::service::issue::WantedKey;
 use crate::service::nodes::DeletedOnes;
 
 #[derive(Serialize)]
@@ -58,7 +58,7 @@ pub(in super::super) async fn register(
     let names = names.map_err(|error| Error::validation(format!("`sans`: {error}")))?;
     let key = match csr {
         Some(csr) => WantedKey::csr(csr.as_bytes())?,
-        None => WantedKey::Generate(KeyKind::cheapest(&profile)),
+        None => WantedKey::Generate(profile.cheapest_key()),
     };
     let registration = Registration {
         common_name,
