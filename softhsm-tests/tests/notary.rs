@@ -1,7 +1,7 @@
 //! The Notary dialect against a whole Signet: the requests of its Kubernetes operator, of both generations, in
 //! their order, and OpenSSL as the judge of what comes of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -334,9 +334,14 @@ fn a_manager_makes_authorities_that_sign_and_are_signed() {
     assert_eq!(made["env_var_keys"], json!(["TOKEN"]));
     let shown = operator.ask("GET", "/api/v1/acme_servers", None).text();
     assert!(shown.contains("Elsewhere") && !shown.contains("very-secret"), "{shown}");
-    let kept: String = std::fs::read_dir(rig.layout.store())
-        .expect("the store")
-        .map(|file| std::fs::read(file.expect("a file").path()).expect("a file"))
+    // The store has a directory of its engine's.
+    let files = |path: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let below = files(&rig.layout.store()).into_iter().filter(|path| path.is_dir()).flat_map(|path| files(&path));
+    let kept: String = below
+        .filter(|path| path.is_file())
+        .map(|path| std::fs::read(path).expect("a file"))
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .collect();
     assert!(kept.contains("Elsewhere") && !kept.contains("very-secret"));
