@@ -117,15 +117,16 @@ impl Services {
             return Err(RequestError::Csr);
         }
         let der = chain::first_block(&csr, "CERTIFICATE REQUEST")?;
+        // What asks in a CA's name is no subscriber's business.
+        let of_authority = |authority: Authority| authority.csr.is_some_and(|csr| is_of(&csr, &der));
+        if self.authorities(permitted)?.into_iter().any(of_authority) {
+            return Err(RequestError::Exists);
+        }
         let parsed = Csr::from_der(&der).map_err(|error| match error {
             CsrError::Malformed(_) => RequestError::Csr,
             other => RequestError::Unusable(other),
         })?;
-        // What asks in a CA's name is no subscriber's business.
-        let of_authority = |authority: Authority| authority.csr.is_some_and(|csr| is_of(&csr, &der));
-        if parsed.key().spki() == self.issuer.now().key().spki()
-            || self.authorities(permitted)?.into_iter().any(of_authority)
-        {
+        if parsed.key().spki() == self.issuer.now().key().spki() {
             return Err(RequestError::Exists);
         }
         let request = NotaryRequest {
