@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use policy::{evidence, rights};
+use policy::{evidence, key, rights};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 macro_rules! words {
@@ -29,6 +29,8 @@ macro_rules! words {
 words! {
     /// How control of a name was shown.
     Method = evidence::METHODS;
+    /// A kind of key.
+    KeyKind = key::KeyKind::ALL;
     /// What somebody may do.
     Permission = rights::Permission::ALL;
     /// What an administrator was enrolled for.
@@ -124,7 +126,7 @@ pub enum RequestStatus {
 
 /// 32 bytes: base64 with padding.
 #[derive(JsonSchema)]
-pub struct Bytes32(#[schemars(regex(pattern = r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"))] String);
+pub struct ChallengeBytes(#[schemars(regex(pattern = r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"))] String);
 
 /// Thumbprint of an account's key (RFC 7638): SHA-256, base64url.
 #[derive(JsonSchema)]
@@ -330,6 +332,55 @@ pub struct CaaCheck {
     at: u64,
     /// The record set that decided.
     found: String,
+}
+
+/// Where the certificate of an issuing CA comes from.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthorityKind {
+    /// Another CA signs it.
+    Intermediate,
+    /// It signs itself.
+    SelfSigned,
+}
+
+/// What an issuing CA may do.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthorityStanding {
+    /// Nothing, until it is enabled.
+    Disabled,
+    /// It issues.
+    Enabled,
+    /// Nothing: it has a key and no certificate yet.
+    Pending,
+    /// Nothing: it has no key yet.
+    Planned,
+    /// Nothing, for ever.
+    Retired,
+}
+
+/// The subject of an issuing CA.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectFields {
+    /// commonName
+    common_name: String,
+    /// countryName: two capital letters, ISO 3166
+    #[serde(default)]
+    country: Option<String>,
+    /// stateOrProvinceName
+    #[serde(default)]
+    state: Option<String>,
+    /// localityName
+    #[serde(default)]
+    locality: Option<String>,
+    /// organizationName
+    #[serde(default)]
+    organization: Option<String>,
+    /// organizationalUnitName
+    #[serde(default)]
+    organizational_unit: Option<String>,
 }
 
 /// One restriction of a process, and whether it is in force.

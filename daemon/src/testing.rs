@@ -2,6 +2,7 @@
 //! the wire, and services over a store of their own.
 
 use std::collections::BTreeMap;
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -172,6 +173,8 @@ pub(crate) struct State {
     pub(crate) seal: SealStatus,
     /// How long each handshake signature takes.
     pub(crate) stalled: bool,
+    /// Handshakes that end the connection instead: the signer restarts.
+    pub(crate) cut: usize,
     pub(crate) challenge: Option<[u8; 32]>,
     /// Acts that it was told.
     pub(crate) acts: usize,
@@ -184,7 +187,7 @@ impl Signer {
         let bound = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(bound.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         listen(&bound, Backlog::new(16).unwrap()).unwrap();
-        let state = State { seal: SealStatus::Sealed, stalled: false, challenge: None, acts: 0 };
+        let state = State { seal: SealStatus::Sealed, stalled: false, cut: 0, challenge: None, acts: 0 };
         let signer = Arc::new(Self { path, key, state: Mutex::new(state) });
         let serving = Arc::clone(&signer);
         // The standard library's listener takes any kind of unix socket.
@@ -208,6 +211,10 @@ impl Signer {
         while let Ok(call) =
             wire::receive(connection.as_ref(), &mut buffer, MsgFlags::empty()).and_then(wire::decode::<Call>)
         {
+            if matches!(call.request, Request::Handshake { .. }) && self.cuts() {
+                let _ = connection.shutdown(Shutdown::Both);
+                return;
+            }
             // A thread each, as the real one has: slow signatures do not wait for each other.
             let (signer, connection) = (Arc::clone(&self), Arc::clone(connection));
             std::thread::spawn(move || {
@@ -216,6 +223,13 @@ impl Signer {
                 let _ = wire::send(connection.as_ref(), &frame, MsgFlags::empty());
             });
         }
+    }
+
+    fn cuts(&self) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let cuts = state.cut > 0;
+        state.cut = state.cut.saturating_sub(1);
+        cuts
     }
 
     fn answer(&self, request: Request) -> Result<Response, Refusal> {

@@ -19,6 +19,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
+use zeroize::{Zeroize as _, Zeroizing};
+
 use crate::wire::{self, Call, FrameError, MAX_FRAME, Refusal, Reply, Request, Response, SealedPaper};
 
 /// Shortest time between two attempts to connect: a signer that systemd starts again needs longer.
@@ -254,7 +256,9 @@ impl Connection {
             in_flight.waiting.insert(id, Waiting { done, until });
             id
         };
-        let mut frame = Vec::with_capacity(1024);
+        let secret = if let Request::Encrypt { secret, .. } = &request { secret.0.len() } else { 0 };
+        // Never moved for want of room, so that no copy of a secret is left behind.
+        let mut frame = Zeroizing::new(Vec::with_capacity(1024 + secret));
         let sent = wire::encode(&Call { id, request }, &mut frame).and_then(|()| match &paper {
             Some(paper) => wire::send_with(&self.socket, &frame, paper.as_fd(), MsgFlags::MSG_DONTWAIT),
             None => wire::send(&self.socket, &frame, MsgFlags::MSG_DONTWAIT),
@@ -274,7 +278,12 @@ impl Connection {
         let mut swept = Instant::now();
         let end = loop {
             match wire::receive(&self.socket, &mut buffer, MsgFlags::empty()).and_then(wire::decode::<Reply>) {
-                Ok(Reply { id, result }) => self.complete(id, result.map_err(ClientError::from)),
+                Ok(Reply { id, result }) => {
+                    if matches!(result, Ok(Response::Secret(_))) {
+                        buffer.as_mut_slice().zeroize();
+                    }
+                    self.complete(id, result.map_err(ClientError::from));
+                }
                 Err(FrameError::Io(Errno::EAGAIN)) => {}
                 Err(FrameError::Version(version)) => break ClientError::Version(version),
                 Err(_) => break ClientError::Lost,

@@ -111,10 +111,10 @@ impl Csr {
 
 /// CertificationRequest, RFC 2986 section 4.2, with the part that is signed as it was encoded.
 #[derive(Sequence)]
-struct RawRequest<'a> {
-    info: AnyRef<'a>,
-    algorithm: AlgorithmIdentifierOwned,
-    signature: BitStringRef<'a>,
+pub(crate) struct RawRequest<'a> {
+    pub(crate) info: AnyRef<'a>,
+    pub(crate) algorithm: AlgorithmIdentifierOwned,
+    pub(crate) signature: BitStringRef<'a>,
 }
 
 /// How possession is proved: clients hash as they like, so more than what Signet itself signs with is

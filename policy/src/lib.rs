@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod asn1;
+pub mod authority;
 pub mod crl;
 pub mod csr;
 pub mod effects;

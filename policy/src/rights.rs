@@ -92,6 +92,8 @@ permissions! {
     ManageAcme = "manage-acme",
     /// Removal of administrators, and their roles.
     ManageAdministrators = "manage-administrators",
+    /// Issuing CAs, made, signed, switched and retired.
+    ManageAuthorities = "manage-authorities",
     /// Releasing whoever a limit holds back.
     ManageLimits = "manage-limits",
     /// Nodes and their seeds, changed.
@@ -229,16 +231,16 @@ impl Role {
     pub fn permits(self, permission: Permission) -> bool {
         use Permission::{
             ActInAcme, ActivateCa, Approve, Certify, DryRun, EnrolAdministrator, ListCertificates, ManageAcme,
-            ManageAdministrators, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount, ReadAcme,
-            ReadAdministrators, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic, ReadRequests,
-            ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal,
+            ManageAdministrators, ManageAuthorities, ManageLimits, ManageNodes, ManageTokens, OpenAcmeAccount,
+            ReadAcme, ReadAdministrators, ReadConfig, ReadEvents, ReadLimits, ReadNodes, ReadProfiles, ReadPublic,
+            ReadRequests, ReadStatus, ReadTokens, RenewOwn, Revoke, Seal, SubmitRequest, Unseal,
         };
         match permission {
             DryRun | ListCertificates | ReadAcme | ReadAdministrators | ReadConfig | ReadEvents | ReadLimits
             | ReadNodes | ReadProfiles | ReadPublic | ReadRequests | ReadStatus | ReadTokens => true,
             Approve | Certify | ManageAcme | ManageLimits | ManageNodes | RenewOwn | Revoke | Seal | SubmitRequest
             | Unseal => matches!(self, Self::Administrator | Self::Operator),
-            ActivateCa | EnrolAdministrator | ManageAdministrators | ManageTokens => {
+            ActivateCa | EnrolAdministrator | ManageAdministrators | ManageAuthorities | ManageTokens => {
                 matches!(self, Self::Administrator)
             }
             // An ACME account's own business.
@@ -314,7 +316,7 @@ mod tests {
     /// The table as people read it: one row a permission; `-` refused, `?` prove yourself, `o` own,
     /// `*` everything. Columns: anonymous, ACME account, client, token that carries everything,
     /// auditor, operator, administrator, console.
-    const TABLE: [(Permission, &str); 29] = [
+    const TABLE: [(Permission, &str); 30] = [
         (Permission::ActInAcme, "?o------"),
         (Permission::ActivateCa, "?-----**"),
         (Permission::Approve, "?----***"),
@@ -324,6 +326,7 @@ mod tests {
         (Permission::ListCertificates, "?-o*****"),
         (Permission::ManageAcme, "?--*-***"),
         (Permission::ManageAdministrators, "?-----**"),
+        (Permission::ManageAuthorities, "?-----**"),
         (Permission::ManageLimits, "?--*-***"),
         (Permission::ManageNodes, "?--*-***"),
         (Permission::ManageTokens, "?-----**"),

@@ -13,6 +13,7 @@ use daemon::api::acme::jws::{self, Signer};
 use daemon::api::admin::profiles::Check;
 use daemon::api::admin::unseal::{Challenge, UnsealBox};
 use hsm::wire::{self, Actor, Call, Reply, Request, Response};
+use policy::authority::AuthorityProfile;
 use policy::csr::Csr;
 use policy::name::Name;
 use policy::profile::Profile;
@@ -128,8 +129,12 @@ pub fn jws(bytes: &[u8]) -> Verdict {
 /// Profile files.
 pub fn profile(bytes: &[u8]) -> Verdict {
     let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
-    match Profile::from_toml("file.toml", text) {
-        Ok(profile) => assert_eq!(profile.name(), "file"),
+    let read = match AuthorityProfile::from_toml("file.toml", text) {
+        Some(profile) => profile.map(|profile| profile.name().to_owned()),
+        None => Profile::from_toml("file.toml", text).map(|profile| profile.name().to_owned()),
+    };
+    match read {
+        Ok(name) => assert_eq!(name, "file"),
         Err(refusal) => {
             assert_points_into(text, &refusal.to_string());
             return Verdict::Refused;

@@ -61,8 +61,8 @@ macro_rules! asks {
     )*};
 }
 
-asks!(ActivateCa Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators ManageLimits
-    ManageNodes ManageTokens ReadAcme ReadAdministrators ReadConfig ReadEvents ReadLimits ReadNodes ReadProfiles
+asks!(ActivateCa Approve Certify DryRun EnrolAdministrator ListCertificates ManageAcme ManageAdministrators
+    ManageAuthorities ManageLimits ManageNodes ManageTokens ReadAcme ReadAdministrators ReadConfig ReadEvents ReadLimits ReadNodes ReadProfiles
     ReadPublic ReadRequests ReadStatus ReadTokens RenewOwn Revoke Seal SubmitRequest Unseal);
 
 /// A router's state, as far as the question who may do what needs it.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use policy::authority::AuthorityProfile;
 use policy::profile::{Profile, ProfileError};
 use policy::tbs::{Certificate, Issuer};
 use rustls::pki_types::CertificateDer;
@@ -140,7 +141,13 @@ fn profiles(directory: &Path) -> Result<Profiles, MaterialError> {
         }
         let text =
             std::fs::read_to_string(&path).map_err(|error| wrong(&path, format!("it cannot be read: {error}")))?;
-        let profile = Profile::from_toml(&path.display().to_string(), &text)?;
+        let file = path.display().to_string();
+        // What it allows of authorities is for the signer to judge.
+        if let Some(profile) = AuthorityProfile::from_toml(&file, &text) {
+            profile?;
+            continue;
+        }
+        let profile = Profile::from_toml(&file, &text)?;
         profiles.insert(profile.name().to_owned(), Arc::new(profile));
     }
     match profiles.is_empty() {

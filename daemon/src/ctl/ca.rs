@@ -1,9 +1,10 @@
-//! `signetctl ca show | check | activate`
+//! `signetctl ca …`: the first issuing CA; [`super::authorities`] has those that are made later.
 
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
+use super::authorities::{self, Form};
 use super::client::OnExpired;
 use super::table::{fields, table, time};
 use super::{CtlError, Session};
@@ -33,19 +34,56 @@ pub(super) enum Verb {
         #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
         wait: Duration,
     },
-    /// Show the issuing certificate and the root
+    /// Make an issuing CA: its key in the token, and its certificate or its CSR
+    Create(Box<authorities::Wish>),
+    /// Let an issuing CA sign no certificates until it is enabled; its CRLs and OCSP answers go on
+    Disable(authorities::One),
+    /// Let an issuing CA sign certificates again
+    Enable(authorities::One),
+    /// Take the certificate that a CA outside has signed for an issuing CA
+    Import(authorities::Import),
+    /// List the issuing CAs, retired ones included
+    List,
+    /// Let an issuing CA never sign a certificate again; its CRLs and OCSP answers go on
+    Retire(authorities::One),
+    /// Retire an issuing CA, and have its certificate on the CRL of the CA that signed it
+    Revoke(authorities::Why),
+    /// Show the first issuing CA's certificate and the root, or one issuing CA
     Show {
+        /// Number of an issuing CA: see `ca list`
+        number: Option<u32>,
         /// Write the certificates as PEM, the issuing one first
         #[arg(long)]
         pem: bool,
+        /// Write its CSR as PEM
+        #[arg(long, requires = "number", conflicts_with = "pem")]
+        csr: bool,
     },
+    /// Have the certificate of an issuing CA signed by another one
+    Sign(authorities::By),
 }
 
 pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
     match verb {
         Verb::Activate { force, wait } => activate(session, *force, *wait),
         Verb::Check { wait } => check(session, *wait),
-        Verb::Show { pem } => {
+        Verb::Create(wish) => authorities::create(session, wish),
+        Verb::Disable(one) => authorities::stand(session, one, "disable"),
+        Verb::Enable(one) => authorities::stand(session, one, "enable"),
+        Verb::Import(import) => authorities::import(session, import),
+        Verb::List => authorities::list(session),
+        Verb::Retire(one) => authorities::stand(session, one, "retire"),
+        Verb::Revoke(why) => authorities::revoke(session, why),
+        Verb::Sign(by) => authorities::sign(session, by),
+        Verb::Show { number: Some(number), pem, csr } => {
+            let form = match (pem, csr) {
+                (true, _) => Form::Chain,
+                (false, true) => Form::Csr,
+                (false, false) => Form::Text,
+            };
+            authorities::show(session, *number, form)
+        }
+        Verb::Show { number: None, pem, csr: _ } => {
             let certificates: Vec<CaCertificate> = session.client.get("/admin/v1/ca", OnExpired::Refuse)?;
             session.show(&certificates, |certificates| match pem {
                 true => certificates.iter().map(|certificate| certificate.pem.as_str()).collect(),

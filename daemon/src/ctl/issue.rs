@@ -50,6 +50,9 @@ pub(super) struct Issue {
     /// The common name, where the profile lets it be chosen
     #[arg(long, value_name = "TEXT")]
     common_name: Option<String>,
+    /// Number of the issuing CA that signs it, as `ca list` shows it [default: the first one]
+    #[arg(long, value_name = "NUMBER")]
+    by: Option<u32>,
     /// A name for this request: repeated with the same CSR it gets the same certificate
     #[arg(long, value_name = "ID", conflicts_with = "generate")]
     call: Option<String>,
@@ -80,7 +83,11 @@ pub(super) fn issue(session: &Session, asked: &Issue) -> Result<(), CtlError> {
         not_after: asked.key.not_after,
         call: asked.call.clone(),
     };
-    asked.key.receive(session, "/admin/v1/certificates", &body)
+    let path = match asked.by {
+        None => "/admin/v1/certificates".to_owned(),
+        Some(number) => format!("/admin/v1/authorities/{number}/certificates"),
+    };
+    asked.key.receive(session, &path, &body)
 }
 
 pub(super) fn renew(session: &Session, asked: &Renew) -> Result<(), CtlError> {

@@ -4,6 +4,7 @@
 mod acme;
 mod administrators;
 mod api;
+mod authorities;
 mod ca;
 mod certificates;
 mod client;
@@ -83,7 +84,8 @@ enum Verb {
     Admin(administrators::Verb),
     /// Write the description of the API to standard output: OpenAPI 3.1, for programs and generators
     Api,
-    /// The CA's own certificates, what they name, and its going active: show, check, activate
+    /// Issuing CAs and their certificates: list, show, create, sign, import, enable, disable, retire, revoke; what
+    /// certificates name, and the first CA's going active: check, activate
     #[command(subcommand)]
     Ca(ca::Verb),
     /// Certificates: issue, renew, search, show, export, revoke, hold, release

@@ -1,5 +1,7 @@
 //! `signetctl ocsp status | presign`
 
+use std::time::Duration;
+
 use clap::Subcommand;
 
 use super::client::OnExpired;
@@ -28,8 +30,10 @@ pub(super) fn run(session: &Session, verb: &Verb) -> Result<(), CtlError> {
         Verb::Presign { until, wait } => {
             let mut snapshot: Snapshot =
                 session.client.post("/admin/v1/ocsp/presign", &Presign { until: *until }, OnExpired::Refuse)?;
+            let mut pause = Duration::from_millis(50);
             while *wait && snapshot.done.is_none() {
-                std::thread::sleep(std::time::Duration::from_secs(1));
+                std::thread::sleep(pause);
+                pause = Duration::from_secs(1).min(pause * 2);
                 let ocsp: Ocsp = session.client.get("/admin/v1/ocsp", OnExpired::Refuse)?;
                 snapshot = match ocsp.snapshot {
                     Some(current) if current.begun == snapshot.begun => current,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use policy::authority::AuthorityProfile;
 use policy::evidence::Method;
 use policy::profile::Profile;
 
@@ -121,16 +122,21 @@ pub(super) fn check(files: &[PathBuf], json: bool) -> Result<(), CtlError> {
     for file in files {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| CtlError::Failed(format!("{name}: {error}")))?;
-        let profile = Profile::from_toml(&name, &text).map_err(|error| CtlError::Failed(error.to_string()))?;
-        good.push((name, profile));
+        let read = match AuthorityProfile::from_toml(&name, &text) {
+            Some(read) => read.map(|profile| (profile.name().to_owned(), profile.description().to_owned())),
+            None => Profile::from_toml(&name, &text)
+                .map(|profile| (profile.name().to_owned(), profile.description().to_owned())),
+        };
+        let (profile, description) = read.map_err(|error| CtlError::Failed(error.to_string()))?;
+        good.push((name, profile, description));
     }
     if json {
         let list: Vec<_> =
-            good.iter().map(|(file, profile)| serde_json::json!({ "file": file, "name": profile.name() })).collect();
+            good.iter().map(|(file, profile, _)| serde_json::json!({ "file": file, "name": profile })).collect();
         return super::table::json(&list);
     }
-    for (file, profile) in good {
-        super::table::write(&format!("{file}: good: profile `{}`, {}\n", profile.name(), profile.description()))?;
+    for (file, profile, description) in good {
+        super::table::write(&format!("{file}: good: profile `{profile}`, {description}\n"))?;
     }
     Ok(())
 }

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 pub use hsm::client::ClientError;
 use hsm::client::{Client, Epoch, Parcel};
-use hsm::journal::JournalId;
+use hsm::journal::{JournalId, Standing};
 use hsm::wire::{Act, Actor, CertificateRequest, Challenge, Refusal, Request, Response, SealStatus, Status, UnsealBox};
+use policy::authority::AuthorityNumber;
 use policy::serial::Serial;
-use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify, oneshot};
 
-use super::catch_up;
+use super::{authorities, catch_up};
 use crate::store::tables::ACTIVATIONS;
 use crate::store::{CommitError, Store, StoreError};
 
@@ -248,7 +249,13 @@ impl Ca {
     }
 
     /// Whether this issuing CA went active: until then it signs no leaf certificate.
+    ///
+    /// An authority is active while it is enabled.
     pub fn is_active(&self, issuer: &str) -> Result<bool, StoreError> {
+        if let Some(number) = AuthorityNumber::of_label(issuer) {
+            let record = authorities::read(&self.inner.store, number)?;
+            return Ok(record.is_some_and(|record| record.authority.standing == Standing::Enabled));
+        }
         if self.view().active.contains(issuer) {
             return Ok(true);
         }
@@ -322,6 +329,11 @@ impl Ca {
                 Err(error)
             }
         }
+    }
+
+    /// Nobody else's act is in progress while this is held.
+    pub(super) async fn alone(&self) -> AsyncMutexGuard<'_, ()> {
+        self.inner.acting.lock().await
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -462,6 +474,7 @@ const ATTEMPTS: u32 = 3;
 
 pub(super) fn unexpected(response: &Response) -> CaError {
     let kind = match response {
+        Response::Box(_) => "Box",
         Response::Certificate { .. } => "Certificate",
         Response::Challenge(_) => "Challenge",
         Response::Crl { .. } => "Crl",
@@ -470,6 +483,7 @@ pub(super) fn unexpected(response: &Response) -> CaError {
         Response::Recorded { .. } => "Recorded",
         Response::Reserved(_) => "Reserved",
         Response::Sealing => "Sealing",
+        Response::Secret(_) => "Secret",
         Response::Signature(_) => "Signature",
         Response::Status(_) => "Status",
         Response::Unsealed => "Unsealed",

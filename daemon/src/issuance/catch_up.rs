@@ -9,11 +9,13 @@ use aws_lc_rs::digest::{Context, SHA256};
 use hsm::client::Epoch;
 use hsm::journal::{Entry, Event, FORMAT, JournalId};
 use hsm::wire::{Request, Response, SealStatus};
-use policy::crl::{Scope, Shard};
+use policy::authority::AuthorityNumber;
+use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::serial::Serial;
 use policy::tbs::Certificate;
 
+use super::authorities::{self, AuthorityRecord};
 use super::ca::{Ca, CaError, Ready};
 use super::hexadecimal;
 use super::orders::{ORDERS, OrderRecord};
@@ -223,6 +225,7 @@ async fn take_over(
             requests: BTreeMap::new(),
             administrators: BTreeMap::new(),
             activations: BTreeMap::new(),
+            authorities: BTreeMap::new(),
         };
         for entry in entries {
             staged.apply(entry)?;
@@ -245,22 +248,9 @@ fn listed_in(certificate: &[u8]) -> (Vec<String>, UnixTime) {
         return (vec![Scope::All.to_string()], UnixTime(u64::MAX));
     };
     let named = certificate.crl_urls();
-    let shard = |url: &String| shard_in(url, Serial::from_slice(certificate.serial()).ok()?);
-    let scopes: BTreeSet<Scope> = named.iter().filter_map(shard).map(Scope::Shard).chain([Scope::All]).collect();
+    let scope = |url: &String| Some(Scope::named_in(url, Serial::from_slice(certificate.serial()).ok()?));
+    let scopes: BTreeSet<Scope> = named.iter().filter_map(scope).chain([Scope::All]).collect();
     (scopes.iter().map(Scope::to_string).collect(), certificate.validity().not_after())
-}
-
-/// The shard that a URL names, wherever the profile had it stand, if it is one that holds the serial number.
-pub(super) fn shard_in(url: &str, serial: Serial) -> Option<Shard> {
-    const OF: &str = "-of-";
-    url.match_indices(OF).find_map(|(at, _)| {
-        let digit = |letter: char| letter.is_ascii_digit();
-        let (before, after) = (&url[..at], &url[at + OF.len()..]);
-        let begin = before.trim_end_matches(digit).len();
-        let end = url.len() - after.trim_start_matches(digit).len();
-        let shard: Shard = url[begin..end].parse().ok()?;
-        Scope::Shard(shard).holds(serial).then_some(shard)
-    })
 }
 
 /// certificateHold, RFC 5280 section 5.3.1.
@@ -282,6 +272,8 @@ struct Staged<'a> {
     administrators: BTreeMap<String, Row<AdministratorRecord>>,
     /// The last one of each issuer: no row of it is anybody else's.
     activations: BTreeMap<String, Activation>,
+    /// The same of each authority.
+    authorities: BTreeMap<AuthorityNumber, AuthorityRecord>,
 }
 
 struct Row<T> {
@@ -402,6 +394,14 @@ impl Staged<'_> {
                     row.touch = Touch::Changed;
                 }
             }
+            Event::Authority { step, authority } => {
+                let before = match self.authorities.remove(&authority.number) {
+                    None => authorities::read(self.store, authority.number)?,
+                    before => before,
+                };
+                let after = AuthorityRecord::after(before, *step, authority, entry);
+                self.authorities.insert(authority.number, after);
+            }
             Event::CaActivated { issuer, forced: _, failures } => {
                 let (at, actor, failures) = (entry.at, entry.actor.clone(), failures.clone());
                 self.activations.insert(issuer.clone(), Activation { at, actor, failures });
@@ -416,6 +416,7 @@ impl Staged<'_> {
             | Event::EabKeyRevoked { .. }
             // Who imports writes it to the store, once this entry is there.
             | Event::Imported { .. }
+            | Event::KeyMade { .. }
             | Event::NodeDeleted { .. }
             | Event::NodeRegistered { .. }
             | Event::Numbers { .. }
@@ -561,6 +562,9 @@ impl Staged<'_> {
         }
         for (issuer, activation) in &self.activations {
             change.put(&ACTIVATIONS, issuer, activation);
+        }
+        for record in self.authorities.values() {
+            authorities::write(&mut change, record);
         }
         for (id, row) in &self.requests {
             if let (Some(version), Touch::Changed) = (row.version, &row.touch) {

@@ -10,11 +10,13 @@
 //! 6 Released    what the caller may give away
 //! ```
 
+pub mod authorities;
 pub mod ca;
 mod catch_up;
 mod enrolment;
 pub mod orders;
 pub mod requests;
+mod secrets;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,6 +27,7 @@ use std::time::Duration;
 
 use hsm::client::ClientError;
 use hsm::wire::{CertificateRequest, Refusal as SignerRefusal, SealStatus};
+use policy::authority::AuthorityNumber;
 use policy::effects::{Clock, UnixTime};
 use policy::evidence::AuthorizationRecord;
 use policy::key::PublicKey;
@@ -151,7 +154,7 @@ impl Pipeline {
         // J3: nothing new before the store has caught up.
         let ready = timeout_at(deadline, self.ca.ready()).await.map_err(late)??;
         if !self.ca.is_active(&self.issuer_key)? {
-            return Err(Attempt::Final(IssueError::Unavailable(INACTIVE.into())));
+            return Err(Attempt::Final(self.inactive()));
         }
         if *sent && let Some(signed) = self.find(submission)? {
             return Ok(signed);
@@ -175,6 +178,17 @@ impl Pipeline {
     pub fn rehearse(&self, submission: &Submission, serial: Serial) -> Result<TbsCertificate, IssueError> {
         let (profiles, issuer, now) = (self.profiles.now(), self.issuer.now(), self.clock.now());
         Ok(Submitted { submission }.authorize(&profiles, now)?.lint(&issuer, serial, now)?.linted.tbs().clone())
+    }
+
+    /// Why the issuer signs nothing although its key is there.
+    fn inactive(&self) -> IssueError {
+        match AuthorityNumber::of_label(&self.issuer_key) {
+            None => IssueError::Unavailable(INACTIVE.into()),
+            Some(number) => {
+                let why = format!("authority {number} is not enabled: see `signetctl ca list`");
+                IssueError::Refused(Refusal { name: None, rule: None, why })
+            }
+        }
     }
 
     /// Whether the order, or the request, has its certificate.
@@ -432,7 +446,7 @@ impl Pipeline {
         match self.ca.seal() {
             Ok(SealStatus::Unsealed) => match self.ca.is_active(&self.issuer_key) {
                 Ok(true) => None,
-                Ok(false) => Some(IssueError::Unavailable(INACTIVE.into())),
+                Ok(false) => Some(self.inactive()),
                 Err(error) => Some(error.into()),
             },
             Ok(SealStatus::Sealed | SealStatus::Unsealing { .. }) => Some(IssueError::Sealed),

@@ -16,8 +16,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use hsm::client::Client;
 use hsm::journal::{Entry, Event, FORMAT, JournalId};
 use hsm::wire::{
-    self, Act, Actor, Call, CrlRequest, KeyStatus, MAX_FRAME, OcspRequest, Purpose, Refusal, Reply, Request, Response,
-    SealStatus, SealedPaper, Status,
+    self, Act, Actor, Call, CrlRequest, KeyStatus, MAX_FRAME, OcspRequest, Plain, Purpose, Refusal, Reply, Request,
+    Response, SealStatus, SealedPaper, Status,
 };
 use nix::sys::socket::{AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use policy::effects::{Clock, Entropy, EntropyError, UnixTime};
@@ -315,6 +315,13 @@ impl TestSigner {
             Request::Certificate(request) => return self.certificate(*request),
             Request::Crl(request) => Ok(self.crl(&request, SealedPaper::from_peer(paper.unwrap()).unwrap())),
             Request::Ocsp(request) => self.ocsp(&request),
+            Request::Encrypt { label, secret: Plain(secret), .. } => {
+                Ok(Response::Box([secrets_key(&label).as_ref(), &secret].concat()))
+            }
+            Request::Decrypt { label, boxed } => match boxed.strip_prefix(secrets_key(&label).as_ref()) {
+                Some(secret) => Ok(Response::Secret(Plain(secret.to_vec().into()))),
+                None => Err(Refusal::Policy("the box of a secret does not open".into())),
+            },
             other => Err(Refusal::Forbidden(format!("{other:?}"))),
         })
     }
@@ -417,6 +424,11 @@ impl Inner {
         self.hash = digest(&SHA256, &[self.hash.as_slice(), json.as_bytes()].concat()).as_ref().to_vec();
         self.lines.push(format!("{} {json}", hexadecimal(&self.hash)));
     }
+}
+
+/// What stands before a secret in its box, and binds it to its label. It hides nothing.
+fn secrets_key(label: &str) -> aws_lc_rs::digest::Digest {
+    digest(&SHA256, label.as_bytes())
 }
 
 /// A key for OCSP and its certificate, good for most of a year.

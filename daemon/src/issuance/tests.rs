@@ -336,14 +336,3 @@ async fn until_the_ca_is_active_nothing_is_issued_and_the_journal_makes_it_so() 
     // Another issuing key is another CA.
     assert!(!world.services.ca.is_active("issuing-2").unwrap());
 }
-
-#[test]
-fn a_shard_is_found_wherever_the_profile_had_it_stand() {
-    let serial = policy::serial::Serial::from_slice(&[5; 20]).unwrap();
-    let shard = policy::crl::Shard::of(serial, std::num::NonZeroU16::new(16).unwrap());
-    for url in ["http://a.test/crl/x/{}.crl", "http://a.test/crl-{}", "http://1-of-3.test/c?part={}&x=1-of-a"] {
-        let url = url.replace("{}", &shard.to_string());
-        assert_eq!(super::catch_up::shard_in(&url, serial), Some(shard), "{url}");
-    }
-    assert_eq!(super::catch_up::shard_in("http://a.test/all-of-them.crl", serial), None);
-}

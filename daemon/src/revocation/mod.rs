@@ -1,6 +1,7 @@
 //! Revocation: journalled before it takes effect, then recorded in the store, which learns of it
 //! from the journal alone (J3). CRL and OCSP objects follow from the store.
 
+mod branches;
 mod desk;
 mod fetch;
 mod files;
@@ -18,6 +19,7 @@ mod tables;
 mod tests;
 mod watch;
 
+pub use branches::{Branch, Branches};
 pub use desk::{Desk, Parts};
 pub use files::Files;
 pub use import::{ImportError, Imports, Survey, import};

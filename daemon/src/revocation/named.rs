@@ -55,6 +55,9 @@ impl Desk {
             urls.extend(profile.named_urls(issuer).into_iter().map(|(place, url)| (Named::ByProfile(place), url)));
         }
         let lists = self.publisher.lists();
+        // Those of certificates from before among them.
+        let complete = lists.iter().flat_map(|list| list.urls.iter().map(|url| (list.scope, url.clone())));
+        urls.extend(complete.map(|(scope, url)| (Named::ByProfile(Place::Crl(scope)), url)));
         let deltas = lists.iter().filter_map(|list| Some((list.scope, list.delta_url.clone()?)));
         urls.extend(deltas.map(|(scope, url)| (Named::Delta(scope), url)));
         if let Ok(own) = Certificate::from_der(issuer.certificate()) {

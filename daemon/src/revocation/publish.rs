@@ -20,7 +20,7 @@ use super::tables::{CRL_HISTORY, CRLS, CrlRecord, Kind, list_key};
 use crate::config;
 use crate::current::Current;
 use crate::issuance::ca::{CaError, ClientError};
-use crate::store::status::{REVOKED, REVOKED_CHANGES, after_prefix, list_prefix};
+use crate::store::status::{CRLS_NAMED, REVOKED, REVOKED_CHANGES, after_prefix, list_prefix};
 use crate::store::{Change, CommitError, StoreError};
 
 /// One list of an issuer, complete and delta.
@@ -29,9 +29,16 @@ pub struct List {
     /// Which certificates it speaks of.
     pub scope: Scope,
     /// The URLs by which certificates name it; a shard repeats them.
-    pub urls: Vec<String>,
+    pub urls: BTreeSet<String>,
     /// Where its delta is, if there is one.
     pub delta_url: Option<String>,
+}
+
+impl List {
+    /// A list that nothing names.
+    pub fn of(scope: Scope) -> Self {
+        Self { scope, urls: BTreeSet::new(), delta_url: None }
+    }
 }
 
 /// Publishes the CRLs of one issuer.
@@ -297,6 +304,8 @@ impl Publisher {
         let (store, prefix) = (self.office.store.clone(), list_prefix(&self.office.issuer_key, scope));
         let task = tokio::task::spawn_blocking(move || {
             let Making { list, number, this_update, next_update, base } = making;
+            // The list of everything needs no name.
+            let urls = if list.scope == Scope::All { Vec::new() } else { Vec::from_iter(list.urls) };
             let draft = Draft {
                 issuer: &issuer,
                 number,
@@ -304,7 +313,7 @@ impl Publisher {
                 next_update,
                 scope: list.scope,
                 base: base.as_ref().map(|base| base.number),
-                urls: &list.urls,
+                urls: &urls,
                 freshest: list.delta_url.as_deref().filter(|_| kind == Kind::Complete),
             };
             let source = Source { store: &store, prefix, before };
@@ -401,7 +410,22 @@ impl Publisher {
             }
         }
         self.prune(&list_key(&self.office.issuer_key, scope, kind)).await?;
+        self.forget().await?;
         self.sweep().await
+    }
+
+    /// Removes what says which CRLs certificates name that have all expired.
+    async fn forget(&self) -> Result<(), PublishError> {
+        let prefix = [self.office.issuer_key.as_bytes(), &[0]].concat();
+        let end = [prefix.as_slice(), &self.office.clock.now().0.to_be_bytes()].concat();
+        let range = (Bound::Included(prefix.as_slice()), Bound::Excluded(end.as_slice()));
+        let over = self.office.store.scan(&CRLS_NAMED, range, DELETIONS, false)?;
+        if over.is_empty() {
+            return Ok(());
+        }
+        let mut change = Change::new();
+        over.iter().for_each(|(key, _)| change.delete(&CRLS_NAMED, key));
+        Ok(self.office.store.commit(change).await?)
     }
 
     async fn prune(&self, key: &[u8]) -> Result<(), PublishError> {

@@ -56,11 +56,8 @@ impl Scene {
         let store = Store::new(store::open(EngineKind::Sqlite, &directory.path().join("store")).unwrap());
         let ca = Ca::new(signer.client(), store.clone());
         let clock = TestClock::new();
-        let list = List {
-            scope: Scope::All,
-            urls: Vec::new(),
-            delta_url: config.delta_every.map(|_| "http://pki.example.test/crl/x/delta.crl".to_owned()),
-        };
+        let delta_url = config.delta_every.map(|_| "http://pki.example.test/crl/x/delta.crl".to_owned());
+        let list = List { delta_url, ..List::of(Scope::All) };
         let office = Office::new(
             ca.clone(),
             clock.clone(),

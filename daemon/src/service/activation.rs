@@ -153,7 +153,7 @@ impl Services {
             let checked = self.check_some_urls(|named| self.revocation.is_published(named)).await;
             let checked = checked.into_iter().map(|one| (format!("{} at {}", one.what, one.url), one));
             let checked: BTreeMap<String, Checked> = checked.collect();
-            // Those that no profile names any more are nobody's business.
+            // Those that no certificate names any more are nobody's business.
             watch.retain(|what| !what.contains(" at http://") || checked.contains_key(what));
             let now = self.clock.now();
             for (what, one) in &checked {

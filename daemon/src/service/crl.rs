@@ -40,10 +40,12 @@ impl Services {
         if self.is_root(issuer) {
             return if list == "all" { self.root_crl().await } else { Ok(None) };
         }
-        if issuer != self.issuer_key && issuer != hex(self.issuer.now().key_identifier()) {
-            return Ok(None);
-        }
-        let (publisher, key) = (Arc::clone(&self.revocation.publisher), list_key(&self.issuer_key, scope, kind));
+        let (publisher, key) = if issuer == self.issuer_key || issuer == hex(self.issuer.now().key_identifier()) {
+            (Arc::clone(&self.revocation.publisher), list_key(&self.issuer_key, scope, kind))
+        } else {
+            let Some(branch) = self.revocation.branches.called(issuer) else { return Ok(None) };
+            (Arc::clone(&branch.publisher), list_key(&branch.office.issuer_key, scope, kind))
+        };
         let served = tokio::task::spawn_blocking(move || publisher.served(&key, coding)).await;
         let served = served.map_err(|_| Failure::Internal("the CRL could not be read".to_owned()))?;
         served.map_err(|error| Failure::Internal(error.to_string()))

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Services;
+use super::authorities::Standing;
 use super::issue::IssueFailure;
 use crate::histogram::{Histogram, MICROS};
 use crate::issuance::IssueError;
@@ -159,6 +160,12 @@ fn render(services: &Services, text: &mut String) -> std::fmt::Result {
     writeln!(text, "# TYPE signet_ca_active gauge")?;
     let active = services.ca.is_active(&services.issuer_key).unwrap_or_default();
     writeln!(text, "signet_ca_active {}", u8::from(active))?;
+    head(text, "signet_authorities", "gauge", "Issuing CAs that were made since the ceremony, by what they may do.")?;
+    let authorities = crate::issuance::authorities::all(&services.store).unwrap_or_default();
+    for standing in Standing::ALL {
+        let count = authorities.iter().filter(|record| record.authority.standing == standing).count();
+        writeln!(text, "signet_authorities{{standing=\"{}\"}} {count}", standing.as_str())?;
+    }
     writeln!(text, "# HELP signet_signer_up Whether the token's signer answers.")?;
     writeln!(text, "# TYPE signet_signer_up gauge")?;
     for (signer, vital) in services.vitals.all() {

@@ -3,6 +3,7 @@
 pub mod acme;
 pub mod activation;
 pub mod administrators;
+pub mod authorities;
 pub mod ca;
 pub mod certificates;
 pub mod crl;
@@ -23,6 +24,7 @@ pub mod revocation;
 pub mod rights;
 pub mod seal;
 pub mod search;
+pub mod secrets;
 pub mod tokens;
 
 use std::fmt::{self, Write as _};

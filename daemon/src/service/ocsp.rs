@@ -12,12 +12,12 @@ pub use crate::revocation::ocsp::{Answer, Aside, Report, Snapshot};
 impl Services {
     /// Answers an OCSPRequest, DER.
     pub async fn ocsp(&self, request: &[u8]) -> Answer {
-        self.revocation.responder.answer(request).await
+        self.revocation.responder_of(request).answer(request).await
     }
 
     /// Answers an OCSPRequest as it stands in a path: percent-encoded base64 (RFC 6960 appendix A.1).
     pub async fn ocsp_in_path(&self, text: &str) -> Answer {
-        self.revocation.responder.answer_path(text).await
+        self.revocation.responder_of_path(text).answer_path(text).await
     }
 
     /// How the responder is, and what the watchdog sees of it.

@@ -1,5 +1,6 @@
 //! The profiles: what kinds of certificates there are.
 
+use policy::authority::AuthorityProfile;
 use policy::profile::{Profile, ProfileError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,15 @@ impl Services {
 
     /// Reads a profile file as the daemon would, and keeps nothing of it.
     pub fn check_profile(&self, _permitted: &Permitted, file: &str, text: &str) -> Result<Listed, ProfileError> {
-        Profile::from_toml(file, text).map(|profile| self.listed(&profile))
+        match AuthorityProfile::from_toml(file, text) {
+            Some(profile) => profile.map(|profile| Listed {
+                name: profile.name().to_owned(),
+                description: profile.description().to_owned(),
+                sha256: hex(&profile.digest()),
+                acme: false,
+            }),
+            None => Profile::from_toml(file, text).map(|profile| self.listed(&profile)),
+        }
     }
 
     fn listed(&self, profile: &Profile) -> Listed {

@@ -70,7 +70,7 @@ impl Services {
         };
         let next = records.last().filter(|_| records.len() == STEP).map(|record| record.serial);
         let fits = |record: &CertificateRecord| {
-            *record.issuer == *self.issuer_key
+            self.issues_as(&record.issuer)
                 && question.fits(record)
                 && !deed.is_done(record.revoked.as_ref())
                 && tbs::Certificate::from_der(&record.certificate)
@@ -131,7 +131,11 @@ impl Services {
             return Err(CaError::Unknown("certificate").into());
         }
         let certificate = tbs::Certificate::from_der(&record.certificate);
-        if !certificate.as_ref().is_ok_and(|certificate| certificate.verify(self.issuer.now().key()).is_ok()) {
+        let issuer = self.issuer_called(&record.issuer).map_err(CaError::from)?;
+        let by_us = |certificate: &tbs::Certificate| {
+            issuer.as_ref().is_some_and(|issuer| certificate.verify(issuer.key()).is_ok())
+        };
+        if !certificate.as_ref().is_ok_and(by_us) {
             return Err(RevokeError::NotOurs(certificate.map_or(record.issuer, |certificate| certificate.issuer())));
         }
         let may_be_held = || self.profiles.now().get(&record.profile).is_some_and(|profile| profile.allows_hold());

@@ -7,7 +7,7 @@ use super::tables::{CERTIFICATES, INDEXES, INDEXES_KEY, Indexes, index_certifica
 use super::{Change, CommitError, Store, StoreError};
 
 /// Version of what [`index_certificate`] writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Certificates in one commit.
 const STEP: usize = 200;

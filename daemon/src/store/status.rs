@@ -24,6 +24,10 @@ pub const OCSP: Table<OcspRow> = Table::new("ocsp");
 /// in [`OCSP`].
 pub const OCSP_DUE: Table<()> = Table::new("ocsp_due");
 
+/// The CRLs that certificates name, until the last of them has expired. Key: [`named_key`]; written with a
+/// certificate's indexes.
+pub const CRLS_NAMED: Table<()> = Table::new("crls_named");
+
 /// Certificates of another system that had the same issuing key. Key: serial, 20 octets.
 pub const IMPORTED: Table<Imported> = Table::new("imported");
 
@@ -109,6 +113,14 @@ pub struct Imported {
 /// Labels hold no zero octet.
 pub fn serial_key(issuer: &str, serial: &[u8]) -> Vec<u8> {
     [issuer.as_bytes(), &[0], serial].concat()
+}
+
+/// Key in [`CRLS_NAMED`]: the issuer's label, 0x00, the end of the week in which a certificate expires (u64,
+/// big-endian), the scope as text, 0x00, the URL. So there is a row a week, however many certificates name it.
+pub fn named_key(issuer: &str, not_after: UnixTime, scope: &str, url: &str) -> Vec<u8> {
+    const WEEK: u64 = 7 * 86_400;
+    let end = (not_after.0 / WEEK).saturating_add(1).saturating_mul(WEEK);
+    [issuer.as_bytes(), &[0], &end.to_be_bytes(), scope.as_bytes(), &[0], url.as_bytes()].concat()
 }
 
 /// What the keys of one CRL begin with in [`REVOKED`] and [`REVOKED_CHANGES`]: the issuer's label,

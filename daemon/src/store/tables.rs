@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use der::{Decode, Encode};
+use policy::crl::Scope;
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method};
 use policy::name::Name;
@@ -14,6 +15,7 @@ use policy::serial::Serial;
 use serde::{Deserialize, Serialize};
 use x509_cert::Certificate;
 
+use super::status::{CRLS_NAMED, named_key};
 use super::{Change, Table};
 
 /// Every certificate that was signed. Key: serial, 20 octets.
@@ -191,7 +193,7 @@ pub fn reversed(name: &str) -> String {
     name.rsplit('.').collect::<Vec<_>>().join(".")
 }
 
-/// Adds the record's rows in every index: name, ground, public key, profile, issue and expiry. They are the same however
+/// Adds the record's rows in every index: name, ground, public key, profile, issue, expiry and CRLs. They are the same however
 /// often written, so a record that is taken over twice does no harm. A record whose certificate is
 /// not DER makes the commit fail.
 pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
@@ -206,6 +208,10 @@ pub fn index_certificate(change: &mut Change, record: &CertificateRecord) {
         Ok(indexed) => indexed,
         Err(error) => return change.refuse(&CERTIFICATES, format!("a certificate that is not DER: {error}")),
     };
+    for url in policy::tbs::Certificate::from_der(&record.certificate).iter().flat_map(|named| named.crl_urls()) {
+        let scope = Scope::named_in(&url, record.serial).to_string();
+        change.put(&CRLS_NAMED, named_key(&record.issuer, UnixTime(not_after), &scope, &url), &());
+    }
     let serial = record.serial.as_bytes();
     for evidence in &record.record.names {
         let name = evidence.name.to_string();

@@ -5,10 +5,11 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hsm::client::{Client, ClientError};
-use hsm::wire::{Purpose, Request, Response, Status};
+use hsm::wire::{Purpose, Refusal, Request, Response, Status};
 use policy::effects::Clock;
 use policy::key::{self, KeyAlgorithm, PublicKey};
 use rustls::client::danger::HandshakeSignatureValid;
@@ -223,16 +224,49 @@ impl fmt::Debug for Handshake {
     }
 }
 
+impl Handshake {
+    /// Asks until the signer is there: one that systemd starts again is back in a moment, and a handshake may
+    /// be signed twice. Blocks.
+    fn ask(&self, message: &[u8]) -> Result<Response, ClientError> {
+        let until = Instant::now() + BACK;
+        loop {
+            let (key, scheme, message) = (self.signer.label.clone(), self.token, message.to_vec());
+            let error = match self.signer.client.call(None, Request::Handshake { key, scheme, message }) {
+                Err(error) if may_pass(&error) => error,
+                outcome => return outcome,
+            };
+            if Instant::now() + PAUSE >= until {
+                return Err(error);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Whether it is the error of a signer that is starting.
+fn may_pass(error: &ClientError) -> bool {
+    match error {
+        ClientError::Epoch | ClientError::Lost | ClientError::Unreachable { .. } => true,
+        // It has not read its PIN yet.
+        ClientError::Refused(refusal) => matches!(refusal, Refusal::Sealed),
+        ClientError::Version(_) => false,
+    }
+}
+
+/// How long a handshake waits for a signer that is away: longer than a restart takes, shorter than clients wait.
+const BACK: Duration = Duration::from_secs(5);
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
+
 impl Signer for Handshake {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let Ok(_turn) = self.signer.turns.try_acquire() else {
             tracing::warn!("a handshake is refused: {MOST_WAITING} others wait for the TLS signer");
             return Err(Error::General("too many handshakes wait for the TLS signer".to_owned()));
         };
-        let request =
-            Request::Handshake { key: self.signer.label.clone(), scheme: self.token, message: message.to_vec() };
         // rustls wants the signature now: the runtime moves its other connections to other threads.
-        match tokio::task::block_in_place(|| self.signer.client.call(None, request)) {
+        match tokio::task::block_in_place(|| self.ask(message)) {
             Ok(Response::Signature(signature)) => Ok(signature),
             Ok(_) => Err(Error::General("the TLS signer answered something else".to_owned())),
             Err(error) => {

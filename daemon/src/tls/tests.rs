@@ -162,6 +162,14 @@ async fn a_slow_token_stalls_no_other_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_waits_for_a_signer_that_restarts() {
+    let server = server(KeyAlgorithm::P256, ClientCertificates::None, TlsVersion::Tls13);
+    server.signer.state.lock().unwrap().cut = 3;
+    assert!(server.ask(&NOBODY).await.unwrap().starts_with("HTTP/1.1 200 "));
+    assert_eq!(server.signer.state.lock().unwrap().cut, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_is_refused_while_too_many_wait_for_the_token() {
     let server = server(KeyAlgorithm::P256, ClientCertificates::None, TlsVersion::Tls13);
     let others = server.ours.turns.try_acquire_many(MOST_WAITING as u32).unwrap();

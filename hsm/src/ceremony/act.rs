@@ -13,6 +13,7 @@ use super::files::{self, Access};
 use super::record::{Ledger, Transcript, hexadecimal, rfc3339};
 use super::{AdminKey, Algorithm, CeremonyError, Init, Pins, Report, Standing, custody, rehearsal, settings};
 use crate::pkcs11::{Token, TokenKey};
+use crate::signer::secrets::SECRETS_KEY;
 
 /// Makes everything. The host was found empty.
 pub(super) fn perform(
@@ -87,6 +88,9 @@ impl Act<'_> {
         let issuing = self.key(ca, &token, "issuing-1", self.init.algorithm)?;
         let ocsp = self.key(ca, &token, "ocsp-1", Algorithm::P256)?;
         self.key(ca, &token, "checkpoint-1", Algorithm::P256)?;
+        token.generate_secret(SECRETS_KEY)?;
+        self.transcript.step(&mut self.ledger, format!("Generated {SECRETS_KEY} in {}: AES-256", label(ca.name)))?;
+        self.transcript.detail("read back: sensitive, not extractable; encrypts the secrets that signetd keeps");
         Ok(CaKeys { issuing, ocsp })
     }
 

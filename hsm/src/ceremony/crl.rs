@@ -33,7 +33,7 @@ impl Certifier<'_> {
     ) -> Result<SignedCrl, CeremonyError> {
         let refused = |error: crl::CrlError| CeremonyError::Refused(error.to_string());
         let (label, this_update) = (&self.key.label, ledger.now());
-        let greatest = ledger.writer.numbers().get(label, Scope::All);
+        let greatest = ledger.writer.memory().numbers.get(label, Scope::All);
         let number = crl::number(Some(greatest.above(None)), this_update);
         let next_update = this_update.plus(seconds);
         let draft = Draft {

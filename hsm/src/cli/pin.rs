@@ -37,8 +37,9 @@ pub(super) fn get(
 }
 
 fn ask(terminal: &mut File, what: &str) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    write!(terminal, "{what}: ")?;
+    // First of all: what is typed as soon as the question is seen is neither shown nor lost.
     let silence = Silence::begin(terminal)?;
+    write!(terminal, "{what}: ")?;
     let pin = line(terminal);
     drop(silence);
     writeln!(terminal)?;

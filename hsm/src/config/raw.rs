@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::revocation::RawRevocation;
 use super::{Config, FORMAT, Key, Listen, Peer};
 use crate::confine::{self, Calls, Network, Program, Waiver};
+use crate::signer::secrets::RESERVED;
 use crate::wire::Purpose;
 
 /// What is wrong, and where in the text.
@@ -359,6 +360,14 @@ fn keys(written: &[Spanned<RawKey>]) -> Result<Vec<Key>, Fault> {
             return fault(
                 raw.label.span(),
                 format!("`label = {label:?}` is not 1 to 64 printable characters: write the key's CKA_LABEL"),
+            );
+        }
+        if let Some(prefix) = RESERVED.into_iter().find(|prefix| label.starts_with(prefix)) {
+            return fault(
+                raw.label.span(),
+                format!(
+                    "labels that begin with {prefix:?} are for keys that the signer makes itself: remove {label:?}"
+                ),
             );
         }
         if !labels.insert(label) {

@@ -13,7 +13,9 @@
 //! auditor's check of a copy.
 
 mod announce;
+mod authority;
 mod commit;
+mod memory;
 mod numbers;
 mod reader;
 mod segment;
@@ -22,6 +24,7 @@ mod tests;
 mod verify;
 mod writer;
 
+pub use authority::{Authority, AuthorityStep, Der, Standing};
 pub use commit::Journal;
 pub(crate) use numbers::Numbers;
 pub use reader::Tail;
@@ -103,6 +106,13 @@ pub enum Event {
         /// Which.
         role: Role,
     },
+    /// Something happened to an authority.
+    Authority {
+        /// What.
+        step: AuthorityStep,
+        /// How it is since.
+        authority: Box<Authority>,
+    },
     /// An issuing CA went active: from then on it signs for others.
     CaActivated {
         /// Label of the issuing key.
@@ -132,10 +142,13 @@ pub enum Event {
         /// Why it was signed.
         record: AuthorizationRecord,
     },
-    /// Signatures that have no entry of their own, since the entry of this kind before.
+    /// Uses of keys that have no entry of their own, since the entry of this kind before.
     Counted {
         /// TLS handshakes.
         handshakes: u64,
+        /// Secrets encrypted or decrypted.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        secrets: u64,
     },
     /// A CRL was signed and verified; its signature is not released before this entry is durable (J1).
     Crl {
@@ -186,6 +199,15 @@ pub enum Event {
         sha256: String,
         /// How many certificates it names.
         certificates: u64,
+    },
+    /// A key was made in the token while the signer served: a key for secrets before it is made, a key
+    /// pair before anybody sees its public half.
+    KeyMade {
+        /// Its label, which says what it is for.
+        key: String,
+        /// SHA-256 of its SubjectPublicKeyInfo, lower-case hexadecimal, if it is a key pair.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spki_sha256: Option<String>,
     },
     /// A node was deleted.
     NodeDeleted {
@@ -329,14 +351,14 @@ pub struct CrlNumber {
 }
 
 impl Event {
-    /// What the entry may use of the space that was reserved for a full disk.
     /// Every kind, as files name it.
-    pub const KINDS: [&'static str; 33] = [
+    pub const KINDS: [&'static str; 35] = [
         "account_bound",
         "account_ended",
         "administrator_enrolled",
         "administrator_removed",
         "administrator_role_set",
+        "authority",
         "ca_activated",
         "ceremony",
         "certificate",
@@ -346,6 +368,7 @@ impl Event {
         "eab_key_revoked",
         "held",
         "imported",
+        "key_made",
         "node_deleted",
         "node_registered",
         "numbers",
@@ -375,6 +398,7 @@ impl Event {
             Self::AdministratorEnrolled { .. } => "administrator_enrolled",
             Self::AdministratorRemoved { .. } => "administrator_removed",
             Self::AdministratorRoleSet { .. } => "administrator_role_set",
+            Self::Authority { .. } => "authority",
             Self::CaActivated { .. } => "ca_activated",
             Self::Ceremony { .. } => "ceremony",
             Self::Certificate { .. } => "certificate",
@@ -384,6 +408,7 @@ impl Event {
             Self::EabKeyRevoked { .. } => "eab_key_revoked",
             Self::Held { .. } => "held",
             Self::Imported { .. } => "imported",
+            Self::KeyMade { .. } => "key_made",
             Self::NodeDeleted { .. } => "node_deleted",
             Self::NodeRegistered { .. } => "node_registered",
             Self::Numbers { .. } => "numbers",
@@ -406,6 +431,7 @@ impl Event {
         }
     }
 
+    /// What the entry may use of the space that was reserved for a full disk.
     fn claim(&self) -> Claim {
         match self {
             Self::Certificate { profile, .. } if profile == OCSP_RESPONDER => Claim::Half,
@@ -425,6 +451,10 @@ enum Claim {
     Half,
     /// All: acts go on to the end.
     All,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What stands as the profile of an administrator's certificate.

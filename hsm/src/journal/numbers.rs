@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use policy::crl::Scope;
 
-use super::{CrlNumber, Entry, Event};
+use super::{CrlNumber, Event};
 
 /// The greatest numbers of CRLs by issuer and scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,21 +62,6 @@ impl Numbers {
         }
     }
 
-    /// The same from the JSON of an entry, of which most are passed over unread.
-    pub(super) fn note_json(&mut self, json: &[u8]) -> Result<(), String> {
-        // Within a string the quotation marks would be escaped, so that this is no actor's text.
-        const TYPE: &[u8] = br#""event":{"type":""#;
-        let at = json.windows(TYPE.len()).position(|window| window == TYPE).unwrap_or(json.len());
-        let kind = json.get(at + TYPE.len()..).unwrap_or_default();
-        if !kind.starts_with(br#"crl""#) && !kind.starts_with(br#"numbers""#) {
-            return Ok(());
-        }
-        let entry: Entry =
-            serde_json::from_slice(json).map_err(|error| format!("the text is not an entry: {error}"))?;
-        self.note(&entry.event);
-        Ok(())
-    }
-
     /// The entries that a new segment begins with.
     pub(super) fn events(&self) -> Vec<Event> {
         let all: Vec<CrlNumber> = self
@@ -95,6 +80,7 @@ impl Numbers {
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::Memory;
     use super::*;
 
     #[test]
@@ -120,9 +106,9 @@ mod tests {
         }
         let events = numbers.events();
         assert!(events.len() > 1);
-        let mut again = Numbers::default();
+        let mut again = Memory::default();
         for (seq, event) in (1..).zip(events) {
-            let entry = Entry {
+            let entry = super::super::Entry {
                 seq,
                 at: policy::effects::UnixTime(1),
                 actor: r#""event":{"type":"sealed"#.to_owned(),
@@ -133,7 +119,7 @@ mod tests {
             assert!(json.len() < super::super::MAX_LINE / 2, "{}", json.len());
             again.note_json(&json).unwrap();
         }
-        assert_eq!(again, numbers);
+        assert_eq!(again.numbers, numbers);
         again.note_json(br#"{"seq":1,"event":{"type":"sealed"}}"#).unwrap();
         assert!(again.note_json(br#"{"seq":1,"event":{"type":"crl"}}"#).is_err());
     }

@@ -380,7 +380,11 @@ fn a_full_disk_stops_signatures_and_not_acts_and_recovers() {
     // The space of the reserve serves acts, and acts only.
     *disk.write_error.lock().unwrap() = None;
     let draft = |event| Draft { event, actor: "a".to_owned(), request_id: "r".to_owned() };
-    let answers = writer.commit(&[draft(certificate()), draft(Event::Sealed), draft(Event::Counted { handshakes: 1 })]);
+    let answers = writer.commit(&[
+        draft(certificate()),
+        draft(Event::Sealed),
+        draft(Event::Counted { handshakes: 1, secrets: 0 }),
+    ]);
     assert!(matches!(answers[..], [Err(WriteError::Full(_)), Ok(2), Err(WriteError::Full(_))]), "{answers:?}");
     assert!(writer.published.state().fault.is_some());
 
@@ -525,16 +529,16 @@ fn the_numbers_of_crls_are_known_however_many_segments_follow() {
     for _ in 0..5 {
         writer.append(step("later"), "console", "r").unwrap();
     }
-    let before = writer.numbers().clone();
+    let before = writer.memory().numbers.clone();
     drop(writer);
     assert_eq!(before.get("issuing-1", "all".parse().unwrap()).complete, 9);
     assert_eq!(before.get("issuing-1", "1-of-2".parse().unwrap()).complete, 5);
     let mut writer = open(folder.path()).unwrap();
-    assert_eq!(*writer.numbers(), before);
+    assert_eq!(writer.memory().numbers, before);
     writer.append(crl("2-of-2", 11), "signetd", "r").unwrap();
     drop(writer);
     let writer = open(folder.path()).unwrap();
-    assert_eq!(writer.numbers().get("issuing-1", "2-of-2".parse().unwrap()).complete, 11);
+    assert_eq!(writer.memory().numbers.get("issuing-1", "2-of-2".parse().unwrap()).complete, 11);
     drop(writer);
     verify(folder.path()).unwrap();
 }
@@ -552,7 +556,7 @@ fn numbers_that_a_crash_cut_off_are_carried_over_again() {
     fs::write(&path, "").unwrap();
     for _ in 0..2 {
         let mut writer = open(folder.path()).unwrap();
-        assert_eq!(writer.numbers().get("issuing-1", "all".parse().unwrap()).complete, 7);
+        assert_eq!(writer.memory().numbers.get("issuing-1", "all".parse().unwrap()).complete, 7);
         writer.append(step("once more"), "console", "r").unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.matches("\"type\":\"numbers\"").count(), 1, "{text}");

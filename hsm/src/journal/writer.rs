@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg, posix_fallocate};
 use policy::effects::{Clock, Entropy, EntropyError, UnixTime};
 
 use super::announce::announce;
-use super::numbers::Numbers;
+use super::memory::Memory;
 use super::reader::{Published, State};
 use super::segment::{self, Before, Hash, START};
 use super::verify::{self, FirstBad};
@@ -126,8 +126,8 @@ pub struct Writer {
     health: Health,
     /// Bytes of the reserve that were used to tell of revocation.
     told: u64,
-    /// Of every CRL that is in the journal.
-    numbers: Numbers,
+    /// What every segment begins with.
+    memory: Memory,
     carry: Carry,
     buffer: Vec<u8>,
     pub(super) segment_limit: u64,
@@ -153,12 +153,11 @@ impl Writer {
             segments.push(1);
         }
         let (&first, before) = segments.split_last().expect("there is a segment");
-        let (mut numbers, mut here) = (Numbers::default(), Numbers::default());
+        let (mut memory, mut here) = (Memory::default(), Memory::default());
         let (previous, mut latest) = match before.last() {
             None => (START, UnixTime(0)),
             Some(&before) => {
-                let Before { hash, last, at } =
-                    segment::before(directory, before, &mut |json| numbers.note_json(json))?;
+                let Before { hash, last, at } = segment::before(directory, before, &mut |json| memory.note_json(json))?;
                 if last + 1 != first {
                     let why = format!("the segment before ends with entry {last}");
                     return Err(FirstBad { segment: segment::name(first), line: 1, seq: last + 1, why }.into());
@@ -170,7 +169,7 @@ impl Writer {
         let scanned = segment::scan(directory, first, previous, &mut |json| {
             latest = latest.max(segment::stamp(json)?.at);
             here.note_json(json)?;
-            numbers.note_json(json)
+            memory.note_json(json)
         })?;
         let path = segment::path(directory, first);
         let file = OpenOptions::new().write(true).open(&path).map_err(at("segment", &path))?;
@@ -200,8 +199,8 @@ impl Writer {
             health: Health::Good,
             told: 0,
             // A crash may have cut off what this segment began with.
-            carry: if here == numbers { Carry::Done } else { Carry::Due },
-            numbers,
+            carry: if here == memory { Carry::Done } else { Carry::Due },
+            memory,
             buffer: Vec::new(),
             segment_limit: SEGMENT,
             published: Arc::new(Published::new(directory.to_owned(), state)),
@@ -238,9 +237,9 @@ impl Writer {
         self.published.state().at
     }
 
-    /// The greatest number of every CRL in the journal.
-    pub(crate) fn numbers(&self) -> &Numbers {
-        &self.numbers
+    /// What is known of the journal: the greatest number of every CRL in it, and every authority.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Writes one entry and returns its number when it is durable. A signer groups its commits
@@ -271,10 +270,10 @@ impl Writer {
             }
             let is_written = |draft: &Draft| !stays_out(&self.health, draft);
             if self.carry == Carry::Due && drafts.iter().any(is_written) {
-                for event in self.numbers.events() {
+                for event in self.memory.events() {
                     let draft = Draft { event, actor: "signer".to_owned(), request_id: String::new() };
                     if let Err(error) = staged.add(&draft, &mut self.buffer) {
-                        tracing::error!(%error, "the numbers of CRLs cannot be carried over");
+                        tracing::error!(%error, "what every segment begins with cannot be carried over");
                     }
                 }
             }
@@ -302,7 +301,7 @@ impl Writer {
                         self.told += told;
                     }
                     for (draft, _) in drafts.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
-                        self.numbers.note(&draft.event);
+                        self.memory.note(&draft.event);
                         announce(draft);
                     }
                     let mut state = self.published.state();

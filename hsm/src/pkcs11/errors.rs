@@ -46,7 +46,9 @@ pub(super) fn row(rv: RvError) -> (ErrorClass, &'static str) {
         RvError::NewPinMode | RvError::NextOtp | RvError::PinExpired => {
             (Operator, "the PIN has to be changed: use the token's own tools")
         }
-        RvError::PinIncorrect => (Operator, "the token refused the PIN"),
+        RvError::PinIncorrect => {
+            (Operator, "the token refused the PIN: make sure that it is the user PIN of this token, then try again")
+        }
         RvError::PinInvalid | RvError::PinLenRange | RvError::PinTooWeak => {
             (Operator, "the token does not accept such a PIN: choose another")
         }

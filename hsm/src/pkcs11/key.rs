@@ -101,12 +101,16 @@ impl Objects<'_> {
         }
     }
 
-    fn find(&self, class: ObjectClass, which: Attribute) -> Result<Vec<ObjectHandle>, TokenError> {
+    pub(super) fn find(&self, class: ObjectClass, which: Attribute) -> Result<Vec<ObjectHandle>, TokenError> {
         let template = [Attribute::Class(class), Attribute::Token(true), which];
         self.module.call("C_FindObjects", |_| self.session.find_objects(&template))
     }
 
-    fn attributes(&self, object: ObjectHandle, types: &[AttributeType]) -> Result<Vec<Attribute>, TokenError> {
+    pub(super) fn attributes(
+        &self,
+        object: ObjectHandle,
+        types: &[AttributeType],
+    ) -> Result<Vec<Attribute>, TokenError> {
         self.module.call("C_GetAttributeValue", |_| self.session.get_attributes(object, types))
     }
 
@@ -200,7 +204,7 @@ fn verdict(has: &[Attribute], origin: Origin, label: &str) -> Result<(), &'stati
 }
 
 /// CKA_LABEL, and the same as CKA_ID: labels are unique, and the pair must share an id.
-fn named(label: &str) -> [Attribute; 2] {
+pub(super) fn named(label: &str) -> [Attribute; 2] {
     [Attribute::Label(label.as_bytes().to_vec()), Attribute::Id(label.as_bytes().to_vec())]
 }
 

@@ -5,6 +5,7 @@ mod errors;
 mod key;
 mod meter;
 mod module;
+mod secret;
 mod session;
 mod sign;
 mod survey;
@@ -22,6 +23,7 @@ use policy::key::{Hashed, KeyAlgorithm, PublicKey, SignatureScheme};
 use zeroize::Zeroizing;
 
 pub(crate) use module::create_token;
+pub(crate) use secret::IV;
 pub(crate) use survey::{Library, PinState, Seen, Survey};
 
 use crate::wire::Operations;
@@ -93,7 +95,7 @@ pub(crate) struct TokenError {
 /// What came of a login.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoginError {
-    #[error("the token refused the PIN")]
+    #[error("the token refused the PIN: make sure that it is the user PIN of this token, then try again")]
     WrongPin,
     #[error("the token has locked the PIN: reset it with the security officer's PIN")]
     Locked,
@@ -133,16 +135,21 @@ impl Token {
     /// Finds a private key by label and reads its public half; checks that it is sensitive, not
     /// extractable, and able to sign.
     pub(crate) fn key(&self, label: &str) -> Result<TokenKey, TokenError> {
+        self.key_if_there(label)?.ok_or_else(|| {
+            let what =
+                format!("the token has no private key labelled `{label}`: correct the label, or run the ceremony");
+            TokenError::new("C_FindObjects", ErrorClass::Operator, what)
+        })
+    }
+
+    /// The same for a key that may not be there.
+    pub(crate) fn key_if_there(&self, label: &str) -> Result<Option<TokenKey>, TokenError> {
         self.recovering(|lease| {
             let objects = self.objects(lease);
-            let private = objects.private(label)?.ok_or_else(|| {
-                let what =
-                    format!("the token has no private key labelled `{label}`: correct the label, or run the ceremony");
-                TokenError::new("C_FindObjects", ErrorClass::Operator, what)
-            })?;
+            let Some(private) = objects.private(label)? else { return Ok(None) };
             let key = objects.read(label, private)?;
             lease.remember(label, private);
-            Ok(key)
+            Ok(Some(key))
         })
     }
 
@@ -199,16 +206,21 @@ impl Token {
     /// Generates a key pair in the token: sensitive, not extractable, sign only; reads the
     /// attributes back and refuses what differs. Fails if the label is taken. `bits` is for RSA.
     pub(crate) fn generate(&self, label: &str, algorithm: KeyAlgorithm, bits: u16) -> Result<TokenKey, TokenError> {
+        self.with_writing(|objects| objects.generate(label, algorithm, bits))
+    }
+
+    /// Does what takes a session that may write.
+    fn with_writing<T>(&self, make: impl FnOnce(&Objects<'_>) -> Result<T, TokenError>) -> Result<T, TokenError> {
         let module = self.sessions.module();
-        // The lease proves the login, and keeps it; generating takes a session that may write.
+        // The lease proves the login, and keeps it.
         let lease = self.sessions.lease()?;
         let session = module.call("C_OpenSession", |pkcs11| pkcs11.open_rw_session_no_drop(self.sessions.slot()))?;
-        let generated = Objects { module, session: &session }.generate(label, algorithm, bits);
+        let made = make(&Objects { module, session: &session });
         module.close_session(session);
-        if generated.is_ok() {
+        if made.is_ok() {
             lease.keep();
         }
-        generated
+        made
     }
 
     /// How long the oldest call in progress has taken, for the watchdog.

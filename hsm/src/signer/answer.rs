@@ -7,6 +7,7 @@ use policy::effects::{Clock, Entropy, UnixTime};
 use policy::evidence::Method;
 use policy::key::SignatureScheme;
 
+use super::authorities::{self, Authorities};
 use super::issue::{Bench, NotIssued};
 use super::keys::{self, Configured, Keys};
 use super::lane::{Admission, Lane};
@@ -50,8 +51,14 @@ pub(super) struct Signer {
     pub(super) serials: Mutex<Serials>,
     /// The greatest CRL numbers that were tried: those of the journal, and those on their way to it.
     pub(super) crl_numbers: Mutex<Numbers>,
-    /// Handshakes signed and not yet journalled.
-    pub(super) handshakes: AtomicU64,
+    /// Every authority as the journal says it is.
+    pub(super) authorities: Mutex<Authorities>,
+    /// Held while something is done to an authority: one deed at a time.
+    pub(super) authority_desk: Mutex<()>,
+    /// What was done and is not yet journalled.
+    pub(super) counts: Counts,
+    /// Whether the key for secrets is known to be in the token; held while it is made.
+    pub(super) secrets_key: Mutex<bool>,
     pub(super) lane: Lane<Job>,
     pub(super) ended: mpsc::SyncSender<Ended>,
 }
@@ -91,8 +98,11 @@ impl Service for Signer {
             Request::Reserve { count } => ticket.answer(self.reserve(count)),
             Request::Record { act, actor } => self.record(ticket, act, actor),
             Request::Journal { after } => ticket.answer(self.read(after)),
-            Request::Certificate(_)
+            Request::Authority(_)
+            | Request::Certificate(_)
             | Request::Crl(_)
+            | Request::Decrypt { .. }
+            | Request::Encrypt { .. }
             | Request::Enrol(_)
             | Request::Handshake { .. }
             | Request::Identify { .. }
@@ -172,6 +182,7 @@ impl Signer {
     /// Does what needs the token; gives back what is left of a batch.
     fn work(self: &Arc<Self>, ticket: Ticket, request: Request, paper: Option<SealedPaper>) -> Option<Job> {
         match request {
+            Request::Authority(request) => self.authority(ticket, *request),
             Request::Certificate(request) => self.certificate(ticket, *request),
             Request::Crl(request) => self.crl(ticket, &request, paper),
             Request::Handshake { key, scheme, message } => {
@@ -182,6 +193,8 @@ impl Signer {
                 let answer = self.identify(&statement);
                 self.answer_signature(ticket, answer);
             }
+            Request::Decrypt { label, boxed } => self.decrypt(ticket, &label, &boxed),
+            Request::Encrypt { label, secret, actor } => self.encrypt(ticket, &label, &secret, actor),
             Request::Enrol(request) => self.enrol(ticket, request),
             Request::Ocsp(request) => return self.ocsp(ticket, request),
             Request::OcspCertificate { key, actor } => self.ocsp_certificate(ticket, &key, actor),
@@ -211,7 +224,10 @@ impl Signer {
             last: self.journal.last(),
             journal_fault: self.journal.fault(),
             wrong_pins: self.attempts.wrong(),
-            keys: keys::status(&self.configured(), keys),
+            keys: keys::status(&self.configured(), keys)
+                .into_iter()
+                .chain(authorities::status(&self.authorities()))
+                .collect(),
             sessions: self.sessions,
             bounds: self.bounds,
             started: self.started,
@@ -330,7 +346,7 @@ impl Signer {
             return Err(Refusal::Forbidden("the message is not a TLS server's handshake".to_owned()).into());
         }
         let signature = self.token.sign(&key.token, scheme, message).map_err(NotIssued::Token)?;
-        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        self.counts.handshakes.fetch_add(1, Ordering::Relaxed);
         Ok(signature)
     }
 
@@ -392,20 +408,40 @@ impl Signer {
         self.end(Ended::Restart(error.to_string()));
     }
 
-    /// Journals how many handshakes were signed since the last time. A full journal does not stop
-    /// TLS: the count waits. `done` is called when that is settled.
-    pub(super) fn count_handshakes(self: &Arc<Self>, done: impl FnOnce() + Send + 'static) {
-        let handshakes = self.handshakes.swap(0, Ordering::Relaxed);
-        if handshakes == 0 {
-            return done();
-        }
+    /// Journals how many signatures were made, and secrets opened, since the last time. A full journal
+    /// stops neither: the counts wait. `done` is called when that is settled.
+    pub(super) fn journal_counts(self: &Arc<Self>, done: impl FnOnce() + Send + 'static) {
+        let Some((handshakes, secrets)) = self.counts.take() else { return done() };
         let signer = Arc::clone(self);
-        self.journal.append(Event::Counted { handshakes }, "signer".to_owned(), String::new(), move |written| {
+        let event = Event::Counted { handshakes, secrets };
+        self.journal.append(event, "signer".to_owned(), String::new(), move |written| {
             if written.is_err() {
-                signer.handshakes.fetch_add(handshakes, Ordering::Relaxed);
+                signer.counts.give_back(handshakes, secrets);
             }
             done();
         });
+    }
+}
+
+/// What has no entry of its own in the journal.
+#[derive(Default)]
+pub(super) struct Counts {
+    /// TLS handshakes signed.
+    pub(super) handshakes: AtomicU64,
+    /// Secrets encrypted or decrypted.
+    pub(super) secrets: AtomicU64,
+}
+
+impl Counts {
+    /// Takes what there is, if there is anything.
+    fn take(&self) -> Option<(u64, u64)> {
+        let taken = (self.handshakes.swap(0, Ordering::Relaxed), self.secrets.swap(0, Ordering::Relaxed));
+        (taken != (0, 0)).then_some(taken)
+    }
+
+    fn give_back(&self, handshakes: u64, secrets: u64) {
+        self.handshakes.fetch_add(handshakes, Ordering::Relaxed);
+        self.secrets.fetch_add(secrets, Ordering::Relaxed);
     }
 }
 

@@ -140,7 +140,7 @@ fn open_token(
 ) -> Result<(Token, Keys), StartError> {
     let attempts = Attempts::open(&config.state).map_err(|error| StartError(error.to_string()))?;
     let token = Token::open(&token_config(config)).map_err(|error| StartError(error.to_string()))?;
-    let keys = unseal::open(&token, &attempts, configured, pin).map_err(|error| {
+    let keys = unseal::open(&token, &attempts, (configured, &writer.memory().authorities), pin).map_err(|error| {
         let why = error.to_string();
         let judged = matches!(error, NotOpen::Login(LoginError::WrongPin | LoginError::Locked));
         match judged.then(|| writer.append(Event::UnsealFailed { why: why.clone() }, ACTOR, "")) {

@@ -52,6 +52,9 @@ impl Signer {
         let csr = Csr::from_der(&request.csr).map_err(|error| Refusal::Policy(error.to_string()))?;
         let keys = self.keys()?;
         let (key, issuer) = issuer(&keys, &request.issuer)?;
+        if key.authority.is_some() {
+            return Err(Refusal::Policy("administrators are certified by the ceremony's own CA".to_owned()).into());
+        }
         if keys.holds(csr.key()) || csr.key() == issuer.key() {
             return Err(Refusal::Policy("the key is one of this CA's own".to_owned()).into());
         }

@@ -70,6 +70,7 @@ impl Bench<'_> {
             return Err(Refusal::Profile(request.profile).into());
         }
         let (key, issuer) = issuer(self.keys, &request.issuer)?;
+        self.check_authority(key, profile.name())?;
         let tbs = TbsCertificate::from_der(&request.tbs).map_err(policy)?;
         let linted = self.check(profile, issuer, &request, &tbs)?.lint(Some(issuer)).map_err(policy)?;
 
@@ -96,6 +97,19 @@ impl Bench<'_> {
             issuer: request.issuer,
             record: request.record,
         })
+    }
+
+    /// An authority signs what the profile that allows it names, while it is enabled.
+    fn check_authority(&self, key: &Key, profile: &str) -> Result<(), Refusal> {
+        key.may_issue()?;
+        let Some(authority) = &key.authority else { return Ok(()) };
+        match self.profiles.authority(&authority.profile) {
+            Some(allowing) if allowing.issues(profile) => Ok(()),
+            _ => Err(Refusal::Policy(format!(
+                "authority {} signs no certificates of the profile `{profile}`: add it to `issues` in the profile `{}`",
+                authority.number, authority.profile
+            ))),
+        }
     }
 
     /// Builds the bytes again from what this process knows, and compares.
@@ -158,6 +172,9 @@ impl Bench<'_> {
 pub(super) fn issuer<'a>(keys: &'a Keys, label: &str) -> Result<(&'a Key, &'a Issuer), Refusal> {
     match keys.get(label) {
         Some(key @ Key { purpose: Purpose::Issue, issuer: Some(issuer), .. }) => Ok((key, issuer)),
+        Some(Key { purpose: Purpose::Issue, .. }) => {
+            Err(Refusal::Policy(format!("the authority of the key `{label}` has no certificate yet")))
+        }
         Some(_) => Err(Refusal::Forbidden(format!("the key `{label}` does not issue certificates or CRLs"))),
         None => Err(Refusal::Policy(format!("there is no key `{label}`"))),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use policy::key::PublicKey;
 use policy::tbs::{Certificate, Issuer};
@@ -9,9 +10,11 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::StartError;
+use super::authorities::Authorities;
 use crate::config;
+use crate::journal::{Authority, Standing};
 use crate::pkcs11::{Token, TokenError, TokenKey};
-use crate::wire::{KeyStatus, Purpose};
+use crate::wire::{KeyStatus, Purpose, Refusal};
 
 /// A key as the configuration names it, with its certificate.
 pub(super) struct Configured {
@@ -28,6 +31,7 @@ pub(super) struct Configured {
 pub(super) struct Keys(HashMap<String, Key>);
 
 /// One key that can sign.
+#[derive(Clone)]
 pub(super) struct Key {
     pub(super) token: TokenKey,
     pub(super) purpose: Purpose,
@@ -35,6 +39,20 @@ pub(super) struct Key {
     pub(super) issuer: Option<Issuer>,
     /// For an OCSP key, the label of the issuing key that signed its certificate.
     pub(super) above: Option<String>,
+    /// The authority whose key it is, if it is one's: what the journal says of it.
+    pub(super) authority: Option<Arc<Authority>>,
+}
+
+impl Key {
+    /// Refuses an issuing key whose authority signs no certificates.
+    pub(super) fn may_issue(&self) -> Result<(), Refusal> {
+        match self.authority.as_deref() {
+            None | Some(Authority { standing: Standing::Enabled, .. }) => Ok(()),
+            Some(Authority { number, standing, .. }) => {
+                Err(Refusal::Policy(format!("authority {number} signs no certificates: it is {}", standing.as_str())))
+            }
+        }
+    }
 }
 
 /// Why the token's keys are not those of the configuration.
@@ -107,7 +125,8 @@ impl Keys {
                 return Err(KeysError::Shared(other.clone(), label.clone()));
             }
             let (certificate, issuer, above) = (certificate.clone(), issuer.clone(), above.clone());
-            keys.insert(label.clone(), Key { token: found, purpose: *purpose, certificate, issuer, above });
+            let key = Key { token: found, purpose: *purpose, certificate, issuer, above, authority: None };
+            keys.insert(label.clone(), key);
         }
         Ok(Self(keys))
     }
@@ -118,10 +137,55 @@ impl Keys {
             let token = self.0.get(label)?.token.clone();
             let fits = certificate.as_ref().is_none_or(|certificate| certificate.key().as_ref() == Ok(&token.public));
             let (certificate, issuer, above) = (certificate.clone(), issuer.clone(), above.clone());
-            let key = Key { token, purpose: *purpose, certificate, issuer, above };
+            let key = Key { token, purpose: *purpose, certificate, issuer, above, authority: None };
             Some(if fits { Ok((label.clone(), key)) } else { Err(KeysError::Mismatch(label.clone())) })
         };
-        configured.iter().filter_map(with).collect::<Result<_, _>>().map(Self)
+        let made_here = self.0.iter().filter(|(_, key)| key.authority.is_some());
+        let made_here = made_here.map(|(label, key)| Ok((label.clone(), key.clone())));
+        configured.iter().filter_map(with).chain(made_here).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The same keys and those of every authority that has some. One whose keys are not in the token does
+    /// nothing, and stops nobody else.
+    pub(super) fn with_authorities(mut self, token: &Token, all: &Authorities) -> Result<Self, TokenError> {
+        for authority in all.values().filter(|authority| authority.standing != Standing::Planned) {
+            let (label, responder) = (authority.number.label(), authority.number.responder_label());
+            let found = (token.key_if_there(&label)?, token.key_if_there(&responder)?);
+            match found {
+                (Some(key), Some(responder))
+                    if key.public.spki() == authority.spki && responder.public.spki() == authority.responder =>
+                {
+                    self = self.with_authority(authority, (key, responder));
+                }
+                _ => tracing::error!(
+                    label,
+                    "the keys of this authority are not in the token: bring the token back as it was, or retire it"
+                ),
+            }
+        }
+        Ok(self)
+    }
+
+    /// The same keys and those of this authority, as the journal says what they are for.
+    pub(super) fn with_authority(&self, authority: &Authority, (key, responder): (TokenKey, TokenKey)) -> Self {
+        let mut keys = self.0.clone();
+        // What was taken into the journal could be read.
+        let own = authority.chain.first().map(|own| &own.0);
+        let certificate = own.and_then(|der| Certificate::from_der(der).ok());
+        let issuer = own.and_then(|der| Issuer::from_der(der).ok());
+        let label = authority.number.label();
+        let authority = Some(Arc::new(authority.clone()));
+        let responder = Key {
+            token: responder,
+            purpose: Purpose::Ocsp,
+            certificate: None,
+            issuer: None,
+            above: Some(label.clone()),
+            authority: authority.clone(),
+        };
+        keys.insert(responder.token.label.clone(), responder);
+        keys.insert(label, Key { token: key, purpose: Purpose::Issue, certificate, issuer, above: None, authority });
+        Self(keys)
     }
 
     /// The key with this label.
@@ -138,6 +202,16 @@ impl Keys {
     pub(super) fn holds(&self, public: &PublicKey) -> bool {
         self.0.values().any(|key| key.token.public.spki() == public.spki())
     }
+}
+
+/// What `status` says of the keys of an authority.
+pub(super) fn authority_status(authority: &Authority) -> [KeyStatus; 2] {
+    let status =
+        |label: String, purpose, spki: &Vec<u8>| KeyStatus { label, purpose, spki: spki.clone(), certificate: None };
+    [
+        status(authority.number.label(), Purpose::Issue, &authority.spki),
+        status(authority.number.responder_label(), Purpose::Ocsp, &authority.responder),
+    ]
 }
 
 /// What `status` says of the keys.

@@ -11,6 +11,7 @@
 
 mod acts;
 mod answer;
+mod authorities;
 pub(crate) mod console;
 mod crl;
 mod enrolment;
@@ -24,6 +25,7 @@ pub mod os;
 mod profiles;
 mod reload;
 mod revocation;
+pub(crate) mod secrets;
 mod serials;
 mod server;
 mod state;
@@ -34,7 +36,6 @@ mod watchdog;
 use std::fmt::Display;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,7 +52,7 @@ use crate::pkcs11::{ErrorClass, LoginError, Pin, Token, TokenConfig};
 use crate::seal::{Attempts, DescriptorStore, Invitation, STORED, Supervisor};
 use crate::wire::{Purpose, Refusal, Request, Response};
 
-use answer::Signer;
+use answer::{Counts, Signer};
 use keys::{Configured, KeysError};
 use lane::Lane;
 use listen::Listener;
@@ -277,7 +278,8 @@ impl Base {
             );
             return Ok(SealState::Faulted { why });
         }
-        let error = match unseal::open(token, &self.attempts, &self.configured, pin) {
+        let authorities = &self.writer.memory().authorities;
+        let error = match unseal::open(token, &self.attempts, (&self.configured, authorities), pin) {
             Ok(keys) => return Ok(SealState::Unsealed(keys.into())),
             Err(error) => error,
         };
@@ -296,7 +298,9 @@ impl Base {
                 if let Err(error) = self.attempts.remember_refused(pin, &mut *self.entropy) {
                     tracing::error!(%error, "the refused PIN cannot be remembered: a restart will try it again");
                 }
-                Ok(SealState::Faulted { why: format!("{why}: correct the PIN file and restart the signer") })
+                Ok(SealState::Faulted {
+                    why: "the token refused the PIN in the file: correct the file and restart the signer".to_owned(),
+                })
             }
             (NotOpen::Login(LoginError::Locked) | NotOpen::Keys(KeysError::Mismatch(_) | KeysError::Shared(..)), _) => {
                 Ok(SealState::Faulted { why })
@@ -341,7 +345,8 @@ impl Loaded {
         let (sessions, deadline) = (base.config.sessions, base.config.deadline);
         let sentence = state.sentence();
         let files = Files::of(&base.config);
-        let crl_numbers = Mutex::new(base.writer.numbers().clone());
+        let crl_numbers = Mutex::new(base.writer.memory().numbers.clone());
+        let authorities = Mutex::new(base.writer.memory().authorities.clone());
         let signer = Arc::new(Signer {
             name: base.config.name,
             started: base.clock.now(),
@@ -362,7 +367,10 @@ impl Loaded {
             supervisor: base.supervisor,
             serials: Mutex::new(Serials::default()),
             crl_numbers,
-            handshakes: AtomicU64::new(0),
+            authorities,
+            authority_desk: Mutex::default(),
+            counts: Counts::default(),
+            secrets_key: Mutex::new(false),
             lane: Lane::new(sessions),
             ended,
         });
@@ -390,7 +398,7 @@ impl Loaded {
         let ended = wait.recv().unwrap_or(Ended::Stopped);
         signer.supervisor.tell("STOPPING=1");
         let _ = server.close();
-        signer.count_handshakes(|| {});
+        signer.journal_counts(|| {});
         // What waits is written; what comes later is refused. Nothing is cut off in the middle.
         signer.journal.close();
         tracing::info!(event = "signer_ended", signer = signer.name, ?ended, "ended");

@@ -10,7 +10,7 @@ use policy::effects::{Entropy, UnixTime};
 use policy::evidence::AuthorizationRecord;
 use policy::ocsp::{self, ResponseData};
 use policy::serial::Serial;
-use policy::tbs::{self, TbsError};
+use policy::tbs::{self, Role, RoleCertificate, TbsError};
 
 use super::crl::check_update;
 use super::issue::{NotIssued, issuer};
@@ -110,11 +110,26 @@ pub(super) fn certify(
     let refused = |error: TbsError| Refusal::Policy(error.to_string());
     let (key, above) = responder(keys, label)?;
     let (issuing, issuer) = issuer(keys, above)?;
-    let before = key.certificate.as_ref().ok_or_else(|| {
-        Refusal::Policy(format!("the OCSP key `{label}` has no certificate to be renewed: write its `certificate`"))
-    })?;
     let serial = Serial::generate(entropy).map_err(|error| Refusal::Token(error.to_string()))?;
-    let tbs = tbs::renewed(before, issuer, serial, now, seconds).map_err(refused)?;
+    let tbs = match (&key.authority, &key.certificate) {
+        (Some(authority), _) => {
+            let what = RoleCertificate {
+                role: Role::OcspResponder,
+                common_name: &format!("OCSP Responder {}", authority.number),
+                organization: authority.subject.fields().organization.as_deref(),
+                names: &[],
+                pki_url: None,
+                seconds,
+            };
+            tbs::role(&what, issuer, &key.token.public, serial, now)
+        }
+        (None, Some(before)) => tbs::renewed(before, issuer, serial, now, seconds),
+        (None, None) => {
+            let why = format!("the OCSP key `{label}` has no certificate to be renewed: write its `certificate`");
+            return Err(Refusal::Policy(why).into());
+        }
+    };
+    let tbs = tbs.map_err(refused)?;
     let linted = tbs.lint(Some(issuer)).map_err(refused)?;
     let scheme = issuing.token.public.certificate_scheme();
     let signature = token.sign(&issuing.token, scheme, linted.tbs().as_bytes()).map_err(NotIssued::Token)?;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
+use policy::authority::AuthorityProfile;
 use policy::crl::Scope;
-use policy::profile::Profile;
+use policy::profile::{Profile, ProfileError};
 use policy::tbs::Issuer;
 
 use super::StartError;
@@ -16,8 +17,11 @@ use crate::wire::ProfileStatus;
 /// Only a note to save entries: without it they are written again.
 const RECORDED: &str = "profiles.sha256";
 
-/// Profiles by name.
-pub(super) struct Profiles(HashMap<String, Profile>);
+/// Profiles by name: of certificates, and of authorities.
+pub(super) struct Profiles {
+    certificates: HashMap<String, Profile>,
+    authorities: BTreeMap<String, AuthorityProfile>,
+}
 
 impl Profiles {
     /// Reads every `*.toml` in `directory`. One that cannot be used is an error for all: `signetd`
@@ -26,7 +30,7 @@ impl Profiles {
         let unreadable = |path: &Path, error: std::io::Error| {
             StartError(format!("the profiles in {} cannot be read: {error}", path.display()))
         };
-        let mut profiles = HashMap::new();
+        let mut profiles = Self::none();
         for file in fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
             let path = file.map_err(|error| unreadable(directory, error))?.path();
             let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -34,33 +38,46 @@ impl Profiles {
                 continue;
             }
             let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-            let profile = Profile::from_toml(&path.display().to_string(), &text)
-                .map_err(|error| StartError(error.to_string()))?;
-            profiles.insert(profile.name().to_owned(), profile);
+            let (file, unusable) = (path.display().to_string(), |error: ProfileError| StartError(error.to_string()));
+            match AuthorityProfile::from_toml(&file, &text) {
+                Some(profile) => {
+                    let profile = profile.map_err(unusable)?;
+                    profiles.authorities.insert(profile.name().to_owned(), profile);
+                }
+                None => {
+                    let profile = Profile::from_toml(&file, &text).map_err(unusable)?;
+                    profiles.certificates.insert(profile.name().to_owned(), profile);
+                }
+            }
         }
-        Ok(Self(profiles))
+        Ok(profiles)
     }
 
     /// No profiles, for a signer without an issuing key.
     pub(super) fn none() -> Self {
-        Self(HashMap::new())
+        Self { certificates: HashMap::new(), authorities: BTreeMap::new() }
     }
 
     /// The profile with this name.
     pub(super) fn get(&self, name: &str) -> Option<&Profile> {
-        self.0.get(name)
+        self.certificates.get(name)
     }
 
-    /// The names of all, sorted.
+    /// The profile of authorities with this name.
+    pub(super) fn authority(&self, name: &str) -> Option<&AuthorityProfile> {
+        self.authorities.get(name)
+    }
+
+    /// The names of those of certificates, sorted.
     pub(super) fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        let mut names: Vec<&str> = self.certificates.keys().map(String::as_str).collect();
         names.sort_unstable();
         names
     }
 
     /// Whether the certificates of some profile name the CRL of `scope` by this URL.
     pub(super) fn names_crl(&self, url: &str, issuer: &Issuer, scope: Scope) -> bool {
-        self.0.values().any(|profile| profile.names_crl(url, issuer, scope))
+        self.certificates.values().any(|profile| profile.names_crl(url, issuer, scope))
     }
 
     /// What `status` says of them, by name.
@@ -87,17 +104,20 @@ impl Profiles {
             .collect();
         let mut outcome = Ok(());
         let mut changed = false;
-        for profile in self.names().into_iter().filter_map(|name| self.get(name)) {
-            let sha256 = hexadecimal(&profile.digest());
-            if recorded.get(profile.name()) == Some(&sha256) {
+        let certificates = self.names().into_iter().filter_map(|name| self.get(name));
+        let digests = certificates.map(|profile| (profile.name(), profile.digest()));
+        let authorities = self.authorities.values().map(|profile| (profile.name(), profile.digest()));
+        for (name, digest) in digests.chain(authorities) {
+            let sha256 = hexadecimal(&digest);
+            if recorded.get(name) == Some(&sha256) {
                 continue;
             }
-            let event = Event::ProfileLoaded { profile: profile.name().to_owned(), sha256: sha256.clone() };
+            let event = Event::ProfileLoaded { profile: name.to_owned(), sha256: sha256.clone() };
             outcome = append(event).map(drop);
             if outcome.is_err() {
                 break;
             }
-            recorded.insert(profile.name(), sha256);
+            recorded.insert(name, sha256);
             changed = true;
         }
         let text: String = recorded.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();

@@ -21,6 +21,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::sockopt::{PeerCredentials, SndBuf};
 use nix::sys::socket::{MsgFlags, getsockopt, setsockopt};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::listen::Listener;
 use crate::config::Peer;
@@ -86,7 +87,7 @@ pub(super) struct Server {
 /// An answer that its connection had no room for.
 struct Late {
     ticket: Ticket,
-    frame: Vec<u8>,
+    frame: Zeroizing<Vec<u8>>,
 }
 
 /// Rung when an ended connection is owed nothing more.
@@ -309,6 +310,9 @@ impl Server {
         match call {
             Ok(Call { id, request }) => {
                 ticket.id = id;
+                if matches!(request, Request::Encrypt { .. }) {
+                    buffer.zeroize();
+                }
                 if in_flight >= MOST_IN_FLIGHT || !room {
                     return ticket.answer(Err(Refusal::Busy));
                 }
@@ -382,16 +386,27 @@ impl Ticket {
             static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let forbidden = matches!(result, Err(Refusal::Forbidden(_)));
+        let secret = matches!(result, Ok(Response::Secret(_)));
         if forbidden {
             // Before the peer hears of it: nothing that it sends after that is listened to.
             self.connection.ended.store(true, Ordering::SeqCst);
         }
         let sent = FRAME.with_borrow_mut(|frame| {
-            wire::encode(&Reply { id: self.id, result }, frame)?;
-            match wire::send(&self.connection.stream, frame, MsgFlags::MSG_DONTWAIT) {
-                Err(FrameError::Io(Errno::EAGAIN)) if !forbidden && self.weigh(frame.len()) => Ok(Some(frame.clone())),
-                sent => sent.map(|()| None),
+            if secret {
+                // Never moved for want of room, so that no copy is left behind.
+                frame.reserve(MAX_FRAME);
             }
+            wire::encode(&Reply { id: self.id, result }, frame)?;
+            let sent = match wire::send(&self.connection.stream, frame, MsgFlags::MSG_DONTWAIT) {
+                Err(FrameError::Io(Errno::EAGAIN)) if !forbidden && self.weigh(frame.len()) => {
+                    Ok(Some(Zeroizing::new(frame.clone())))
+                }
+                sent => sent.map(|()| None),
+            };
+            if secret {
+                frame.zeroize();
+            }
+            sent
         });
         match sent {
             Ok(Some(frame)) => {

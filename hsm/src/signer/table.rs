@@ -16,9 +16,12 @@ pub(super) enum StateKind {
 /// Requests, without what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
+    Authority,
     Certificate,
     Challenge,
     Crl,
+    Decrypt,
+    Encrypt,
     Enrol,
     Handshake,
     Identify,
@@ -61,7 +64,17 @@ pub(super) fn permitted(state: StateKind, peer: Peer, request: RequestKind) -> V
         (Peer::Daemon, R::Seal) if state == S::Faulted => Verdict::Allowed,
         (
             Peer::Daemon,
-            R::Certificate | R::Crl | R::Enrol | R::Handshake | R::Ocsp | R::OcspCertificate | R::Reserve | R::Seal,
+            R::Authority
+            | R::Certificate
+            | R::Crl
+            | R::Decrypt
+            | R::Encrypt
+            | R::Enrol
+            | R::Handshake
+            | R::Ocsp
+            | R::OcspCertificate
+            | R::Reserve
+            | R::Seal,
         ) => needs_key(state),
         (Peer::Daemon, R::Challenge | R::Unseal) => match state {
             S::Sealed => Verdict::Allowed,
@@ -83,9 +96,12 @@ fn needs_key(state: StateKind) -> Verdict {
 impl From<&Request> for RequestKind {
     fn from(request: &Request) -> Self {
         match request {
+            Request::Authority(_) => Self::Authority,
             Request::Certificate(_) => Self::Certificate,
             Request::Challenge => Self::Challenge,
             Request::Crl(_) => Self::Crl,
+            Request::Decrypt { .. } => Self::Decrypt,
+            Request::Encrypt { .. } => Self::Encrypt,
             Request::Enrol(_) => Self::Enrol,
             Request::Handshake { .. } => Self::Handshake,
             Request::Identify { .. } => Self::Identify,
@@ -108,10 +124,13 @@ mod tests {
     /// The whole table once more, as a person would write it down: rows are requests; columns are
     /// sealed, unsealing, unsealed, faulted. `+` allowed, `s` sealed, `f` faulted, `n` not now, `-`
     /// forbidden.
-    const DAEMON: [(RequestKind, &str); 14] = [
+    const DAEMON: [(RequestKind, &str); 17] = [
+        (RequestKind::Authority, "ss+f"),
         (RequestKind::Certificate, "ss+f"),
         (RequestKind::Challenge, "+nnf"),
         (RequestKind::Crl, "ss+f"),
+        (RequestKind::Decrypt, "ss+f"),
+        (RequestKind::Encrypt, "ss+f"),
         (RequestKind::Enrol, "ss+f"),
         (RequestKind::Handshake, "ss+f"),
         (RequestKind::Identify, "----"),
@@ -124,10 +143,13 @@ mod tests {
         (RequestKind::Status, "++++"),
         (RequestKind::Unseal, "+nnf"),
     ];
-    const SIGNER: [(RequestKind, &str); 14] = [
+    const SIGNER: [(RequestKind, &str); 17] = [
+        (RequestKind::Authority, "----"),
         (RequestKind::Certificate, "----"),
         (RequestKind::Challenge, "----"),
         (RequestKind::Crl, "----"),
+        (RequestKind::Decrypt, "----"),
+        (RequestKind::Encrypt, "----"),
         (RequestKind::Enrol, "----"),
         (RequestKind::Handshake, "----"),
         (RequestKind::Identify, "ss+f"),

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 
 use super::Ended;
 use super::answer::{Signer, journal, not_ours};
+use super::authorities::Authorities;
 use super::keys::{Configured, Keys, KeysError};
 use super::server::Ticket;
 use super::state::SealState;
@@ -28,7 +29,12 @@ pub(super) enum NotOpen {
 }
 
 /// Logs in with `pin`, one attempt, counted before it is made, and finds the keys.
-pub(super) fn open(token: &Token, attempts: &Attempts, configured: &[Configured], pin: &Pin) -> Result<Keys, NotOpen> {
+pub(super) fn open(
+    token: &Token,
+    attempts: &Attempts,
+    (configured, authorities): (&[Configured], &Authorities),
+    pin: &Pin,
+) -> Result<Keys, NotOpen> {
     attempts.begin()?;
     match token.login(pin) {
         Ok(()) => attempts.right(),
@@ -38,7 +44,8 @@ pub(super) fn open(token: &Token, attempts: &Attempts, configured: &[Configured]
         }
         Err(error @ (LoginError::WrongPin | LoginError::Locked)) => return Err(error.into()),
     }
-    Keys::find(token, configured).map_err(|error| {
+    let found = Keys::find(token, configured).and_then(|keys| Ok(keys.with_authorities(token, authorities)?));
+    found.map_err(|error| {
         token.logout();
         error.into()
     })
@@ -126,7 +133,8 @@ fn attempt(
         });
         Consequence::Retry(Refusal::Challenge)
     })?;
-    let keys = open(&signer.token, &signer.attempts, &signer.configured(), &pin).map_err(|error| {
+    let authorities = signer.authorities().clone();
+    let keys = open(&signer.token, &signer.attempts, (&signer.configured(), &authorities), &pin).map_err(|error| {
         failed(error.to_string());
         consequence(error, signer.attempts.wrong())
     })?;

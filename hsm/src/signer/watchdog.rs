@@ -66,7 +66,7 @@ pub(super) fn watch(signer: &Arc<Signer>, deadline: Duration) {
         }
         if counted.elapsed() >= COUNTS {
             counted = Instant::now();
-            signer.count_handshakes(|| {});
+            signer.journal_counts(|| {});
         }
     }
 }

@@ -4,8 +4,10 @@
 //! any bytes give a message or an error. Requests carry an id that the answer repeats; many may be
 //! in flight, and answers come in any order.
 
+mod authority;
 mod frame;
 mod paper;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -23,11 +25,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use crate::confine::Measure;
 use crate::journal::JournalId;
+pub use authority::{AuthorityDeed, AuthorityRequest, MAX_CHAIN, MAX_CHAIN_LEN, MAX_NAMES, Plan};
 pub use frame::{FrameError, decode, encode, receive, receive_with, send, send_with};
 pub use paper::{Paper, SealedPaper};
+pub use plain::Plain;
 
 /// Version of the frame format. A peer that speaks another one is refused with a sentence.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Largest frame in bytes, the version octet included. Neither side sends a larger one, and a larger
 /// one that arrives ends the connection. What does not fit (a CRL) travels as a memfd sealed against
@@ -106,6 +110,8 @@ pub enum Request {
         /// How many, at most [`MAX_RESERVE`].
         count: u16,
     },
+    /// Make an authority, or change one. Unsealed only.
+    Authority(Box<AuthorityRequest>),
     /// Sign one leaf certificate. Unsealed only.
     Certificate(Box<CertificateRequest>),
     /// Sign one CRL. Its TBSCertList comes beside the frame, as a [`SealedPaper`]. Unsealed only.
@@ -137,6 +143,24 @@ pub enum Request {
         /// Sequence number of the last entry that the caller has; 0 for none.
         after: u64,
     },
+    /// Open the box of a secret. Unsealed only.
+    Decrypt {
+        /// What it was encrypted with as its label.
+        #[serde(deserialize_with = "short")]
+        label: String,
+        /// The box.
+        boxed: Vec<u8>,
+    },
+    /// Encrypt a secret under this token's key for secrets, which is made if there is none. Unsealed only.
+    Encrypt {
+        /// What it is and whose: the box opens under the same label alone.
+        #[serde(deserialize_with = "short")]
+        label: String,
+        /// The secret, at most [`MAX_SECRET`].
+        secret: Plain,
+        /// Who asks.
+        actor: Actor,
+    },
     /// Certify an administrator and enrol him: two entries in the journal. Unsealed only.
     Enrol(EnrolmentRequest),
     /// Sign OCSP responses. Unsealed only.
@@ -150,6 +174,9 @@ pub enum Request {
         actor: Actor,
     },
 }
+
+/// Largest secret in octets: its box fits one frame.
+pub const MAX_SECRET: usize = 64 * 1024;
 
 /// Most serials in one reservation.
 pub const MAX_RESERVE: u16 = 256;
@@ -477,6 +504,8 @@ pub enum Response {
     Sealing,
     /// To [`Request::Reserve`].
     Reserved(Vec<Serial>),
+    /// To [`Request::Encrypt`]: opens with [`Request::Decrypt`] and the same label.
+    Box(Vec<u8>),
     /// To [`Request::Certificate`], [`Request::Enrol`] and [`Request::OcspCertificate`]: durably journalled.
     Certificate {
         /// The whole certificate, DER.
@@ -500,11 +529,13 @@ pub enum Response {
     },
     /// To [`Request::Handshake`] and [`Request::Identify`]; ECDSA as DER Ecdsa-Sig-Value.
     Signature(Vec<u8>),
-    /// To [`Request::Record`]: durably journalled.
+    /// To [`Request::Record`] and [`Request::Authority`]: durably journalled.
     Recorded {
         /// Its journal entry.
         seq: u64,
     },
+    /// To [`Request::Decrypt`].
+    Secret(Plain),
     /// To [`Request::Journal`].
     Journal {
         /// Lines as they stand in the file, in order; empty when there is nothing after `after`.
@@ -671,7 +702,9 @@ pub enum Refusal {
     #[error("the journal cannot be written: {0}")]
     Journal(String),
     /// The token said no to the PIN.
-    #[error("the token refused the PIN ({wrong_pins} wrong attempt(s) so far)")]
+    #[error(
+        "the token refused the PIN ({wrong_pins} wrong attempt(s) so far, and many tokens lock after three): make sure of it, then unseal again"
+    )]
     Pin {
         /// Wrong attempts since the last right one.
         wrong_pins: u32,

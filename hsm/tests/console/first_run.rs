@@ -1,6 +1,7 @@
 //! `setup` and `doctor`: the guided first run, and why a token does not work.
 
-use crate::rig::{Appliance, Said, signer};
+use crate::rig::{Appliance, Said, openssl, signer};
+use crate::terminal::Terminal;
 
 /// `signet-signer setup`, with every answer on the command line but what `more` says.
 fn setup(appliance: &Appliance, more: &[&str]) -> Said {
@@ -30,6 +31,51 @@ fn the_first_run_takes_what_is_usual_and_leaves_what_is_there() {
     let again = setup(&appliance, &["--yes"]);
     assert!(again.code == 0 && again.out.starts_with("already initialised"), "{again:?}");
     assert_eq!(appliance.tree(""), before);
+}
+
+#[test]
+fn the_first_run_asks_on_the_terminal_for_what_it_is_not_told() {
+    let setup = |appliance: &Appliance, more: &[&str]| {
+        let mut arguments = vec!["setup".to_owned()];
+        for (flag, name) in
+            [("--config-dir", "etc"), ("--state-dir", "var"), ("--run-dir", "run"), ("--bundle", "bundle")]
+        {
+            arguments.extend([flag.to_owned(), appliance.path(name).display().to_string()]);
+        }
+        arguments.extend(more.iter().map(|&one| one.to_owned()));
+        Terminal::run(&arguments)
+    };
+    let appliance = Appliance::empty();
+    let mut terminal = setup(&appliance, &[]);
+    terminal.answer("PKCS#11 module [/", "");
+    terminal.answer("Names or addresses of this appliance, with commas", "ca.example.test, 192.0.2.1");
+    terminal.answer("Organization, in the CA's certificates [Signet]: ", "Example Works");
+    terminal.answer("Name of the first administrator [", "alice");
+    terminal.answer("File with his CSR; without one his key is made here [none]: ", "");
+    terminal.answer("[http://ca.example.test]: ", "");
+    terminal.answer("Networks that validation may reach, with commas [none]: ", "10.0.0.0/8");
+    for (what, pin) in [("root token", "root-pin-1"), ("CA token", "ca-pin-22"), ("security officer", "so-pin-333")] {
+        terminal.answer(&format!("PIN of the {what}: "), pin);
+        terminal.answer(&format!("PIN of the {what}, again: "), pin);
+    }
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("signetctl ca activate"), "{text}");
+    assert!(!["root-pin-1", "ca-pin-22", "so-pin-333"].iter().any(|pin| text.contains(pin)), "a PIN is shown: {text}");
+    let settings = appliance.text("etc/signetd.toml");
+    assert!(settings.contains("\nallowed_networks = [\"10.0.0.0/8\"]"), "{settings}");
+    let subject = |file: &str| openssl(&["x509", "-noout", "-text", "-in", appliance.path(file).to_str().unwrap()]).out;
+    assert!(subject("etc/ca/root.pem").contains("Example Works"));
+    assert!(subject("etc/ca/tls-1.pem").contains("IP Address:192.0.2.1"));
+
+    // Two PINs that do not agree change nothing.
+    let appliance = Appliance::empty();
+    let mut terminal = setup(&appliance, &["--yes", "--host", "ca.example.test"]);
+    terminal.answer("PIN of the root token: ", "root-pin-1");
+    terminal.answer("PIN of the root token, again: ", "root-pin-2");
+    let (code, text) = terminal.end();
+    assert!(code == 1 && text.contains("the two do not agree, so nothing was changed"), "{text}");
+    assert!(!appliance.path("etc").exists() && !appliance.path("var").exists());
 }
 
 #[test]

@@ -169,10 +169,15 @@ fn what_a_crl_may_not_say_is_refused() {
     policy_says(ca.refused(&draft(), &entries(2, now.plus(DAY))), "entry_date_past");
     let removed = Entry { mark: Mark::Removed, ..entries(1, now)[0] };
     policy_says(ca.refused(&draft(), &[removed]), "removals");
-    // A shard that no profile names.
+    // A shard by a name that is not its own, and that no profile gives it.
     let shard = Scope::Shard(Shard::of(removed.serial, 4.try_into().unwrap()));
-    let urls = ["http://pki.example.test/1.crl".to_owned()];
-    policy_says(ca.refused(&Draft { scope: shard, urls: &urls, ..draft() }, &[]), "no profile names");
+    for name in ["1.crl".to_owned(), "9-of-9.crl".to_owned(), format!("9-of-9/{shard}.crl")] {
+        let urls = [format!("http://pki.example.test/{name}")];
+        policy_says(ca.refused(&Draft { scope: shard, urls: &urls, ..draft() }, &[]), "no profile names");
+    }
+    // Certificates from before may name it by its own.
+    let urls = [format!("http://old.example.test/{shard}.crl")];
+    ca.crl(&Draft { scope: shard, urls: &urls, ..draft() }, &[]).unwrap();
 
     let printed = Ca::print(&draft(), &entries(3, now));
     let request = |change: fn(&mut CrlRequest)| {

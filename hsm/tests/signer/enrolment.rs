@@ -12,7 +12,7 @@ use super::issuance::Ca;
 use super::rig::{actor, patiently, refusal};
 
 /// A CSR of a fresh key, DER, as an administrator makes it.
-fn csr(ca: &Ca) -> Vec<u8> {
+pub(super) fn csr(ca: &Ca) -> Vec<u8> {
     let (key, out) = (ca.appliance.path("new.key"), ca.appliance.path("new.csr"));
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-outform", "DER"]);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what broke by panicking")]
 
+mod authorities;
 mod crl;
 mod enrolment;
 mod hostile;
@@ -9,6 +10,7 @@ mod issuance;
 mod ocsp;
 mod recovery;
 mod rig;
+mod secrets;
 
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
@@ -360,7 +362,7 @@ fn a_tls_key_signs_handshakes_and_nothing_else_and_they_are_counted() {
     tls.signal(Signal::SIGTERM);
     let (ended, _) = tls.end();
     assert!(ended.success());
-    assert_eq!(appliance.events("tls").last(), Some(&Event::Counted { handshakes: 3 }));
+    assert_eq!(appliance.events("tls").last(), Some(&Event::Counted { handshakes: 3, secrets: 0 }));
 }
 
 #[test]

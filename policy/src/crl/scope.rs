@@ -49,6 +49,23 @@ impl Shard {
         (0..count.get()).map(move |index| Self { count, index })
     }
 
+    /// The shards that a URL names, wherever the profile had them stand.
+    pub fn named_in(url: &str) -> impl Iterator<Item = Self> {
+        url.match_indices(OF).filter_map(|(at, _)| {
+            let digit = |letter: char| letter.is_ascii_digit();
+            let (before, after) = (&url[..at], &url[at + OF.len()..]);
+            let begin = before.trim_end_matches(digit).len();
+            let end = url.len() - after.trim_start_matches(digit).len();
+            url[begin..end].parse().ok()
+        })
+    }
+
+    /// Whether a URL names this shard and no other.
+    pub fn is_all_of(self, url: &str) -> bool {
+        let mut named = Self::named_in(url).peekable();
+        named.peek().is_some() && named.all(|shard| shard == self)
+    }
+
     /// How many shards there are.
     pub fn count(self) -> NonZeroU16 {
         self.count
@@ -61,6 +78,11 @@ impl Shard {
 }
 
 impl Scope {
+    /// The scope of the CRL that the certificate with `serial` names by `url`.
+    pub fn named_in(url: &str, serial: Serial) -> Self {
+        Shard::named_in(url).find(|shard| shard.holds(serial)).map_or(Self::All, Self::Shard)
+    }
+
     /// Whether a CRL of this scope lists `serial` when it is revoked.
     pub fn holds(self, serial: Serial) -> bool {
         match self {
@@ -81,7 +103,7 @@ impl FromStr for Shard {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        let (number, count) = text.split_once("-of-").ok_or(ScopeError)?;
+        let (number, count) = text.split_once(OF).ok_or(ScopeError)?;
         let read = |digits: &str| digits.parse::<NonZeroU16>().map_err(|_| ScopeError);
         let (number, count) = (read(number)?, read(count)?);
         let shard = Self { count, index: number.get() - 1 };
@@ -124,6 +146,9 @@ impl From<Scope> for String {
     }
 }
 
+/// Between the number of a shard and how many there are.
+const OF: &str = "-of-";
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -133,6 +158,24 @@ mod tests {
 
     fn count(count: u16) -> NonZeroU16 {
         NonZeroU16::new(count).unwrap()
+    }
+
+    #[test]
+    fn a_shard_is_found_wherever_the_profile_had_it_stand() {
+        let serial = Serial::from_slice(&[5; 20]).unwrap();
+        let shard = Shard::of(serial, count(16));
+        for (url, alone) in [
+            ("http://a.test/crl/x/{}.crl", true),
+            ("http://a.test/crl-{}", true),
+            ("http://1-of-3.test/c?part={}&x=1-of-a", false),
+        ] {
+            let url = url.replace("{}", &shard.to_string());
+            assert_eq!(Scope::named_in(&url, serial), Scope::Shard(shard), "{url}");
+            assert_eq!(shard.is_all_of(&url), alone, "{url}");
+        }
+        let none = "http://a.test/all-of-them.crl";
+        assert_eq!(Scope::named_in(none, serial), Scope::All);
+        assert!(!shard.is_all_of(none));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Public keys: parsed, checked for weakness, and used to verify.
 
 mod hashed;
+mod kind;
 mod weak;
 
 pub use hashed::{Hashed, Hasher, TooLong};
+pub use kind::{KeyKind, KeyKindError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{

@@ -110,18 +110,30 @@ struct Revocation {
 }
 
 /// Where in the text, and what is wrong with it.
-pub(super) type Complaint = (Range<usize>, String);
+pub(crate) type Complaint = (Range<usize>, String);
 
 /// Reads the file's text; see [`Profile::from_toml`].
 pub(super) fn read(file: &str, text: &str) -> Result<Profile, ProfileError> {
-    let complain =
-        |(span, problem): Complaint| ProfileError { file: file.to_owned(), line: line(text, span.start), problem };
+    let parsed = || {
+        let name = head(file, text)?;
+        let parsed: File = toml::from_str(text).map_err(|error| from_toml_error(&error))?;
+        build(&name, file, text, parsed)
+    };
+    parsed().map_err(|complaint| complain(file, text, complaint))
+}
+
+/// The name of the profile in a file, whose version is known.
+pub(crate) fn head(file: &str, text: &str) -> Result<String, Complaint> {
     let stem = file.rsplit('/').next().unwrap_or(file);
     let stem = stem.strip_suffix(".toml").unwrap_or(stem);
-    check_stem(stem).map_err(complain)?;
-    check_version(text).map_err(complain)?;
-    let parsed: File = toml::from_str(text).map_err(|error| complain(from_toml_error(&error)))?;
-    build(stem, file, text, parsed).map_err(complain)
+    check_stem(stem)?;
+    check_version(text)?;
+    Ok(stem.to_owned())
+}
+
+/// The error that says where a complaint stands.
+pub(crate) fn complain(file: &str, text: &str, (span, problem): Complaint) -> ProfileError {
+    ProfileError { file: file.to_owned(), line: line(text, span.start), problem }
 }
 
 /// The line of a field of a file that was read, or of the last table above it that is there.
@@ -140,7 +152,7 @@ fn line(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-fn from_toml_error(error: &toml::de::Error) -> Complaint {
+pub(crate) fn from_toml_error(error: &toml::de::Error) -> Complaint {
     // One sentence: the parser's own words, without line breaks.
     (error.span().unwrap_or(0..0), error.message().split_whitespace().collect::<Vec<_>>().join(" "))
 }
@@ -178,13 +190,7 @@ fn build(name: &str, path: &str, text: &str, file: File) -> Result<Profile, Comp
     let subject = required(file.subject, &whole, "a section [subject]")?;
     let evidence = required(file.evidence, &whole, "a section [evidence]")?;
 
-    let one_line = description.get_ref().trim();
-    if one_line.is_empty() || one_line.chars().any(char::is_control) {
-        return Err((
-            description.span(),
-            "the description is one line of text that says what the profile is for".to_owned(),
-        ));
-    }
+    let description = one_line(&description)?;
     let seconds = duration(&validity, 60, MAX_VALIDITY)?;
     let backdate_seconds = duration(&backdate, 0, MAX_BACKDATE)?;
     if backdate_seconds >= seconds {
@@ -247,7 +253,7 @@ fn build(name: &str, path: &str, text: &str, file: File) -> Result<Profile, Comp
     profile_digest.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
     Ok(Profile {
         name: name.to_owned(),
-        description: one_line.to_owned(),
+        description,
         digest: profile_digest,
         seconds,
         backdate: backdate_seconds,
@@ -270,6 +276,16 @@ fn build(name: &str, path: &str, text: &str, file: File) -> Result<Profile, Comp
         file: path.to_owned(),
         text: text.to_owned(),
     })
+}
+
+/// A description: one line of text.
+pub(crate) fn one_line(description: &Spanned<String>) -> Result<String, Complaint> {
+    let text = description.get_ref().trim();
+    if text.is_empty() || text.chars().any(char::is_control) {
+        let problem = "the description is one line of text that says what the profile is for";
+        return Err((description.span(), problem.to_owned()));
+    }
+    Ok(text.to_owned())
 }
 
 fn read_approval(approval: Option<Spanned<FileApproval>>) -> Result<Approval, Complaint> {
@@ -347,7 +363,11 @@ fn read_renewal(renewal: Option<Spanned<FileRenewal>>, validity: u64) -> Result<
     Ok(Some(Renewal { opens: first, closes: last }))
 }
 
-fn required<T>(value: Option<Spanned<T>>, section: &Range<usize>, example: &str) -> Result<Spanned<T>, Complaint> {
+pub(crate) fn required<T>(
+    value: Option<Spanned<T>>,
+    section: &Range<usize>,
+    example: &str,
+) -> Result<Spanned<T>, Complaint> {
     value.ok_or_else(|| (section.clone(), format!("a field is missing; write {}", quoted(example))))
 }
 
@@ -372,7 +392,7 @@ fn patterns(list: Spanned<Vec<Spanned<String>>>) -> Result<Vec<Pattern>, Complai
 }
 
 /// Reads `90d`, `12h`, `30m` or `45s`, which must lie between `least` and `most` seconds.
-fn duration(text: &Spanned<String>, least: u64, most: u64) -> Result<u64, Complaint> {
+pub(crate) fn duration(text: &Spanned<String>, least: u64, most: u64) -> Result<u64, Complaint> {
     let seconds = text.get_ref().char_indices().last().and_then(|(at, unit)| {
         let factor = match unit {
             's' => 1,

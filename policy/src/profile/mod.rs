@@ -4,7 +4,7 @@ mod file;
 mod outline;
 mod pattern;
 mod renewal;
-mod urls;
+pub(crate) mod urls;
 
 use serde::Deserialize;
 
@@ -18,6 +18,7 @@ use crate::serial::Serial;
 use crate::tbs::Issuer;
 use crate::validity::{Requested, Validity};
 
+pub(crate) use file::{Complaint, complain, duration as seconds, from_toml_error, head, one_line, required};
 pub use pattern::Pattern;
 pub use renewal::{RenewalWindow, default_renewal_window};
 use urls::Places;

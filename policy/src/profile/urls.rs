@@ -156,12 +156,17 @@ fn pattern(url: Spanned<String>) -> Result<Pattern, Complaint> {
     Ok(Pattern(url.into_inner()))
 }
 
+/// Whether it is a URL that can stand in a certificate.
+pub(crate) fn is_plain_http(url: &str) -> bool {
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
+    url.len() <= 255 && url.bytes().all(is_plain) && !host.is_none_or(str::is_empty)
+}
+
 /// `filled` is the URL without `{shard}`.
 fn check(url: &Spanned<String>, filled: &str) -> Result<(), Complaint> {
     let filled = filled.replace(ISSUER, &"0".repeat(KEY_IDENTIFIER));
-    let host = filled.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
-    if filled.len() > 255 || !filled.bytes().all(is_plain) || host.is_none_or(str::is_empty) {
+    if !is_plain_http(&filled) {
         // RFC 5280 section 8: with https, fetching the proof of revocation needs what it proves.
         let problem = format!(
             "`{}` does not serve; write a plain URL such as `http://pki.example.test/crl/{{issuer}}.crl` (http, ASCII, at most 255 octets, `{{issuer}}` for the issuer's key identifier, and in `crl` `{{shard}}`)",

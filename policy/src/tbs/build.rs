@@ -3,12 +3,16 @@
 use std::net::IpAddr;
 
 use const_oid::AssociatedOid;
-use const_oid::db::rfc4519::{COMMON_NAME, ORGANIZATION_NAME};
+use const_oid::db::rfc4519::{
+    COMMON_NAME, COUNTRY_NAME, LOCALITY_NAME, ORGANIZATION_NAME, ORGANIZATIONAL_UNIT_NAME, ST,
+};
 use const_oid::db::rfc5280::{ID_AD_CA_ISSUERS, ID_AD_OCSP, ID_KP_CLIENT_AUTH, ID_KP_OCSP_SIGNING, ID_KP_SERVER_AUTH};
+use const_oid::db::rfc5912::ID_EXTENSION_REQ;
 use const_oid::db::rfc6960::ID_PKIX_OCSP_NOCHECK;
-use der::asn1::{Any, Ia5String, Null, ObjectIdentifier, OctetString};
+use der::asn1::{Any, AnyRef, BitStringRef, Ia5String, Null, ObjectIdentifier, OctetString, SetOfVec};
 use der::{Decode, Encode, Tag};
-use x509_cert::attr::AttributeTypeAndValue;
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::attr::{Attribute, AttributeTypeAndValue};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::crl::dp::DistributionPoint;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
@@ -17,15 +21,18 @@ use x509_cert::ext::pkix::{
     ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::name::{Name as DistinguishedName, RdnSequence, RelativeDistinguishedName};
+use x509_cert::request::CertReqInfo;
 
 use super::{Certificate, Issuer, Role, TbsCertificate, TbsError, der_error, unusable};
 use crate::asn1::{self, RawTbs, RawValidity};
+use crate::authority::Subject;
+use crate::csr::RawRequest;
 use crate::effects::UnixTime;
 use crate::key::PublicKey;
-use crate::name::Name;
+use crate::name::{DnsName, Name};
 use crate::profile::{self, ExtendedUsage, Profile, Terms, Urls};
 use crate::serial::Serial;
-use crate::validity::Validity;
+use crate::validity::{Requested, Validity};
 
 /// Seconds that certificates of our own roles start before they are signed, for clocks that are slow.
 const ROLE_BACKDATE: u64 = 3600;
@@ -123,16 +130,120 @@ pub fn role(
         return Err(unusable("only a TLS server's certificate has subject alternative names"));
     }
     if let Some(base) = what.pki_url {
-        let stem: String = issuer.key_identifier().iter().map(|octet| format!("{octet:02x}")).collect();
-        let base = base.trim_end_matches('/');
-        let ca_issuers = Some(format!("{base}/ca/{stem}.crt"));
-        // Nobody asks whether an OCSP responder is revoked (id-pkix-ocsp-nocheck).
-        let is_asked = !matches!(what.role, Role::OcspResponder);
-        let crl = is_asked.then(|| format!("{base}/crl/{stem}.crl"));
-        extensions.extend(places(&Urls { crl, ca_issuers, ..Urls::default() })?);
+        let mut urls = published(base, issuer);
+        if matches!(what.role, Role::OcspResponder) {
+            // Nobody asks whether an OCSP responder is revoked (id-pkix-ocsp-nocheck).
+            urls.crl = None;
+        }
+        extensions.extend(places(&urls)?);
     }
     let validity = Validity::within(issuer.validity(), now, ROLE_BACKDATE, what.seconds)?;
     encode(Some(issuer), subject, key, serial, validity, extensions)
+}
+
+/// What the certificate of an authority says.
+#[derive(Clone, Debug)]
+pub struct AuthorityCertificate<'a> {
+    /// Its subject.
+    pub subject: &'a Subject,
+    /// Subject alternative names.
+    pub names: &'a [DnsName],
+    /// How many CA certificates may follow below it; not for what signs itself.
+    pub path_length: u8,
+    /// Where the issuer's certificate and CRL are published; see [`RoleCertificate::pki_url`].
+    pub pki_url: Option<&'a str>,
+    /// Longest length in seconds, both ends included.
+    pub seconds: u64,
+    /// Last second, if it is chosen.
+    pub not_after: Option<UnixTime>,
+}
+
+/// Builds the TBS of an authority's certificate: signed by `issuer`, or by itself.
+pub fn authority(
+    what: &AuthorityCertificate<'_>,
+    issuer: Option<&Issuer>,
+    key: &PublicKey,
+    serial: Serial,
+    now: UnixTime,
+) -> Result<TbsCertificate, TbsError> {
+    let subject = subject_name(what.subject)?;
+    let mut extensions = identifiers(issuer, key)?;
+    extensions.extend(ca_extensions(issuer.map(|_| what.path_length))?);
+    extensions.extend(alternative_names(&dns_names(what.names), &subject)?);
+    if let (Some(base), Some(issuer)) = (what.pki_url, issuer) {
+        extensions.extend(places(&published(base, issuer))?);
+    }
+    encode(issuer, subject, key, serial, what.validity(issuer, now)?, extensions)
+}
+
+impl AuthorityCertificate<'_> {
+    /// Its validity, if it is signed at `now` by `issuer` or by itself (J7).
+    pub fn validity(&self, issuer: Option<&Issuer>, now: UnixTime) -> Result<Validity, TbsError> {
+        let within = match issuer {
+            Some(issuer) => issuer.validity(),
+            None => Validity::new(UnixTime(0), UnixTime(u64::MAX))?,
+        };
+        let requested = Requested { not_before: None, not_after: self.not_after };
+        Ok(Validity::requested(within, now, ROLE_BACKDATE, self.seconds, requested)?)
+    }
+}
+
+/// The subject of an authority's certificate, RFC 4514 text.
+pub fn authority_subject(subject: &Subject) -> Result<String, TbsError> {
+    Ok(subject_name(subject)?.to_string())
+}
+
+/// Builds what an authority signs to ask for its certificate: a CertificationRequestInfo (RFC 2986 section
+/// 4.1) with its subject, its key and the extensions that it should get (RFC 2985 section 5.4.2).
+pub fn authority_request(subject: &Subject, names: &[DnsName], key: &PublicKey) -> Result<RequestInfo, TbsError> {
+    let subject = subject_name(subject)?;
+    let mut extensions = ca_extensions(None)?.to_vec();
+    extensions.extend(alternative_names(&dns_names(names), &subject)?);
+    let values = SetOfVec::try_from(vec![Any::encode_from(&extensions).map_err(der_error)?]).map_err(der_error)?;
+    let attributes = SetOfVec::try_from(vec![Attribute { oid: ID_EXTENSION_REQ, values }]).map_err(der_error)?;
+    let public_key = SubjectPublicKeyInfoOwned::from_der(key.spki()).map_err(der_error)?;
+    let info = CertReqInfo { version: x509_cert::request::Version::V1, subject, public_key, attributes };
+    let algorithm = asn1::signature_algorithm(key.certificate_scheme());
+    let algorithm = algorithm.ok_or_else(|| unusable("its key signs no requests"))?;
+    Ok(RequestInfo { info: info.to_der().map_err(der_error)?, algorithm, key: key.clone() })
+}
+
+/// A CertificationRequestInfo that its key is about to sign.
+#[derive(Clone, Debug)]
+pub struct RequestInfo {
+    info: Vec<u8>,
+    algorithm: AlgorithmIdentifierOwned,
+    key: PublicKey,
+}
+
+impl RequestInfo {
+    /// The bytes to sign.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.info
+    }
+
+    /// The CertificationRequest, DER; refuses a signature that does not verify.
+    pub fn assemble(self, signature: &[u8]) -> Result<Vec<u8>, TbsError> {
+        self.key.verify(self.key.certificate_scheme(), &self.info, signature)?;
+        let info = AnyRef::from_der(&self.info).map_err(der_error)?;
+        let signature = BitStringRef::from_bytes(signature).map_err(der_error)?;
+        RawRequest { info, algorithm: self.algorithm, signature }.to_der().map_err(der_error)
+    }
+}
+
+/// Where what `issuer` publishes is found below `base`.
+fn published(base: &str, issuer: &Issuer) -> Urls {
+    let stem: String = issuer.key_identifier().iter().map(|octet| format!("{octet:02x}")).collect();
+    let base = base.trim_end_matches('/');
+    let (ca_issuers, crl) = (Some(format!("{base}/ca/{stem}.crt")), Some(format!("{base}/crl/{stem}.crl")));
+    Urls { crl, ca_issuers, ..Urls::default() }
+}
+
+fn dns_names(names: &[DnsName]) -> Vec<Name> {
+    let mut names: Vec<Name> = names.iter().cloned().map(Name::Dns).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Builds the TBS of `before` once more, with another serial number and `seconds` from now: the
@@ -190,17 +301,39 @@ fn encode(
     Ok(TbsCertificate(tbs.to_der().map_err(der_error)?))
 }
 
-/// Organization, then common name, both UTF8String (RFC 5280 section 4.1.2.4).
+/// Organization, then common name.
 fn distinguished_name(organization: Option<&str>, common_name: Option<&str>) -> Result<DistinguishedName, TbsError> {
-    let mut sequence = RdnSequence::default();
-    for (oid, text) in [(ORGANIZATION_NAME, organization), (COMMON_NAME, common_name)] {
-        let Some(text) = text else { continue };
+    for text in [organization, common_name].into_iter().flatten() {
         if !profile::is_common_name(text) {
             return Err(unusable(
                 "a common name or organization has 1 to 64 printable characters, none at the ends a space",
             ));
         }
-        let value = Any::new(Tag::Utf8String, text.as_bytes()).map_err(der_error)?;
+    }
+    attributes(&[(ORGANIZATION_NAME, organization), (COMMON_NAME, common_name)])
+}
+
+/// The subject of an authority.
+fn subject_name(subject: &Subject) -> Result<DistinguishedName, TbsError> {
+    let fields = subject.fields();
+    attributes(&[
+        (COUNTRY_NAME, fields.country.as_deref()),
+        (ST, fields.state.as_deref()),
+        (LOCALITY_NAME, fields.locality.as_deref()),
+        (ORGANIZATION_NAME, fields.organization.as_deref()),
+        (ORGANIZATIONAL_UNIT_NAME, fields.organizational_unit.as_deref()),
+        (COMMON_NAME, Some(&fields.common_name)),
+    ])
+}
+
+/// One attribute in each relative distinguished name, UTF8String but for the country (RFC 5280 section
+/// 4.1.2.4 and appendix A.1).
+fn attributes(all: &[(ObjectIdentifier, Option<&str>)]) -> Result<DistinguishedName, TbsError> {
+    let mut sequence = RdnSequence::default();
+    for (oid, text) in all {
+        let (oid, Some(text)) = (*oid, text) else { continue };
+        let tag = if oid == COUNTRY_NAME { Tag::PrintableString } else { Tag::Utf8String };
+        let value = Any::new(tag, text.as_bytes()).map_err(der_error)?;
         let attribute = RelativeDistinguishedName::try_from(vec![AttributeTypeAndValue { oid, value }]);
         sequence.push(attribute.map_err(der_error)?);
     }

@@ -4,7 +4,10 @@
 mod build;
 mod certificate;
 
-pub use build::{RoleCertificate, leaf, renewed, role, root};
+pub use build::{
+    AuthorityCertificate, RequestInfo, RoleCertificate, authority, authority_request, authority_subject, leaf, renewed,
+    role, root,
+};
 pub use certificate::Certificate;
 
 use der::asn1::{AnyRef, BitStringRef};
@@ -121,7 +124,7 @@ impl Issuer {
     }
 
     /// How many CA certificates may follow below it, if that is limited.
-    pub(crate) fn path_length(&self) -> Option<u8> {
+    pub fn path_length(&self) -> Option<u8> {
         self.path_length
     }
 }
@@ -253,8 +256,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::authority::{Subject, SubjectFields};
     use crate::evidence::Method;
     use crate::key::KeyAlgorithm;
+    use crate::name::DnsName;
     use crate::profile::Decision;
     use crate::testing::{self, DAY, Hierarchy, KeyPair, NOW, evidence, names, serial};
 
@@ -322,6 +327,61 @@ mod tests {
             assert_eq!(tbs.names().unwrap(), names);
             assert_eq!(tbs.common_name().unwrap().as_deref(), Some("signet.example.test"));
             let _ = tbs.lint(Some(&CAS.issuing)).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_authority_signs_itself_and_another_and_asks_for_its_certificate() {
+        let fields = |common_name: &str| SubjectFields {
+            common_name: common_name.to_owned(),
+            country: Some("DE".to_owned()),
+            state: Some("Bayern".to_owned()),
+            locality: Some("Fürth".to_owned()),
+            organization: Some("Example".to_owned()),
+            organizational_unit: Some("Security".to_owned()),
+        };
+        let subject = |common_name: &str| Subject::new(fields(common_name)).unwrap();
+        let (above, below) = (subject("Departments"), subject("Department 1"));
+        let names = [DnsName::parse("ca.example.test").unwrap()];
+        let what = AuthorityCertificate {
+            subject: &above,
+            names: &names,
+            path_length: 0,
+            pki_url: Some("http://pki.example.test/"),
+            seconds: 3652 * DAY,
+            not_after: None,
+        };
+        for algorithm in ALGORITHMS {
+            let (top, under) = (KeyPair::generate(algorithm), KeyPair::generate(algorithm));
+            let root = authority(&what, None, &top.public(), serial(1), NOW).unwrap();
+            assert_eq!(root.validity().unwrap().seconds(), 3652 * DAY);
+            let root = top.certify(root.lint(None).unwrap());
+            assert_eq!(root.subject(), "CN=Departments,OU=Security,O=Example,L=Fürth,ST=Bayern,C=DE");
+            let issuer = Issuer::from_der(root.der()).unwrap();
+            let what = AuthorityCertificate { subject: &below, ..what.clone() };
+            let tbs = authority(&what, Some(&issuer), &under.public(), serial(2), NOW).unwrap();
+            let below = top.certify(tbs.lint(Some(&issuer)).unwrap());
+            below.verify(issuer.key()).unwrap();
+            assert_eq!(below.crl_urls().len(), 1);
+            // J7, also where somebody asks for more.
+            assert!(below.validity().not_after() <= root.validity().not_after());
+            let late = AuthorityCertificate { not_after: Some(root.validity().not_after().plus(1)), ..what.clone() };
+            assert!(matches!(
+                authority(&late, Some(&issuer), &under.public(), serial(2), NOW),
+                Err(TbsError::Validity(ValidityError::EndsLate(_)))
+            ));
+            // Nothing may follow below it.
+            let issuer = Issuer::from_der(below.der()).unwrap();
+            let third = authority(&what, Some(&issuer), &top.public(), serial(3), NOW).unwrap();
+            assert!(matches!(third.lint(Some(&issuer)), Err(TbsError::Lint(_))));
+
+            let request = authority_request(what.subject, &names, &under.public()).unwrap();
+            let signature = under.sign(under.public().certificate_scheme(), request.as_bytes());
+            assert!(matches!(request.clone().assemble(&signature[1..]), Err(TbsError::Signature(_))));
+            let der = request.assemble(&signature).unwrap();
+            // It is well-formed, and asks for what no leaf may ask for.
+            let refused = crate::csr::Csr::from_der(&der).unwrap_err();
+            assert!(matches!(refused, crate::csr::CsrError::Extension(_)), "{refused}");
         }
     }
 

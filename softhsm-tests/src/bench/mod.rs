@@ -14,6 +14,7 @@ mod start;
 use crate::rig::{Failure, Options, Rig};
 
 pub use process::{ALL, Peaks, cpu, resident};
+pub use revocation::settle;
 pub use sign::{Each, own_rate};
 
 /// One line of the report.
@@ -42,15 +43,15 @@ pub fn run() -> Result<(), Failure> {
     drop(rig);
     lines.extend(start::lines()?);
     lines.extend(revocation::lines()?);
-    lines.extend(search::lines()?);
+    lines.extend(search::lines(search::CERTIFICATES)?);
     lines.push(size::line()?);
     print(&lines);
     Ok(())
 }
 
-/// Measures searches, and prints a table.
-pub fn searches() -> Result<(), Failure> {
-    print(&search::lines()?);
+/// Measures searches among so many certificates, a million if it is not said, and prints a table.
+pub fn searches(certificates: Option<u32>) -> Result<(), Failure> {
+    print(&search::lines(certificates.unwrap_or(search::CERTIFICATES))?);
     Ok(())
 }
 

@@ -12,16 +12,17 @@ use super::start::fill_with;
 use crate::admin::Admin;
 use crate::rig::{Engine, Failure, Options, Rig, down};
 
-const CERTIFICATES: u32 = 1_000_000;
+/// How many there are, if nobody says otherwise.
+pub(super) const CERTIFICATES: u32 = 1_000_000;
 
 /// Pages of each question.
 const PAGES: usize = 200;
 
-pub(super) fn lines() -> Result<Vec<Line>, Failure> {
+pub(super) fn lines(certificates: u32) -> Result<Vec<Line>, Failure> {
     let options = Options { engine: Some(Engine::Sqlite), ..Options::default() };
     let rig = Rig::start(&options);
     down(&rig.layout)?;
-    fill_with(&rig, Engine::Sqlite, CERTIFICATES, |number, record| {
+    fill_with(&rig, Engine::Sqlite, certificates, |number, record| {
         record.profile = if number % 100 == 0 { "client" } else { "server" }.to_owned();
         record.at = record.at.minus(u64::from(number));
         record.record.actor = format!("acme:{:032x}", number % 5000);
@@ -50,7 +51,7 @@ pub(super) fn lines() -> Result<Vec<Line>, Failure> {
         ("by serial number", ""),
     ] {
         lines.push(Line::new(
-            format!("search {what}, 1 M certificates, p99 of a page"),
+            format!("search {what}, {certificates} certificates, p99 of a page"),
             pages(&mut admin, question)?,
             "< 100 ms",
         ));

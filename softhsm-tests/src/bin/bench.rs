@@ -21,8 +21,12 @@ enum Part {
     Orders,
     /// CRLs, OCSP and revocation only
     Revocation,
-    /// Searches in a store with a million certificates only
-    Searches,
+    /// Searches only
+    Searches {
+        /// Certificates in the store [default: a million]
+        #[arg(long)]
+        certificates: Option<u32>,
+    },
     /// The token's own rate, for the token that SOFTHSM2_CONF names
     #[command(hide = true)]
     OwnRate {
@@ -42,7 +46,7 @@ fn main() -> ExitCode {
         None => bench::run(),
         Some(Part::Orders) => bench::orders(),
         Some(Part::Revocation) => bench::revocation(),
-        Some(Part::Searches) => bench::searches(),
+        Some(Part::Searches { certificates }) => bench::searches(certificates),
         Some(Part::OwnRate { sessions, pin_file, certificate, each }) => {
             own_rate(&pin_file, &certificate, sessions, each)
         }

@@ -37,10 +37,12 @@ fn the_description_is_openapi_and_every_answer_is_what_it_says() {
     command.args(["--url", environment("SIGNET_ADMIN_URL"), "--tls-verify", environment("SIGNET_CA_FILE")]);
     command.args(["--request-cert", environment("SIGNET_ADMIN_CERT")]);
     command.args(["--request-cert-key", environment("SIGNET_ADMIN_KEY"), "--request-timeout", "60"]);
-    command.args(["--checks", "all", "--phases", phases, "--max-examples", examples, "--continue-on-failure"]);
+    // Every connection here has a certificate: that it is needed is judged where every door is tried.
+    command.args(["--checks", "all", "--exclude-checks", "ignored_auth"]);
+    command.args(["--phases", phases, "--max-examples", examples, "--continue-on-failure"]);
     if !long {
         // The same requests every time: what one run finds the next one finds, too.
-        command.args(["--seed", "1", "--generation-deterministic"]);
+        command.arg("--generation-deterministic");
     }
     let output = command.arg("--no-shrink").output().expect("schemathesis");
     let said = String::from_utf8_lossy(&output.stdout);

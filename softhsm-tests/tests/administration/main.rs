@@ -100,7 +100,7 @@ fn an_administrator_is_added_given_a_role_and_removed_also_where_he_is_connected
     let answer = idle.request("GET", "/admin/v1/status", None, &[]).expect("an answer");
     assert_eq!(answer.status, 200, "{}", answer.text());
     let mut stream = bob.command();
-    let mut stream = stream.args(["events", "--follow"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let stream = stream.args(["events", "--follow"]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut stream = stream.spawn().expect("signetctl");
     rig.environment.signetctl(&["admin", "remove", &print]).expect("removed");
     let ended = || stream.try_wait().expect("signetctl").is_some();

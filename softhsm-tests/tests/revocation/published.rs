@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
 use softhsm_tests::clients::{Said, pkilint_exceptions, run};
 use softhsm_tests::rig::Options;
 use softhsm_tests::wait::wait_until;
@@ -142,6 +143,40 @@ fn judge_deltas(shards: Option<u16>) {
         let findings = lint("lint_crl", &["-t", kind, "-p", "PKIX"], crl, &exceptions);
         assert_eq!(findings, Vec::<String>::new(), "lint_crl on {}", crl.display());
     }
+}
+
+/// I11, also over a restart: what certificates name is renewed and served while one of them lives.
+#[test]
+fn a_shard_that_no_profile_names_any_more_is_renewed_for_the_certificates_that_do() {
+    let settings = "[crl]\nafter_revocation = \"1s\"\n".to_owned();
+    let scene = Scene::with(&Options { shards: Some(SHARDS), settings: Some(settings), ..Options::default() });
+    let leaf = scene.obtain("moved.example.test");
+    let (path, _) = crls_of(&scene, &leaf, Some(SHARDS));
+    wait_until("the shard is served", PATIENCE, || scene.try_fetch(&path).is_some()).expect("a CRL");
+    for entry in std::fs::read_dir(scene.rig.layout.config().join("profiles")).expect("profiles").flatten() {
+        let text = std::fs::read_to_string(entry.path()).expect("a profile");
+        let lines = text.lines().filter(|line| !line.starts_with("crl = ") && !line.starts_with("shards = "));
+        std::fs::write(entry.path(), lines.collect::<Vec<_>>().join("\n")).expect("a profile");
+    }
+    scene.rig.signal("signer-ca", Signal::HUP);
+    wait_until("the signer has read them", PATIENCE, || {
+        std::fs::read_to_string(scene.rig.layout.log("signer-ca")).is_ok_and(|log| log.contains("were read again"))
+    })
+    .expect("a line");
+    scene.rig.without("signetd", || ());
+    scene.rig.wait_until_ready();
+    scene.ctl(&["cert", "revoke", "--file", &leaf.display().to_string()]);
+    let file = scene.directory().join("shard.crl");
+    wait_until("the shard lists it", PATIENCE, || {
+        std::fs::write(&file, scene.try_fetch(&path).expect("a CRL")).expect("a file");
+        text_of(&file).to_lowercase().contains(&serial(&leaf))
+    })
+    .expect("a CRL");
+    let text = text_of(&file);
+    assert!(text.contains(&format!("{}{path}", scene.pki())), "the CRL repeats the URL: {text}");
+    let status = scene.ctl(&["crl", "status"]);
+    let shard = path.rsplit('/').next().and_then(|name| name.strip_suffix(".crl")).expect("a shard");
+    assert!(status.contains(shard), "{status}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub struct Issue {
     /// A CSR, PEM. Only its key is taken, and its names if none are given.
     pub csr: Option<String>,
     /// Kind of the key to be made: `p256`, `p384`, `ed25519`, `rsa2048`, `rsa3072`, `rsa4096`.
+    #[schemars(with = "Option<shape::KeyKind>")]
     pub generate: Option<KeyKind>,
     /// The names.
     pub names: Option<Vec<String>>,
@@ -55,6 +56,7 @@ pub struct Renew {
     /// A CSR, PEM, for the same names or for none.
     pub csr: Option<String>,
     /// Kind of the key to be made.
+    #[schemars(with = "Option<shape::KeyKind>")]
     pub generate: Option<KeyKind>,
     /// Last second, in seconds since 1970.
     pub not_after: Option<u64>,

@@ -5,6 +5,7 @@
 pub mod acme;
 pub mod activation;
 pub mod administrators;
+pub mod authorities;
 pub mod ca;
 pub mod certificates;
 pub mod config;
@@ -82,6 +83,56 @@ fn routes(services: Arc<Services>) -> Routes<Arc<Services>> {
             "Gives an administrator another role",
             &[Conflict, Missing],
             administrators::set_role,
+        )
+        .get("/admin/v1/authorities", "Every issuing CA", &[], authorities::list)
+        .post_with_key(
+            "/admin/v1/authorities",
+            "Makes an issuing CA, its key in the token",
+            &[Conflict, Invalid, Missing],
+            authorities::create,
+        )
+        .get("/admin/v1/authorities/{number}", "One issuing CA", &[Missing], authorities::show)
+        .post_with_key(
+            "/admin/v1/authorities/{number}/certificate",
+            "Takes a certificate that another CA has signed",
+            &[Conflict, Invalid, Missing],
+            authorities::upload,
+        )
+        .post_with_key(
+            "/admin/v1/authorities/{number}/certificates",
+            "Issues a certificate by this issuing CA",
+            &[Conflict, Invalid, Missing],
+            authorities::issue,
+        )
+        .post_with_key(
+            "/admin/v1/authorities/{number}/disable",
+            "Lets it issue no more, until it is enabled",
+            &[Conflict, Missing],
+            authorities::disable,
+        )
+        .post_with_key(
+            "/admin/v1/authorities/{number}/enable",
+            "Lets it issue",
+            &[Conflict, Missing],
+            authorities::enable,
+        )
+        .post_with_key(
+            "/admin/v1/authorities/{number}/retire",
+            "Lets it issue no more, for ever",
+            &[Conflict, Missing],
+            authorities::retire,
+        )
+        .post_with_key(
+            "/admin/v1/authorities/{number}/revoke",
+            "Revokes its certificate",
+            &[Conflict, Invalid, Missing],
+            authorities::revoke,
+        )
+        .post_with_key(
+            "/admin/v1/authorities/{number}/sign",
+            "Has its certificate signed by another one",
+            &[Conflict, Invalid, Missing],
+            authorities::sign,
         )
         .get("/admin/v1/ca", "The CA's own certificates", &[], ca::show)
         .post_with_key("/admin/v1/ca/activate", "Lets the CA go active", &[Conflict], activation::activate)

@@ -17,6 +17,7 @@ use crate::service::profiles::Listed;
 
 /// A profile file to be checked; nothing of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "ProfileCheck")]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// The file's name, for messages and for the profile's name.

@@ -22,7 +22,7 @@ use crate::shape;
 pub struct Challenge {
     /// Single-use.
     #[serde(with = "encoding")]
-    #[schemars(with = "shape::Bytes32")]
+    #[schemars(with = "shape::ChallengeBytes")]
     pub challenge: [u8; 32],
     /// Names the journal and holds the HPKE public key.
     #[serde(with = "encoding")]
@@ -44,7 +44,7 @@ pub struct Challenge {
 pub struct UnsealBox {
     /// The challenge it answers.
     #[serde(with = "encoding")]
-    #[schemars(with = "shape::Bytes32")]
+    #[schemars(with = "shape::ChallengeBytes")]
     pub challenge: [u8; 32],
     /// HPKE encapsulated key.
     #[serde(with = "encoding")]

@@ -14,5 +14,8 @@ use crate::service::Services;
 /// Every route of the surface.
 pub fn routes(services: Arc<Services>) -> Public {
     let routes = Public::new(Arc::clone(&services));
-    routes.merge(ca::routes(&services)).merge(crl::routes(Arc::clone(&services))).merge(ocsp::routes(services))
+    routes
+        .merge(ca::routes(Arc::clone(&services)))
+        .merge(crl::routes(Arc::clone(&services)))
+        .merge(ocsp::routes(services))
 }

@@ -3,13 +3,15 @@
 
 use std::sync::{Arc, PoisonError};
 
-use hsm::wire::{Actor, Purpose};
+use hsm::wire::{Actor, KeyStatus, Purpose};
+use policy::authority::AuthorityNumber;
 use policy::effects::UnixTime;
 use policy::key::PublicKey;
 use policy::ocsp::{self, OcspError};
 use policy::tbs::Certificate;
 
 use super::{AnswerError, Responder};
+use crate::issuance::status::Means;
 use crate::store::tables::{CERTIFICATES, CERTIFICATES_BY_SPKI};
 use crate::store::{Store, StoreError};
 
@@ -63,7 +65,7 @@ impl Responder {
     /// Reads the newest certificate of the signer's OCSP key from the store.
     async fn find_certificate(&self) -> Result<Arc<ResponderCertificate>, AnswerError> {
         let means = self.office.means().await?;
-        let key = means.keys.iter().find(|key| key.purpose == Purpose::Ocsp).ok_or_else(|| {
+        let key = self.own_key(&means).ok_or_else(|| {
             AnswerError::Later("the CA signer has no key for OCSP: add one to its configuration".to_owned())
         })?;
         let newest = newest(&self.office.store, &key.spki, key.certificate.as_deref())?;
@@ -77,6 +79,16 @@ impl Responder {
         Ok(found)
     }
 
+    /// The key that signs for this issuer: an authority has one of its own.
+    fn own_key<'a>(&self, means: &'a Means) -> Option<&'a KeyStatus> {
+        let own = AuthorityNumber::of_label(&self.office.issuer_key).map(AuthorityNumber::responder_label);
+        let is_own = |key: &&KeyStatus| match &own {
+            Some(label) => key.label == *label,
+            None => !key.label.starts_with(policy::authority::PREFIX),
+        };
+        means.keys.iter().filter(|key| key.purpose == Purpose::Ocsp).find(is_own)
+    }
+
     /// Has a new certificate made if it is time.
     pub(super) async fn renew_if_due(&self) -> Result<(), AnswerError> {
         let now = self.office.clock.now();
@@ -87,7 +99,7 @@ impl Responder {
             Ok(certificate) => certificate.key.to_string(),
             Err(_) => {
                 let means = self.office.ask_means().await?;
-                let key = means.keys.iter().find(|key| key.purpose == Purpose::Ocsp);
+                let key = self.own_key(&means);
                 key.ok_or_else(|| AnswerError::Later("the CA signer has no key for OCSP".to_owned()))?.label.clone()
             }
         };

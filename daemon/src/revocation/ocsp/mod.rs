@@ -380,7 +380,7 @@ pub(super) fn request_path(id: &CertId) -> String {
 }
 
 /// A request as it stands in a path: base64, of which `+`, `/` and `=` may be percent-encoded.
-fn from_path(text: &[u8]) -> Result<Request, OcspError> {
+pub(super) fn from_path(text: &[u8]) -> Result<Request, OcspError> {
     const WHY: OcspError = OcspError::Der("the path is not base64");
     let mut base64 = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hsm::wire::MAX_OCSP;
+use policy::authority::AuthorityNumber;
 use policy::effects::UnixTime;
 use policy::ocsp::{CertId, HashAlgorithm};
 use policy::serial::Serial;
@@ -131,14 +132,31 @@ impl Responder {
 
     /// The rows that are due, the longest ones first.
     fn due_before(&self, now: UnixTime, most: usize) -> Result<Vec<(UnixTime, Vec<u8>)>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
         let end = due_key(now.plus(1), &[]);
-        let range = (std::ops::Bound::Unbounded, std::ops::Bound::Excluded(end.as_slice()));
-        let rows = self.office.store.scan(&OCSP_DUE, range, most, false)?;
-        let split = |key: Vec<u8>| {
+        let split = |key: &[u8]| {
             let (at, key) = key.split_first_chunk::<8>()?;
             Some((UnixTime(u64::from_be_bytes(*at)), key.to_vec()))
         };
-        Ok(rows.into_iter().filter_map(|(key, _)| split(key)).collect())
+        let (mut due, mut after) = (Vec::new(), None::<Vec<u8>>);
+        for _ in 0..PAGES {
+            let from = after.as_deref().map_or(Unbounded, Excluded);
+            let rows = self.office.store.scan(&OCSP_DUE, (from, Excluded(end.as_slice())), most, false)?;
+            let more = rows.len() == most;
+            due.extend(rows.iter().filter_map(|(key, _)| split(key)).filter(|(_, key)| self.concerns(key)));
+            after = rows.into_iter().next_back().map(|(key, _)| key);
+            if !more || due.len() >= most {
+                break;
+            }
+        }
+        due.truncate(most);
+        Ok(due)
+    }
+
+    /// Whether a row is this responder's business: its authority's, or no authority's at all.
+    fn concerns(&self, key: &[u8]) -> bool {
+        let label = key.split(|octet| *octet == 0).next().and_then(|label| std::str::from_utf8(label).ok());
+        label.and_then(AuthorityNumber::of_label) == AuthorityNumber::of_label(&self.office.issuer_key)
     }
 
     /// What is to be signed for one row that is due; nothing if nobody needs it any more.
@@ -305,6 +323,9 @@ impl Responder {
         Serial::from_slice(key.strip_prefix(self.office.issuer_key.as_bytes())?.strip_prefix(&[0])?).ok()
     }
 }
+
+/// Pages of rows looked at in one turn, most of which may be other issuers'.
+const PAGES: usize = 64;
 
 /// Between two looks when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);

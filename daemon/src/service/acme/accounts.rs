@@ -149,7 +149,7 @@ impl Acme {
             }
             contacts::check(&wish.contact)?;
             let redeemed = match (&wish.binding, self.services.acme.accounts.external) {
-                (Some(binding), _) => Some(self.redeem(binding)?),
+                (Some(binding), _) => Some(self.redeem(binding).await?),
                 (None, ExternalAccounts::Optional) => None,
                 (None, ExternalAccounts::Required) => return Err(AcmeError::ExternalAccountRequired),
             };

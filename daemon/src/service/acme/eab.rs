@@ -1,9 +1,12 @@
 //! External account keys (RFC 8555 section 7.3.4): who may have an account, and what its orders are
 //! bound to.
 
+use std::ops::Bound;
+
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hsm::wire::{Actor, SealStatus};
 use policy::effects::{EntropyError, UnixTime};
 use policy::grant::{Grant, RateLimits, Reuse};
 use policy::name::Name;
@@ -17,13 +20,18 @@ use super::error::{AcmeError, Rejected, Rejection};
 use super::identifiers::identifier;
 use super::tables::Binding;
 use super::{Acme, Id, Random};
+use crate::issuance::ca::CaError;
+use crate::service::secrets::{Boxed, Label, Secret};
 use crate::store::{Change, CommitError, Table, Versioned};
 
 /// External account keys. Key: its id. A row stays for ever, because it binds accounts.
 pub(super) const EAB_KEYS: Table<EabKeyRecord> = Table::new("acme_eab_keys");
 
 /// MAC keys of external account keys that can still be used. Key: its id.
-pub(super) const EAB_SECRETS: Table<MacKey> = Table::new("acme_eab_secrets");
+const EAB_BOXES: Table<Boxed> = Table::new("acme_eab_boxes");
+
+/// The same as they were kept before they were encrypted.
+const EAB_SECRETS: Table<MacKey> = Table::new("acme_eab_secrets");
 
 /// Accounts that are bound to a key. Key: id of the key, `/`, id of the account.
 pub(super) const EAB_ACCOUNTS: Table<()> = Table::new("acme_eab_accounts");
@@ -118,6 +126,11 @@ impl MacKey {
     /// As base64url: how clients take it.
     pub fn reveal(&self) -> Zeroizing<String> {
         Zeroizing::new(URL_SAFE_NO_PAD.encode(&*self.0))
+    }
+
+    /// The octets, to be encrypted.
+    fn secret(&self) -> Secret {
+        Secret::new(self.0.clone())
     }
 
     /// The octets, for a MAC.
@@ -266,7 +279,7 @@ impl Acme {
     }
 
     /// The key that a binding proves to hold, if an account can be bound to it.
-    pub(super) fn redeem(&self, binding: &ExternalBinding) -> Result<Redeemed, AcmeError> {
+    pub(super) async fn redeem(&self, binding: &ExternalBinding) -> Result<Redeemed, AcmeError> {
         let refused = |why: &str| {
             self.services.metrics.acme.binding_refused();
             Err(AcmeError::Unauthorized(format!("the external account key {why}: ask for another")))
@@ -281,12 +294,58 @@ impl Acme {
             Standing::Revoked => return refused("is revoked"),
             Standing::Used => return refused("was good for one account, and was used"),
         }
-        match store.get(&EAB_SECRETS, &binding.key)? {
-            Some(secret) if secret.value.verify(binding) => Ok(Redeemed { id: binding.key.clone(), row }),
+        match self.mac_key(&binding.key).await? {
+            Some(secret) if secret.verify(binding) => Ok(Redeemed { id: binding.key.clone(), row }),
             Some(_) => refused("does not verify the binding's MAC"),
             // It was used or revoked a moment ago.
             None => refused("is no longer good"),
         }
+    }
+
+    /// Adds a key's secret to a change, encrypted.
+    pub(super) async fn keep_secret(
+        &self,
+        change: &mut Change,
+        id: &str,
+        secret: &MacKey,
+        actor: Actor,
+    ) -> Result<(), CaError> {
+        let boxed = self.services.encrypt(Label::EabKey(id), secret.secret(), actor).await?;
+        change.insert(&EAB_BOXES, id, &boxed);
+        Ok(())
+    }
+
+    async fn mac_key(&self, id: &str) -> Result<Option<MacKey>, AcmeError> {
+        let store = &self.services.store;
+        match store.get(&EAB_BOXES, id)? {
+            Some(boxed) => {
+                let secret = self.services.decrypt(Label::EabKey(id), &boxed.value).await;
+                Ok(Some(MacKey(secret?.into_inner())))
+            }
+            None => Ok(store.get(&EAB_SECRETS, id)?.map(|row| row.value)),
+        }
+    }
+
+    /// Encrypts some of the secrets that are kept as they were before; says how many. None while the CA
+    /// is sealed.
+    pub(crate) async fn encrypt_some(&self) -> Result<usize, AcmeError> {
+        let store = &self.services.store;
+        if !matches!(self.services.ca.seal(), Ok(SealStatus::Unsealed)) {
+            return Ok(0);
+        }
+        let rows = store.scan(&EAB_SECRETS, (Bound::Unbounded, Bound::Unbounded), 16, false)?;
+        for (id, row) in &rows {
+            let actor = Actor { who: "signetd".to_owned(), request_id: String::new() };
+            let mut change = Change::new();
+            self.keep_secret(&mut change, &String::from_utf8_lossy(id), &row.value, actor).await?;
+            change.remove(&EAB_SECRETS, id, row.version);
+            match store.commit(change).await {
+                // Used or revoked meanwhile: it is gone.
+                Ok(()) | Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(rows.len())
     }
 
     /// The key of that id, to bind an account to it on an administrator's word.
@@ -315,11 +374,17 @@ impl Redeemed {
         record.accounts += 1;
         if record.grant.reuse == Reuse::Once {
             record.state = EabKeyState::Used { at: now };
-            change.delete(&EAB_SECRETS, &self.id);
+            forget_secret(change, &self.id);
         }
         change.update(&EAB_KEYS, &self.id, self.row.version, &record);
         change.put(&EAB_ACCOUNTS, format!("{}/{account}", self.id), &());
     }
+}
+
+/// Adds to a change that a key's secret is gone.
+pub(super) fn forget_secret(change: &mut Change, id: &str) {
+    change.delete(&EAB_BOXES, id);
+    change.delete(&EAB_SECRETS, id);
 }
 
 /// Whether a text has the shape of an id of ours.
@@ -335,5 +400,21 @@ pub(super) fn busy() -> AcmeError {
 #[cfg(test)]
 pub(crate) fn has_secret(store: &crate::store::Store) -> bool {
     use std::ops::Bound::Unbounded;
+    !store.scan(&EAB_BOXES, (Unbounded, Unbounded), 1, false).unwrap().is_empty() || has_plain_secret(store)
+}
+
+/// Whether there is any that is kept as it was before they were encrypted.
+#[cfg(test)]
+pub(crate) fn has_plain_secret(store: &crate::store::Store) -> bool {
+    use std::ops::Bound::Unbounded;
     !store.scan(&EAB_SECRETS, (Unbounded, Unbounded), 1, false).unwrap().is_empty()
+}
+
+/// Keeps a MAC key as it was kept before they were encrypted.
+#[cfg(test)]
+pub(crate) async fn keep_as_before(acme: &Acme, id: &str, secret: &[u8]) {
+    let mut change = Change::new();
+    forget_secret(&mut change, id);
+    change.insert(&EAB_SECRETS, id, &MacKey(Zeroizing::new(secret.to_vec())));
+    acme.services.store.commit(change).await.unwrap();
 }

@@ -7,7 +7,7 @@ use hsm::wire::Act;
 pub use hsm::wire::BoundAccounts;
 use policy::grant::Grant;
 
-use super::eab::{CONFLICTS, EAB_ACCOUNTS, EAB_KEYS, EAB_SECRETS, EabKeyRecord, EabKeyState, MacKey, Standing, busy};
+use super::eab::{CONFLICTS, EAB_ACCOUNTS, EAB_KEYS, EabKeyRecord, EabKeyState, MacKey, Standing, busy, forget_secret};
 use super::{Acme, Id};
 use crate::service::Failure;
 use crate::service::administrators::Permitted;
@@ -63,7 +63,7 @@ impl Acme {
         Ok(self.eab_key(id.to_owned(), row.value))
     }
 
-    /// Makes a key: journalled, then in the store. Its secret is given out here and never again.
+    /// Makes a key: its secret encrypted, journalled, then in the store. Its secret is given out here and never again.
     pub async fn create_eab_key(&self, permitted: &Permitted, grant: Grant) -> Result<(EabKey, MacKey), Failure> {
         let offered = &self.services.acme.profiles;
         if let Some(unknown) = grant.profiles.iter().find(|name| !offered.contains(name)) {
@@ -86,10 +86,10 @@ impl Acme {
             certificates: 0,
             state: EabKeyState::Active,
         };
-        self.services.ca.note(Act::CreateEabKey { key: id.clone(), grant }, permitted.actor()).await?;
         let mut change = Change::new();
         change.insert(&EAB_KEYS, &id, &record);
-        change.insert(&EAB_SECRETS, &id, &secret);
+        self.keep_secret(&mut change, &id, &secret, permitted.actor()).await?;
+        self.services.ca.note(Act::CreateEabKey { key: id.clone(), grant }, permitted.actor()).await?;
         self.services.store.commit(change).await?;
         tracing::info!(who = permitted.actor().who, eab = id, "external account key created");
         Ok((self.eab_key(id, record), secret))
@@ -129,7 +129,7 @@ impl Acme {
             record.state = EabKeyState::Revoked { at: self.now(), by: by.to_owned() };
             let mut change = Change::new();
             change.update(&EAB_KEYS, id, row.version, &record);
-            change.delete(&EAB_SECRETS, id);
+            forget_secret(&mut change, id);
             match store.commit(change).await {
                 Err(CommitError::Conflict(_)) => {}
                 other => return Ok(other?),

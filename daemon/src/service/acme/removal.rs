@@ -33,6 +33,9 @@ impl Acme {
     /// Removes for ever, a little at a time. Boot runs it as one task.
     pub async fn keep_clean(self: Arc<Self>) {
         loop {
+            if let Err(error) = self.encrypt_some().await {
+                tracing::warn!(%error, "the secrets of external account keys cannot be encrypted");
+            }
             let pause = match self.remove_some().await {
                 Ok(0) => LONG,
                 Ok(removed) => {

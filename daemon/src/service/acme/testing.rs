@@ -115,7 +115,14 @@ impl World {
         let fresh = text("server").replace("max_age = \"30d\"", "max_age = \"1d\"");
         let profiles = [("server", text("server")), ("shortlived", text("shortlived")), ("fresh", fresh)]
             .map(|(name, text)| (name.to_owned(), Arc::new(Profile::from_toml(&file(name), &text).unwrap())));
+        let shipped = config::Config::from_toml("signetd.toml", SHIPPED).unwrap();
+        let in_force = config::InForce {
+            config: shipped.clone(),
+            file: "signetd.toml".into(),
+            read: policy::effects::Clock::now(&*clock),
+        };
         let mut services = Services {
+            config: crate::current::Current::new(in_force),
             revocation: Desk::shipped(&ca, clock.clone(), &signer.issuer, KEY, &store, directory.path()),
             acme,
             alternate_chains: crate::current::Current::new(Vec::new()),
@@ -134,7 +141,7 @@ impl World {
             root: signer.issuer.certificate().to_vec(),
             store: store.clone(),
             tls_chain: crate::current::Current::new(Vec::new()),
-            upki: config::Config::from_toml("signetd.toml", SHIPPED).unwrap().upki,
+            upki: shipped.upki,
             validation: web.validation(),
             vitals: Default::default(),
         };

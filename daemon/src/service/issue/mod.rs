@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use policy::authority::AuthorityNumber;
 use policy::csr::{Csr, CsrError};
 use policy::effects::UnixTime;
 use policy::evidence::{AuthorizationRecord, Method, NameEvidence};
@@ -19,7 +20,7 @@ use policy::name::Name;
 use policy::profile::{Decision, Profile, Refusal};
 use policy::rights::Actor;
 use policy::serial::Serial;
-use policy::tbs::Certificate;
+use policy::tbs::{Certificate, Issuer};
 use policy::validity::Requested;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
@@ -162,9 +163,28 @@ impl Services {
     /// The caller's surface has asked whether he may; this asks whether his word is good for the names:
     /// policy decides with the warrant as evidence, here and in the signer.
     pub async fn issue(&self, permitted: &Permitted, wanted: Wanted) -> Result<Issued, IssueFailure> {
+        self.issue_counted(permitted, wanted, None).await
+    }
+
+    /// The same by an authority: its certificate and those above it stand in the chain.
+    pub async fn issue_by(
+        &self,
+        permitted: &Permitted,
+        wanted: Wanted,
+        authority: AuthorityNumber,
+    ) -> Result<Issued, IssueFailure> {
+        self.issue_counted(permitted, wanted, Some(authority)).await
+    }
+
+    async fn issue_counted(
+        &self,
+        permitted: &Permitted,
+        wanted: Wanted,
+        by: Option<AuthorityNumber>,
+    ) -> Result<Issued, IssueFailure> {
         let (surface, profile) = (wanted.surface, wanted.profile.clone());
         let begun = Instant::now();
-        let issued = self.issue_uncounted(permitted, wanted).await;
+        let issued = self.issue_uncounted(permitted, wanted, by).await;
         let profile = if self.profiles.now().contains_key(&profile) { &profile } else { "none" };
         self.metrics.issuance(surface, profile, Outcome::from(&issued), begun.elapsed());
         issued
@@ -190,8 +210,24 @@ impl Services {
         self.issue(permitted, wanted).await
     }
 
-    async fn issue_uncounted(&self, permitted: &Permitted, wanted: Wanted) -> Result<Issued, IssueFailure> {
-        self.can_sign()?;
+    async fn issue_uncounted(
+        &self,
+        permitted: &Permitted,
+        wanted: Wanted,
+        by: Option<AuthorityNumber>,
+    ) -> Result<Issued, IssueFailure> {
+        let pipeline = match (by, wanted.warrant.replaces()) {
+            (Some(number), _) => self.pipeline_of(number)?,
+            // A renewal has the issuer of what it renews.
+            (None, Some(serial)) => match AuthorityNumber::of_label(&self.renewable(serial)?.issuer) {
+                Some(number) => self.pipeline_of(number)?,
+                None => self.pipeline(),
+            },
+            (None, None) => self.pipeline(),
+        };
+        if let Some(obstacle) = pipeline.obstacle() {
+            return Err(obstacle.into());
+        }
         let profile = self.profile(&wanted.profile)?;
         let (private_key, key) = match &wanted.key {
             WantedKey::Csr(csr) => (None, csr.key().clone()),
@@ -206,8 +242,11 @@ impl Services {
                 (Some(private), public)
             }
         };
-        let (submission, decision) = self.decide(permitted, &wanted, key)?;
+        let (submission, decision) = self.decide_under(&pipeline.issuer.now(), permitted, &wanted, key)?;
         match decision {
+            Decision::AskHuman(_) if by.is_some() => {
+                return Err(refused("what waits for an approval is issued by the CA that the ceremony made"));
+            }
             Decision::AskHuman(_) => return Err(self.ask_human(permitted, &wanted, submission).await?),
             Decision::Issue(_) => {}
             Decision::Refuse(refusal) => return Err(refusal.into()),
@@ -219,14 +258,28 @@ impl Services {
         };
         let Released { serial, certificate } = match self.made_before(&submission)? {
             Some(released) => released,
-            None => self.pipeline().issue(submission).await?,
+            None => pipeline.issue(submission).await?,
         };
-        Ok(Issued { serial, chain: self.chain(&certificate)?, certificate, private_key })
+        let chain = match AuthorityNumber::of_label(&pipeline.issuer_key) {
+            Some(number) => self.chain_of(number, &certificate)?,
+            None => self.chain(&certificate)?,
+        };
+        Ok(Issued { serial, chain, certificate, private_key })
     }
 
     /// What would be submitted for the one who asks, and what policy says of it. Nothing is signed.
     pub(super) fn decide(
         &self,
+        permitted: &Permitted,
+        wanted: &Wanted,
+        key: PublicKey,
+    ) -> Result<(Submission, Decision), IssueFailure> {
+        self.decide_under(&self.issuer.now(), permitted, wanted, key)
+    }
+
+    fn decide_under(
+        &self,
+        issuer: &Issuer,
         permitted: &Permitted,
         wanted: &Wanted,
         key: PublicKey,
@@ -240,7 +293,7 @@ impl Services {
             // No name brings the question up.
             allows_warrant(&profile, method)?;
         }
-        profile.allows_validity(wanted.requested, self.issuer.now().validity(), self.clock.now())?;
+        profile.allows_validity(wanted.requested, issuer.validity(), self.clock.now())?;
         let record = AuthorizationRecord {
             order: match &wanted.completes {
                 Completes::Call(id) => Some(id.order(&actor.who)),
@@ -305,7 +358,9 @@ impl Services {
         let record = row.ok_or_else(|| IssueFailure::Missing(format!("there is no certificate {serial}")))?.value;
         let certificate = Certificate::from_der(&record.certificate)
             .map_err(|error| IssueFailure::Internal(format!("certificate {serial} is unreadable: {error}")))?;
-        if certificate.verify(self.issuer.now().key()).is_err() || !self.profiles.now().contains_key(&record.profile) {
+        let issuer = self.issuer_called(&record.issuer)?;
+        let by_us = issuer.is_some_and(|issuer| certificate.verify(issuer.key()).is_ok());
+        if !by_us || !self.profiles.now().contains_key(&record.profile) {
             let why = format!("certificate {serial} is of no profile of this CA: have a new one issued instead");
             return Err(refused(&why));
         }

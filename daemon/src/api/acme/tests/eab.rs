@@ -3,6 +3,7 @@
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hsm::wire::SealStatus;
 use http::StatusCode;
 use policy::effects::UnixTime;
 use policy::grant::{Grant, Pattern, RateLimits, Reuse};
@@ -335,4 +336,22 @@ async fn an_account_that_an_administrator_ends_is_revoked_and_stays_so() {
     assert!(account.record.ended.is_some_and(|ended| ended.by.starts_with("admin:")));
     assert!(world.acme.end_account(&permitted, &account.id).await.is_err(), "ended before");
     assert!(world.signer.inner().lines.join("\n").contains("account_ended"));
+}
+
+#[tokio::test]
+async fn secrets_from_before_they_were_encrypted_are_good_and_are_encrypted_once_the_ca_is_unsealed() {
+    let world = World::new().await;
+    let key = world.eab_key(reusable()).await;
+    eab::keep_as_before(&world.acme, &key.id, &key.secret).await;
+    world.bound(&key).await;
+    assert!(eab::has_plain_secret(&world.store));
+    world.signer.inner().seal = SealStatus::Sealed;
+    // Whether that was seen already or not.
+    assert!(matches!(world.acme.encrypt_some().await, Ok(0) | Err(_)) && eab::has_plain_secret(&world.store));
+    world.signer.inner().seal = SealStatus::Unsealed;
+    world.services.ca.status().await.unwrap();
+    assert_eq!(world.acme.encrypt_some().await.unwrap(), 1);
+    assert!(eab::has_secret(&world.store) && !eab::has_plain_secret(&world.store));
+    world.bound(&key).await;
+    assert_eq!(world.acme.encrypt_some().await.unwrap(), 0);
 }

@@ -41,6 +41,7 @@ pub struct Shown {
 
 /// A challenge of an authorization.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "AuthorizationChallenge")]
 pub struct Challenge {
     /// Its type.
     pub kind: String,

@@ -36,7 +36,7 @@ pub(super) fn routes(acme: Arc<Acme>) -> Routes<Arc<Acme>> {
             authorizations::deactivate,
         )
         .get("/admin/v1/acme/eab", "External account keys", &[Invalid], eab::list)
-        .post("/admin/v1/acme/eab", "Makes an external account key", &[Conflict, Invalid], eab::create)
+        .post_with_key("/admin/v1/acme/eab", "Makes an external account key", &[Conflict, Invalid], eab::create)
         .get("/admin/v1/acme/eab/{key}", "One external account key", &[Missing], eab::show)
         .post("/admin/v1/acme/eab/{key}/revoke", "Revokes an external account key", &[Conflict, Missing], eab::revoke)
         .get("/admin/v1/acme/orders", "Orders", &[Invalid], orders::list)

@@ -12,6 +12,7 @@ fn grant(names: &[&str]) -> Value {
 #[tokio::test]
 async fn a_key_is_shown_with_its_secret_once_and_without_it_for_ever_after() {
     let surface = surface();
+    surface.seal_is(SealStatus::Unsealed).await;
     let administrator = surface.administrator().await;
     let body = json!({"grant": grant(&[".example.test", "10.0.0.0/8"]), "lifetime": 3600});
     let (status, created) = surface.ask(&administrator, Method::POST, "/admin/v1/acme/eab", Some(body)).await;
@@ -39,6 +40,7 @@ async fn a_key_is_shown_with_its_secret_once_and_without_it_for_ever_after() {
 #[tokio::test]
 async fn a_key_that_makes_no_sense_is_refused_in_a_sentence() {
     let surface = surface();
+    surface.seal_is(SealStatus::Unsealed).await;
     let administrator = surface.administrator().await;
     let with = |member: &str, value: Value| {
         let mut grant = grant(&[]);

@@ -20,7 +20,8 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 
 #[tokio::test]
 async fn every_route_of_the_golden_file_is_described_and_no_other() {
-    let golden = include_str!("../../../../../docs/routes.txt");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/routes.txt");
+    let golden = std::fs::read_to_string(golden).unwrap();
     let rows = golden.lines().filter_map(|line| line.strip_prefix("admin ")).map(|line| {
         let mut words = line.split_whitespace();
         (words.next().unwrap().to_owned(), words.next().unwrap().to_ascii_lowercase())
@@ -73,6 +74,10 @@ async fn every_reference_leads_to_a_schema_and_no_two_types_share_a_name() {
     let names: BTreeSet<String> = schemas.keys().map(|name| format!("#/components/schemas/{name}")).collect();
     assert_eq!(found, names.iter().map(String::as_str).collect());
     // A second type of one name gets a number.
-    let numbered: Vec<_> = schemas.keys().filter(|name| name.ends_with(|c: char| c.is_ascii_digit())).collect();
+    let is_second = |name: &&String| {
+        let first = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        first != name.as_str() && schemas.contains_key(first)
+    };
+    let numbered: Vec<_> = schemas.keys().filter(is_second).collect();
     assert!(numbered.is_empty(), "{numbered:?}");
 }
