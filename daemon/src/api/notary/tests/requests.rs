@@ -78,7 +78,7 @@ async fn certificate_requests_end_to_end() {
     let expected = json!({
         "id": 1, "csr": first, "certificate_chain": "", "status": "Outstanding", "email": "admin@example.com"
     });
-    assert_eq!(list, [expected.clone()]);
+    assert_eq!(list, std::slice::from_ref(&expected));
     assert_eq!(world.request(&admin, 1).await, expected);
     let said = "given csr already recorded";
     for same in [first.clone(), first.trim().replace("\r\n", "\n")] {
