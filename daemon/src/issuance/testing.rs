@@ -425,12 +425,12 @@ impl Inner {
     }
 }
 
-/// What stands before a secret in its box, and binds it to its label. It hides nothing.
 /// A secret as this signer encrypts it.
 pub(crate) fn boxed(label: &str, secret: &[u8]) -> Response {
     Response::Box([secrets_key(label).as_ref(), secret].concat())
 }
 
+/// What stands before a secret in its box, and binds it to its label. It hides nothing.
 fn secrets_key(label: &str) -> aws_lc_rs::digest::Digest {
     digest(&SHA256, label.as_bytes())
 }
