@@ -45,7 +45,7 @@ pub struct Serial(#[schemars(regex(pattern = r"^(0?[1-9a-fA-F][0-9a-fA-F]{0,38}|
 
 /// An e-mail address.
 #[derive(JsonSchema)]
-pub struct Email(String);
+pub struct Email(#[schemars(regex(pattern = r"^[A-Za-z0-9_+-]{1,64}@([a-z0-9]{1,40}\.){1,3}[a-z]{2,20}$"))] String);
 
 /// What a node is called: 1 to 64 printable characters, without a space at either end.
 #[derive(JsonSchema)]

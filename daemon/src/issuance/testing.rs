@@ -316,9 +316,7 @@ impl TestSigner {
             Request::Certificate(request) => return self.certificate(*request),
             Request::Crl(request) => Ok(self.crl(&request, SealedPaper::from_peer(paper.unwrap()).unwrap())),
             Request::Ocsp(request) => self.ocsp(&request),
-            Request::Encrypt { label, secret: Plain(secret), .. } => {
-                Ok(Response::Box([secrets_key(&label).as_ref(), &secret].concat()))
-            }
+            Request::Encrypt { label, secret: Plain(secret), .. } => Ok(boxed(&label, &secret)),
             Request::Decrypt { label, boxed } => match boxed.strip_prefix(secrets_key(&label).as_ref()) {
                 Some(secret) => Ok(Response::Secret(Plain(secret.to_vec().into()))),
                 None => Err(Refusal::Policy("the box of a secret does not open".into())),
@@ -425,6 +423,11 @@ impl Inner {
         self.hash = digest(&SHA256, &[self.hash.as_slice(), json.as_bytes()].concat()).as_ref().to_vec();
         self.lines.push(format!("{} {json}", hexadecimal(&self.hash)));
     }
+}
+
+/// A secret as this signer encrypts it.
+pub(crate) fn boxed(label: &str, secret: &[u8]) -> Response {
+    Response::Box([secrets_key(label).as_ref(), secret].concat())
 }
 
 /// What stands before a secret in its box, and binds it to its label. It hides nothing.

@@ -117,19 +117,22 @@ impl Desk {
         self.branches.reload(Arc::clone(profiles));
     }
 
-    /// What cannot be renewed, and what the watchdog found wrong: a sentence each.
-    pub fn faults(&self) -> Vec<String> {
-        let branches = self.branches.all();
-        let of_branches = branches.iter().flat_map(|branch| {
-            let name = &branch.office.issuer_key;
-            let named = |(what, why): (String, String)| match what.contains(&**name) {
+    /// What cannot be renewed, of every authority, and why.
+    pub fn troubles(&self) -> Vec<(String, String)> {
+        let of_branches = self.branches.all().into_iter().flat_map(|branch| {
+            let name = Arc::clone(&branch.office.issuer_key);
+            let named = move |(what, why): (String, String)| match what.contains(&*name) {
                 true => (what, why),
                 false => (format!("{what} of {name}"), why),
             };
-            branch.office.troubles().into_iter().map(named).collect::<Vec<_>>()
+            branch.office.troubles().into_iter().map(named)
         });
-        let troubles = self.office.troubles().into_iter().chain(of_branches);
-        let troubles = troubles.map(|(what, why)| format!("{what} cannot be renewed: {why}"));
+        self.office.troubles().into_iter().chain(of_branches).collect()
+    }
+
+    /// What cannot be renewed, and what the watchdog found wrong: a sentence each.
+    pub fn faults(&self) -> Vec<String> {
+        let troubles = self.troubles().into_iter().map(|(what, why)| format!("{what} cannot be renewed: {why}"));
         let seen = self.watch.seen().into_iter().filter_map(|(what, seen)| match (seen.fault, seen.freshness) {
             (Some(why), _) => Some(format!("{what} is not right as it is served: {why}")),
             (None, Some(Freshness::Good) | None) => None,

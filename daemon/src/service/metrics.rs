@@ -236,7 +236,7 @@ fn render_revocation(services: &Services, text: &mut String) -> std::fmt::Result
     }
     writeln!(text, "# HELP signet_artefact_trouble What cannot be renewed at the moment.")?;
     writeln!(text, "# TYPE signet_artefact_trouble gauge")?;
-    for (what, _) in desk.office.troubles() {
+    for (what, _) in desk.troubles() {
         writeln!(text, "signet_artefact_trouble{{artefact=\"{what}\"}} 1")?;
     }
     let report = desk.responder.report();

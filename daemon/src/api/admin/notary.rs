@@ -28,7 +28,7 @@ pub struct Account {
     /// Its number, as it stands in the journal: `notary:1`.
     pub id: u64,
     /// Its address.
-    #[schemars(with = "shape::Email")]
+    #[schemars(with = "String")]
     pub email: Email,
     /// What it may do.
     #[schemars(with = "shape::NotaryRole")]
