@@ -55,7 +55,8 @@ fn known(ca: &Ca, of: u32) -> Authority {
 }
 
 fn done(ca: &Ca, of: u32, deed: AuthorityDeed) -> Authority {
-    let answer = ca.client.call(None, request(of, deed));
+    // A refusal may have ended the connection.
+    let answer = patiently(&ca.client, &request(of, deed));
     assert!(matches!(answer, Ok(Response::Recorded { .. })), "{answer:?}");
     known(ca, of)
 }

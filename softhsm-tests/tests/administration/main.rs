@@ -151,10 +151,12 @@ fn a_token_does_what_it_was_granted_until_it_is_revoked_also_where_it_waits() {
     let signers = last["signers"].as_array().expect("signers");
     let ca = signers.iter().find(|one| one["name"] == "ca").expect("the CA's signer");
     let beyond = ca["detail"]["last"].as_u64().expect("a position") + 1000;
+    let fresh = json(&rig, &words);
+    let (id, secret) = (fresh["id"].as_str().expect("an id"), fresh["secret"].as_str().expect("a token"));
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| curl(&rig, secret, &format!("events?after={beyond}&wait=20")));
-        // Long enough for it to be under way; if it is not, it meets the revocation at the door.
-        std::thread::sleep(Duration::from_secs(3));
+        let used = || json(&rig, &["token", "show", id])["last_used"].is_u64();
+        wait_until("the token is taken at the door", PATIENCE, used).expect("a use");
         rig.environment.signetctl(&["token", "revoke", id]).expect("revoked");
         let (status, body) = waits.join().expect("curl");
         assert!(["401", "403"].contains(&status.as_str()) && body.contains("revoked"), "{status} {body}");
